@@ -1,0 +1,1 @@
+"""Posed photo captures: every common layout in, one `Capture` out."""

@@ -1,0 +1,1 @@
+"""The optimization loop and what it needs."""

@@ -1,0 +1,1 @@
+"""Splat files, read and written by suffix."""

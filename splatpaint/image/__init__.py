@@ -1,0 +1,1 @@
+"""Pictures as tensors: files, resampling, comparisons."""

@@ -1,0 +1,1 @@
+"""From masks on photos to splats, and from removed splats to the pixels that nobody ever saw."""

@@ -1,0 +1,1 @@
+"""What a fit minimizes, one objective a file."""

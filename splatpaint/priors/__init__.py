@@ -1,0 +1,1 @@
+"""Generative priors: what unseen places may look like."""

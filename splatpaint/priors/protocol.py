@@ -1,0 +1,81 @@
+"""A prior is one primitive: a conditional denoiser in a latent space.
+
+Distillation, partial denoising, multi-step samples and in-context reference views are each written once over it.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from splatpaint.priors.noise import NoiseSchedule
+
+
+class Codec(Protocol):
+    """Pictures to latents and back."""
+
+    stride: int
+    """Pixels a latent cell, along each axis."""
+    channels: int
+    """Latent channels."""
+
+    def encode(self, images: Float[Tensor, "v 3 h w"]) -> Float[Tensor, "v c hl wl"]:
+        """Latents, scaled as the denoiser expects them; differentiable. h and w must be multiples of `stride`."""
+        ...
+
+    def decode(self, latents: Float[Tensor, "v c hl wl"]) -> Float[Tensor, "v 3 h w"]:
+        """Pictures, sRGB, roughly in [0, 1] (not clamped); differentiable."""
+        ...
+
+    def features(self, images: Float[Tensor, "v 3 h w"]) -> list[Float[Tensor, "v _ _ _"]]:
+        """Activations inside the encoder, coarse ones last: a perceptual space that needs no further weights."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class PriorQuery:
+    """Pictures with holes."""
+
+    images: Float[Tensor, "v 3 h w"]
+    """sRGB in [0, 1]; what lies inside the holes is not looked at."""
+    holes: Float[Tensor, "v 1 h w"]
+    """1 = to be painted, 0 = known; nothing between."""
+    prompt: str = ""
+    """What shall appear, for priors that read text."""
+    reference: Float[Tensor, "3 h w"] | None = None
+    """Another picture of the same place, for priors that can look at one."""
+
+
+@dataclass(frozen=True, eq=False)
+class Conditioning:
+    """What the denoiser is told besides the noisy latents. Made by `Prior.condition`, read by the same prior only."""
+
+    channels: Float[Tensor, "v ck hl wl"]
+    """Concatenated to the noisy latents: the latent mask and the latents of the masked (or cheaply filled) picture."""
+    embeddings: Float[Tensor, "v tokens width"] | None = None
+    """Cross-attention states."""
+    unconditional: Float[Tensor, "v tokens width"] | None = None
+    """Cross-attention states for classifier-free guidance."""
+
+
+class Prior(Protocol):
+    """A conditional denoiser over a codec's latents."""
+
+    codec: Codec
+    noise: NoiseSchedule
+
+    def condition(self, query: PriorQuery) -> Conditioning:
+        """Everything about the query that does not change from step to step."""
+        ...
+
+    def predict_noise(
+        self,
+        noisy: Float[Tensor, "v c hl wl"],
+        t: Int[Tensor, " v"],
+        given: Conditioning,
+        *,
+        guidance: float = 1.0,
+    ) -> Float[Tensor, "v c hl wl"]:
+        """The noise in `noisy` at noise level `t` (an index into `noise.alpha_bar`), whatever the network predicts inside."""
+        ...

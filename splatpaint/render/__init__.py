@@ -1,0 +1,1 @@
+"""Rasterizers: splats and cameras in, pictures out, differentiable in everything."""

@@ -1,0 +1,60 @@
+"""What every rasterizer promises."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from splatpaint.scene.camera import Cameras
+from splatpaint.scene.splats import Splats
+
+NEAR = 0.01
+"""Splats whose center has a smaller z-depth (world units) are not drawn."""
+BLUR_PX = 0.3
+"""Added to the diagonal of every projected covariance, so that no splat falls between pixels (3DGS, sec. 4)."""
+ALPHA_MIN = 1.0 / 255.0
+"""A splat's alpha below this at a pixel counts as zero: it could not change an 8-bit image."""
+ALPHA_MAX = 0.999
+"""Alpha is clamped here so that transmittance never reaches zero and the backward pass can divide by 1 - alpha."""
+TRANSMITTANCE_MIN = 1e-4
+"""Compositing stops before the splat that would bring transmittance to this or below."""
+
+
+@dataclass(frozen=True, eq=False)
+class Rendered:
+    """What one call paints, for every camera."""
+
+    color: Float[Tensor, "v c h w"]
+    """Composited over the background (black if none is given)."""
+    alpha: Float[Tensor, "v 1 h w"]
+    """Accumulated opacity, 1 - final transmittance."""
+    depth: Float[Tensor, "v 1 h w"]
+    """Expected z-depth in world units: the composited center depths divided by alpha; 0 where alpha is 0."""
+    means2d: Float[Tensor, "v n 2"]
+    """Projected centers in pixels. Part of the graph: call `retain_grad()` on it before backward to have the screen-space
+    gradient that densification watches."""
+    radii: Int[Tensor, "v n"]
+    """Bounding radius in whole pixels; 0 where the splat is not drawn at all."""
+
+
+class Rasterizer(Protocol):
+    """Paints splats: a linear, differentiable function of the colors or features that the splats carry."""
+
+    def __call__(
+        self,
+        splats: Splats,
+        cameras: Cameras,
+        *,
+        features: Float[Tensor, "n c"] | None = None,
+        background: Float[Tensor, " c"] | None = None,
+    ) -> Rendered:
+        """Renders every camera.
+
+        Args:
+            splats: any number of splats, also none.
+            cameras: on the splats' device.
+            features: what to composite in place of the splats' color, unclamped. Any number of channels: labels, latents, ids.
+            background: composited behind everything.
+        """
+        ...

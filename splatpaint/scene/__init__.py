@@ -1,0 +1,1 @@
+"""Cameras, splats, captures: the nouns that everything else is about."""

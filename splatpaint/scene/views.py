@@ -1,0 +1,71 @@
+"""A posed photo capture, ready to be used: pinhole cameras, image files of exactly the camera's size, canonical masks."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from splatpaint.scene.camera import Cameras
+
+
+@dataclass(frozen=True)
+class View:
+    """One photo. All files are on disk, undistorted, at the camera's size; masks are 8-bit gray, 255 = yes."""
+
+    name: str
+    """Unique in the capture: the image path relative to the image folder without its suffix, `/` kept."""
+    camera: Cameras
+    """A batch of one."""
+    image: Path
+    fill_mask: Path | None = None
+    """255 where something shall be removed and painted over."""
+    ignore_mask: Path | None = None
+    """255 where the photo must not supervise anything (people passing, the borders that undistortion made)."""
+    depth: Path | None = None
+    """Measured z-depth, 16-bit millimeters of the input frame, if the capture has it."""
+
+
+@dataclass(frozen=True, eq=False)
+class PointCloud:
+    """Sparse colored points, in the capture's (normalized) world."""
+
+    positions: Float[Tensor, "n 3"]
+    colors: UInt8[Tensor, "n 3"]
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """`x_world = scale * x_input + shift`. No rotation, so spherical harmonics need no change when it is undone."""
+
+    scale: float = 1.0
+    shift: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+    def apply(self, points: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
+        """Points of the input's frame in the world."""
+        return points * self.scale + torch.tensor(self.shift).to(points)
+
+    def undo(self, points: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
+        """World points in the input's frame."""
+        return (points - torch.tensor(self.shift).to(points)) / self.scale
+
+
+@dataclass(frozen=True)
+class Capture:
+    """The views to learn from, those held out to judge, and what is known of the geometry."""
+
+    views: tuple[View, ...]
+    """Supervise."""
+    held_out: tuple[View, ...]
+    """Only judge."""
+    points: PointCloud | None
+    world_from_input: Similarity
+
+    @property
+    def all_views(self) -> tuple[View, ...]:
+        """Supervising and held-out views, by name."""
+        return tuple(sorted((*self.views, *self.held_out), key=lambda view: view.name))

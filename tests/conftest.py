@@ -1,0 +1,42 @@
+"""Shapes and types in annotations are checked at run time under pytest."""
+
+import os
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+from jaxtyping import install_import_hook
+
+install_import_hook("splatpaint", "beartype.beartype")
+
+from pathlib import Path
+
+import pytest
+import torch
+
+SHARED_CAPTURES = Path(__file__).resolve().parents[2] / "shared" / "data" / "captures"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if torch.cuda.is_available():
+        return
+    for item in items:
+        if item.get_closest_marker("gpu"):
+            item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def real_capture():
+    """A function from the name of a real capture to its folder; skips where the captures are not at hand."""
+
+    def find(name: str) -> Path:
+        folder = SHARED_CAPTURES / name
+        if not folder.is_dir():
+            pytest.skip(f"the real capture {name!r} is not on this machine")
+        return folder
+
+    return find
