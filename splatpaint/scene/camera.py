@@ -114,9 +114,7 @@ def stack(cameras: Iterable[Cameras]) -> Cameras:
     )
 
 
-def look_at(
-    eye: Float[Tensor, "v 3"], target: Float[Tensor, "v 3"], up: Float[Tensor, " 3"]
-) -> Float[Tensor, "v 4 4"]:
+def look_at(eye: Float[Tensor, "v 3"], target: Float[Tensor, "v 3"], up: Float[Tensor, " 3"]) -> Float[Tensor, "v 4 4"]:
     """`cam_from_world` of cameras at `eye` that look at `target` with `up` (a world direction) towards the top of the image."""
     forward = torch.nn.functional.normalize(target - eye, dim=-1)
     right = torch.nn.functional.normalize(torch.linalg.cross(forward, up.expand_as(forward)), dim=-1)

@@ -1,0 +1,49 @@
+"""Rotations as quaternions wxyz and as matrices. Everything is batched over leading axes and differentiable."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import normalize
+
+
+def matrices_from_quats(quats: Float[Tensor, "*batch 4"]) -> Float[Tensor, "*batch 3 3"]:
+    """Rotation matrices of quaternions wxyz, which need not be unit length."""
+    w, x, y, z = normalize(quats, dim=-1).unbind(-1)
+    rows = [
+        torch.stack([1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)], dim=-1),
+        torch.stack([2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)], dim=-1),
+        torch.stack([2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)], dim=-1),
+    ]
+    return torch.stack(rows, dim=-2)
+
+
+def quats_from_matrices(matrices: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 4"]:
+    """Unit quaternions wxyz of rotation matrices; of the two that fit, the one whose largest component is positive.
+
+    The outer product `4 q q^T` is linear in the matrix entries. Each of its rows is a multiple of q; the row with the largest
+    diagonal is taken, whose length is never below 1, so no rotation is ill-conditioned (Shepperd, 1978).
+    """
+    (m00, m01, m02), (m10, m11, m12), (m20, m21, m22) = (row.unbind(-1) for row in matrices.unbind(-2))
+    rows = [
+        torch.stack([1 + m00 + m11 + m22, m21 - m12, m02 - m20, m10 - m01], dim=-1),
+        torch.stack([m21 - m12, 1 + m00 - m11 - m22, m10 + m01, m02 + m20], dim=-1),
+        torch.stack([m02 - m20, m10 + m01, 1 - m00 + m11 - m22, m21 + m12], dim=-1),
+        torch.stack([m10 - m01, m02 + m20, m21 + m12, 1 - m00 - m11 + m22], dim=-1),
+    ]
+    outer = torch.stack(rows, dim=-2)
+    best = outer.diagonal(dim1=-2, dim2=-1).argmax(dim=-1)
+    row = torch.take_along_dim(outer, best[..., None, None], dim=-2).squeeze(-2)
+    return normalize(row, dim=-1)
+
+
+def multiply_quats(left: Float[Tensor, "*#batch 4"], right: Float[Tensor, "*#batch 4"]) -> Float[Tensor, "*batch 4"]:
+    """Hamilton product: the rotation `right` followed by the rotation `left`."""
+    w1, x1, y1, z1 = left.unbind(-1)
+    w2, x2, y2, z2 = right.unbind(-1)
+    product = [
+        w1 * w2 - x1 * x2 - y1 * y2 - z1 * z2,
+        w1 * x2 + x1 * w2 + y1 * z2 - z1 * y2,
+        w1 * y2 - x1 * z2 + y1 * w2 + z1 * x2,
+        w1 * z2 + x1 * y2 - y1 * x2 + z1 * w2,
+    ]
+    return torch.stack(product, dim=-1)
