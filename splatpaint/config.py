@@ -81,7 +81,7 @@ def load_tree(path: Path) -> Tree:
 
 def dump(config: Any) -> str:
     """The whole config as YAML text."""
-    return yaml.safe_dump(to_tree(config), sort_keys=False, allow_unicode=True, width=120)
+    return yaml.dump(to_tree(config), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
 
 
 def digest(config: Any) -> str:
@@ -148,6 +148,12 @@ _SCALARS = {
 for _tag, (_pattern, _first) in _SCALARS.items():
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), ["", *_first])
 _Loader.add_constructor("tag:yaml.org,2002:int", lambda _, node: int(node.value))
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes the text that `_Loader` would take for a number."""
+
+    yaml_implicit_resolvers: typing.ClassVar = _Loader.yaml_implicit_resolvers
 
 
 def parse(text: str) -> Any:

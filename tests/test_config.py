@@ -66,6 +66,11 @@ def test_a_tree_round_trips_through_yaml_text():
     assert to_tree(config)["paint"]["folder"] == "a/b"
 
 
+def test_text_that_looks_like_a_number_stays_text():
+    config = Paint(prompt="1e-4")
+    assert from_tree(Paint, parse(dump(config))) == config
+
+
 def test_a_partial_mapping_is_merged_onto_the_default_of_its_field_not_of_its_class():
     paint = from_tree(Whole, {"paint": {"strict": False}}).paint
     assert paint.prompt == "grass"

@@ -1,0 +1,292 @@
+"""One folder a run: what was asked, what happened, what came out.
+
+    config.yaml     the resolved config
+    capture.json    where the capture is and what it looked like
+    events.jsonl    what the stages said, one JSON object a line
+    metrics.json    measured numbers by stage
+    capture/ reconstruct/ remove/ inpaint/ pictures/      products, one folder a stage
+
+Files that others read while we write (all but events.jsonl) appear whole or not at all, so a run can be killed at any moment.
+"""
+
+import dataclasses
+import fcntl
+import hashlib
+import json
+import math
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Literal, TypeVar, get_args
+
+from splatpaint.config import Tree, differences, dump, from_tree, load_tree, parse
+from splatpaint.errors import CaptureError, RunError
+from splatpaint.events import Event, Events, Measured, Progressed
+
+Config = TypeVar("Config")
+Product = TypeVar("Product")
+SplatStage = Literal["reconstruct", "remove", "inpaint"]
+"""The stages whose product is a set of splats, in order."""
+
+LOG_PROGRESS_EVERY_S = 2.0
+"""Progress comes many times a second; a line every two seconds is enough to plot a loss by."""
+FINGERPRINTED_BYTES = 65536
+"""Of each file, this much is hashed with its name and size: masks and poses whole, of photos enough to tell two apart."""
+
+
+class RunFolder:
+    """An open run. Make one with `RunFolder.open` (to work in it) or `RunFolder.read` (to look at its products).
+
+    Attributes:
+        path: the folder.
+        capture: absolute path of the capture.
+    """
+
+    def __init__(self, path: Path, capture: Path, lock: IO[str] | None) -> None:
+        self.path = path
+        self.capture = capture
+        self._lock = lock
+        self._logged_at = -math.inf
+
+    @classmethod
+    def open(cls, path: Path, capture: Path, config: Any, *, resume: bool = False) -> "RunFolder":
+        """Creates the run, or opens the one of the same capture and config; no other process can then open it.
+
+        Args:
+            path: the run folder; made if it does not exist.
+            capture: the capture folder.
+            config: the resolved config, a frozen dataclass.
+            resume: whether an unfinished run may be continued. A finished one can always be opened: its stages skip.
+
+        Raises:
+            CaptureError: if there is no capture folder.
+            RunError: if the folder cannot be written, is in use, holds other things, a run of another capture or config, or an
+                unfinished run that was not asked for.
+        """
+        if not capture.is_dir():
+            raise CaptureError(f"the capture {capture} is not a folder; give the folder that holds the images and their poses")
+        _refuse_strangers(path)
+        identity = {"path": str(capture.resolve()), "fingerprint": fingerprint(capture)}
+        folder = cls(path, capture.resolve(), _locked(path))
+        try:
+            if folder._begun:
+                folder._refuse_another(identity, config)
+                if not (resume or folder.finished):
+                    raise RunError(
+                        f"{path} holds an unfinished run of this capture and config: add --resume to continue it, "
+                        "or choose another folder"
+                    )
+            elif not (is_run(path) and _read_json(path / "capture.json") == identity):
+                shutil.rmtree(path / "capture", ignore_errors=True)
+            write_whole(path / "capture.json", json.dumps(identity, indent=2) + "\n")
+            write_whole(path / "config.yaml", dump(config))
+        except BaseException:
+            folder.__exit__(None, None, None)
+            raise
+        return folder
+
+    @classmethod
+    def read(cls, path: Path) -> "RunFolder":
+        """An existing run, to look at.
+
+        Raises:
+            RunError: if the folder is not a run.
+        """
+        if not is_run(path):
+            raise RunError(f"{path} is not a run folder: give the folder that `splatpaint fit -o` made")
+        return cls(path, Path(_read_json(path / "capture.json")["path"]), None)
+
+    def __enter__(self) -> "RunFolder":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._lock:
+            self._lock.close()
+
+    @property
+    def finished(self) -> bool:
+        """Whether the last stage's product is there."""
+        return self.splats("inpaint").exists()
+
+    @property
+    def _begun(self) -> bool:
+        """Whether there is anything that took work. Before that a run can be started anew: with a mended capture, say."""
+        return is_run(self.path) and any((self.path / stage).exists() for stage in get_args(SplatStage))
+
+    @property
+    def metrics(self) -> dict[str, dict[str, float | None]]:
+        """Everything recorded so far, by stage."""
+        file = self.path / "metrics.json"
+        return _read_json(file) if file.exists() else {}
+
+    def config(self, cls: type[Config]) -> Config:
+        """The run's config.
+
+        Raises:
+            ConfigError: if it was written by a version of splatpaint with other keys.
+        """
+        return from_tree(cls, self._tree())
+
+    def stage(self, name: str) -> Path:
+        """The folder of a stage's products, made if need be."""
+        folder = self.path / name
+        try:
+            folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise RunError(f"{folder} cannot be made ({error.strerror}): check the folder's permissions") from error
+        return folder
+
+    def splats(self, stage: SplatStage) -> Path:
+        """Where the stage keeps the splats it made; the file exists if and only if the stage is done."""
+        return self.path / stage / "splats.safetensors"
+
+    def product(self, stage: SplatStage) -> Path:
+        """The stage's splats, which exist.
+
+        Raises:
+            RunError: if the stage is not done.
+        """
+        splats = self.splats(stage)
+        if not splats.exists():
+            raise RunError(f"{self.path} has no splats of the stage {stage!r} yet: continue it with --resume")
+        return splats
+
+    def logged(self, events: Events[Product]) -> Events[Product]:
+        """The same events and product, every event also logged."""
+        while True:
+            try:
+                event = next(events)
+            except StopIteration as stop:
+                return stop.value
+            self.log(event)
+            yield event
+
+    def log(self, event: Event) -> None:
+        """Appends the event to events.jsonl (of progress, a line every few seconds); measurements also go to metrics.json."""
+        if isinstance(event, Progressed) and event.done < event.total:
+            if time.monotonic() - self._logged_at < LOG_PROGRESS_EVERY_S:
+                return
+            self._logged_at = time.monotonic()
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+        line = json.dumps({"time": stamp, "event": type(event).__name__, **_plain(dataclasses.asdict(event))})
+        with open(self.path / "events.jsonl", "a+b") as file:
+            file.write(b"\n" * _is_torn(file) + line.encode() + b"\n")
+        if isinstance(event, Measured):
+            self.record(event.stage, event.values)
+
+    def record(self, stage: str, values: Mapping[str, float]) -> None:
+        """Adds numbers to the stage's part of metrics.json; a name that is there already is replaced."""
+        metrics = self.metrics
+        metrics[stage] = {**metrics.get(stage, {}), **_plain(dict(values))}
+        write_whole(self.path / "metrics.json", json.dumps(metrics, indent=2) + "\n")
+
+    def _tree(self) -> Tree:
+        return load_tree(self.path / "config.yaml")
+
+    def _refuse_another(self, identity: Mapping[str, str], config: Any) -> None:
+        before = _read_json(self.path / "capture.json")
+        if before["fingerprint"] != identity["fingerprint"]:
+            what = f"of {before['path']}, not {identity['path']}"
+            if before["path"] == identity["path"]:
+                what = f"of {identity['path']} as it was before its files changed"
+            raise RunError(f"{self.path} holds a run {what}: choose another folder, or delete this one")
+        changed = differences(self._tree(), parse(dump(config)))
+        if changed:
+            shown = "; ".join(changed[:5]) + (f"; and {len(changed) - 5} more" if len(changed) > 5 else "")
+            raise RunError(f"{self.path} holds a run with another config ({shown}): choose another folder, or delete this one")
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a run was made in this folder."""
+    return (folder / "capture.json").is_file() and (folder / "config.yaml").is_file()
+
+
+def fingerprint(capture: Path) -> str:
+    """32 hexadecimal digits that change when a file of the capture is added, removed, renamed or altered.
+
+    Hidden files and runs inside the capture's folder do not count.
+    """
+    total = hashlib.blake2b(digest_size=16)
+    for file in sorted(_files(capture)):
+        with open(file, "rb") as content:
+            head = content.read(FINGERPRINTED_BYTES)
+        total.update(f"{file.relative_to(capture).as_posix()}\0{file.stat().st_size}\0".encode())
+        total.update(hashlib.blake2b(head).digest())
+    return total.hexdigest()
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes a file that is there whole or not at all.
+
+    Raises:
+        RunError: if it cannot be written.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        raise RunError(f"{path} cannot be written ({error.strerror}): choose a folder that can, or make room") from error
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for entry in folder.iterdir():
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir() and not (entry / "capture.json").exists():
+            yield from _files(entry)
+        elif entry.is_file():
+            yield entry
+
+
+def _refuse_strangers(path: Path) -> None:
+    if path.is_dir() and not is_run(path):
+        strangers = sorted(entry.name for entry in path.iterdir() if entry.name not in (".lock", "capture.json"))
+        if strangers:
+            raise RunError(f"{path} is not a run folder and not empty (it holds {strangers[0]}): choose another folder")
+
+
+def _locked(path: Path) -> IO[str]:
+    """The run's lock, held until it is closed or the process ends, however it ends."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        lock = open(path / ".lock", "a+")  # noqa: SIM115 - open is how it is held
+    except OSError as error:
+        raise RunError(f"the run folder {path} cannot be written ({error.strerror}): choose a folder that can") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.close()
+        raise RunError(f"another splatpaint is working in {path}: wait for it, or choose another folder") from error
+    return lock
+
+
+def _is_torn(file: IO[bytes]) -> bool:
+    """Whether a killed process left the last line unfinished."""
+    if file.seek(0, os.SEEK_END) == 0:
+        return False
+    file.seek(-1, os.SEEK_END)
+    return file.read(1) != b"\n"
+
+
+def _plain(value: Any) -> Any:
+    """What JSON can say: paths as text, numbers that are not finite as null."""
+    match value:
+        case dict():
+            return {key: _plain(item) for key, item in value.items()}
+        case float() if not math.isfinite(value):
+            return None
+        case Path():
+            return str(value)
+        case _:
+            return value
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} cannot be read ({error}): the run is damaged, choose another folder") from error
