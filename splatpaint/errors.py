@@ -35,3 +35,7 @@ class RunError(SplatpaintError):
 
 class BackendError(SplatpaintError):
     """A rasterizer that was asked for by name does not work on this machine."""
+
+
+class WeightsError(SplatpaintError):
+    """Weights of a network that judges pictures are not on this machine."""

@@ -1,0 +1,157 @@
+"""LPIPS, the learned perceptual distance, without importing the `lpips` package (whose import needs torchvision).
+
+The linear heads (v0.1) are read from the installed `lpips` distribution; the ImageNet trunks from a local file. Where either is
+missing there is an error, never another number. Source: Zhang et al., "The Unreasonable Effectiveness of Deep Features as a
+Perceptual Metric", 2018, and the shapes of the published weights.
+"""
+
+import os
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import conv2d, interpolate
+
+from splatpaint.errors import WeightsError
+
+Net = Literal["alex", "vgg"]
+
+WEIGHTS_VARIABLE = "SPLATPAINT_WEIGHTS"
+"""Environment variable: a folder that holds trunk weights."""
+FILE_NAMES: dict[Net, tuple[str, ...]] = {
+    "alex": ("alexnet-owt-7be5be79.pth", "lpips_alex_trunk.safetensors"),
+    "vgg": ("vgg16-397923af.pth", "lpips_vgg16_trunk_fp16.safetensors"),
+}
+"""What a trunk's file may be called in a folder of weights: torchvision's own name first."""
+MEAN = (0.485, 0.456, 0.406)
+"""Of ImageNet's sRGB in [0, 1]; LPIPS states the same numbers for [-1, 1]: (-.030, -.088, -.188)."""
+STD = (0.229, 0.224, 0.225)
+"""Of ImageNet's sRGB in [0, 1]; for [-1, 1]: (.458, .448, .450)."""
+TAPS: dict[Net, tuple[int, ...]] = {"alex": (1, 4, 7, 9, 11), "vgg": (3, 8, 15, 22, 29)}
+"""The layers (all ReLUs) of the trunk whose activations are compared."""
+
+
+class Lpips(nn.Module):
+    """The perceptual distance between pictures, in [0, ~1]; frozen, differentiable in the pictures."""
+
+    def __init__(self, net: Net = "alex", *, weights: Path | None = None) -> None:
+        """Loads trunk and heads.
+
+        Args:
+            net: `alex` (the usual one for reporting) or `vgg` (the usual one for optimizing; much slower).
+            weights: a file or a folder with the trunk; else the folder in $SPLATPAINT_WEIGHTS, else torch's hub cache.
+
+        Raises:
+            WeightsError: if the trunk or the linear heads are not on this machine.
+        """
+        super().__init__()
+        self.taps = TAPS[net]
+        self.trunk = _alexnet() if net == "alex" else _vgg16()
+        self.trunk.load_state_dict(_read_trunk(find_trunk(net, weights)))
+        self.heads = nn.ParameterList(_read_heads(net))
+        self.eval().requires_grad_(False)
+
+    def forward(self, x: Float[Tensor, "v 3 h w"], y: Float[Tensor, "v 3 h w"]) -> Float[Tensor, " v"]:
+        """The distance of each pair of pictures (sRGB in [0, 1]), as published: each layer averaged over its own grid."""
+        return torch.stack([layer.mean(dim=(1, 2, 3)) for layer in self._layers(x, y)]).sum(dim=0)
+
+    def map(self, x: Float[Tensor, "v 3 h w"], y: Float[Tensor, "v 3 h w"]) -> Float[Tensor, "v 1 h w"]:
+        """The distance around every pixel: each layer stretched to the picture's size, so that a region can be averaged.
+
+        The receptive fields are wide: what lies up to some hundred pixels outside a region reaches its average.
+        """
+        size = x.shape[-2:]
+        stretched = [interpolate(layer, size=size, mode="bilinear", align_corners=False) for layer in self._layers(x, y)]
+        return torch.stack(stretched).sum(dim=0)
+
+    def _layers(self, x: Tensor, y: Tensor) -> list[Tensor]:
+        """Weighted squared differences of unit-length features, one (v, 1, h_l, w_l) map a layer."""
+        pairs = zip(self._features(x), self._features(y), self.heads, strict=True)
+        return [conv2d((a - b) ** 2, head) for a, b, head in pairs]
+
+    def _features(self, images: Tensor) -> list[Tensor]:
+        mean, std = images.new_tensor(MEAN).view(1, 3, 1, 1), images.new_tensor(STD).view(1, 3, 1, 1)
+        activations, found = (images - mean) / std, []
+        for index, layer in enumerate(self.trunk):
+            activations = layer(activations)
+            if index in self.taps:
+                found.append(activations / (activations.square().sum(dim=1, keepdim=True).sqrt() + 1e-10))
+        return found
+
+
+def find_trunk(net: Net, weights: Path | None = None) -> Path:
+    """The file that holds a trunk: the one given, or by name in the folder given, $SPLATPAINT_WEIGHTS, torch's hub cache.
+
+    Raises:
+        WeightsError: if there is none.
+    """
+    if weights is not None and weights.is_file():
+        return weights
+    named = weights or os.environ.get(WEIGHTS_VARIABLE)
+    folder = Path(named) if named else Path(torch.hub.get_dir()) / "checkpoints"
+    for name in FILE_NAMES[net]:
+        if (folder / name).is_file():
+            return folder / name
+    raise WeightsError(
+        f"LPIPS ({net}) is not available: neither {' nor '.join(FILE_NAMES[net])} is in {folder}; "
+        f"put one there or name its folder in ${WEIGHTS_VARIABLE}"
+    )
+
+
+def _read_trunk(path: Path) -> dict[str, Tensor]:
+    """Convolution weights under their index in the trunk; torchvision's classifier is left out."""
+    if path.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        state = load_file(path)
+    else:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    prefix = "features."
+    return {name.removeprefix(prefix): value.float() for name, value in state.items() if name.startswith(prefix)}
+
+
+def _read_heads(net: Net) -> list[Tensor]:
+    """One (1, channels, 1, 1) nonnegative weighting a tapped layer."""
+    try:
+        path = Path(str(metadata.distribution("lpips").locate_file(f"lpips/weights/v0.1/{net}.pth")))
+    except metadata.PackageNotFoundError as missing:
+        raise WeightsError(
+            f"LPIPS ({net}) is not available: the lpips package, which carries its linear heads, is not installed; "
+            "run pip install --no-deps lpips"
+        ) from missing
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    return [state[f"lin{index}.model.1.weight"] for index in range(len(TAPS[net]))]
+
+
+def _alexnet() -> nn.Sequential:
+    """The convolutional part of AlexNet (Krizhevsky, "One weird trick", 2014) up to its last ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(3, 64, 11, stride=4, padding=2),
+        nn.ReLU(),
+        nn.MaxPool2d(3, 2),
+        nn.Conv2d(64, 192, 5, padding=2),
+        nn.ReLU(),
+        nn.MaxPool2d(3, 2),
+        nn.Conv2d(192, 384, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(384, 256, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(256, 256, 3, padding=1),
+        nn.ReLU(),
+    )
+
+
+def _vgg16() -> nn.Sequential:
+    """The convolutional part of VGG-16 (Simonyan and Zisserman, 2014, configuration D) up to its last ReLU."""
+    layers: list[nn.Module] = []
+    channels = 3
+    for block, width, depth in zip(range(5), (64, 128, 256, 512, 512), (2, 2, 3, 3, 3), strict=True):
+        if block:
+            layers.append(nn.MaxPool2d(2, 2))
+        for _ in range(depth):
+            layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
+            channels = width
+    return nn.Sequential(*layers)
