@@ -1,1 +1,60 @@
-"""Splat files, read and written by suffix."""
+"""Splat files: read and written by suffix."""
+
+from pathlib import Path
+
+import torch
+
+from splatpaint.errors import FormatError
+from splatpaint.formats.checkpoint import read_checkpoint, write_checkpoint
+from splatpaint.formats.ply import read_ply, write_ply
+from splatpaint.formats.splat import read_splat, write_splat
+from splatpaint.scene.splats import Splats
+
+SUFFIXES = (".ply", ".splat", ".safetensors")
+
+
+def read_splats(path: Path) -> Splats:
+    """The splats of a .ply, .splat or .safetensors file, row by row as they are there; see also `drop_nonfinite`.
+
+    Raises:
+        FormatError: if there is no such file, its suffix is unknown, or it holds something else.
+    """
+    if not path.is_file():
+        raise FormatError(f"{path} does not exist or is no file")
+    match path.suffix.lower():
+        case ".ply":
+            return read_ply(path)
+        case ".splat":
+            return read_splat(path)
+        case ".safetensors":
+            return read_checkpoint(path)
+    raise _unknown(path)
+
+
+def write_splats(path: Path, splats: Splats) -> None:
+    """Writes a .ply, .splat or .safetensors file; an existing one is replaced in one step.
+
+    Raises:
+        FormatError: if the suffix is unknown, the format cannot hold these splats, or the file cannot be written.
+    """
+    match path.suffix.lower():
+        case ".ply":
+            write_ply(path, splats)
+        case ".splat":
+            write_splat(path, splats)
+        case ".safetensors":
+            write_checkpoint(path, splats)
+        case _:
+            raise _unknown(path)
+
+
+def drop_nonfinite(splats: Splats) -> tuple[Splats, int]:
+    """The splats whose every number is finite, and how many others there were (files of aborted trainings have some)."""
+    finite = torch.ones(len(splats), dtype=torch.bool, device=splats.means.device)
+    for tensor in splats.tensors().values():
+        finite &= tensor.isfinite().reshape(len(splats), -1).all(dim=1)
+    return splats[finite], int((~finite).sum())
+
+
+def _unknown(path: Path) -> FormatError:
+    return FormatError(f"{path} has the unknown suffix {path.suffix!r}, expected one of {', '.join(SUFFIXES)}")

@@ -1,0 +1,47 @@
+"""Splats as they are, bit by bit, in one .safetensors file: any precision, any color space."""
+
+from pathlib import Path
+
+import torch
+
+from splatpaint.errors import FormatError
+from splatpaint.formats.replacing import replacing
+from splatpaint.scene.splats import Splats
+
+FORMAT = "splatpaint splats 1"
+"""Kept in the file's metadata, with the color space."""
+
+
+def write_checkpoint(path: Path, splats: Splats) -> None:
+    """Writes the splats; replaces the file in one step.
+
+    Raises:
+        FormatError: if the file cannot be written.
+    """
+    from safetensors.torch import save_file
+
+    # safetensors refuses tensors that share memory, as slices of one parameter do.
+    tensors = {
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in splats.tensors().items()
+    }
+    with replacing(path) as part:
+        save_file(tensors, part, metadata={"format": FORMAT, "space": splats.space})
+
+
+def read_checkpoint(path: Path) -> Splats:
+    """The splats that `write_checkpoint` wrote, on the CPU.
+
+    Raises:
+        FormatError: if the file is damaged or holds something else.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (safe_open is no dict)
+    except (SafetensorError, OSError) as error:
+        raise FormatError(f"{path} cannot be read as .safetensors ({error})") from error
+    if metadata.get("format") != FORMAT:
+        raise FormatError(f"{path} holds no splats: its metadata says {metadata.get('format')!r}, expected {FORMAT!r}")
+    return Splats(**tensors, space=metadata["space"])

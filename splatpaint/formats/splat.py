@@ -1,0 +1,60 @@
+"""The 32-byte .splat rows of web viewers: small and lossy.
+
+A row is the mean (3 float32), the standard deviations (3 float32), red green blue opacity (4 bytes, 255 = 1) and the quaternion
+wxyz (4 bytes, `128 + 128 q`). There is no view-dependent color.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from splatpaint.errors import FormatError
+from splatpaint.formats.replacing import replacing
+from splatpaint.scene.splats import SH_C0, Splats
+
+ROW = np.dtype([("mean", "<f4", 3), ("scale", "<f4", 3), ("rgba", "u1", 4), ("quat", "u1", 4)])
+
+
+def write_splat(path: Path, splats: Splats) -> None:
+    """Writes rgb splats without the harmonics above DC; replaces the file in one step.
+
+    Raises:
+        FormatError: if the splats are not rgb, or the file cannot be written.
+    """
+    if splats.space != "rgb":
+        raise FormatError(f"{path} cannot hold {splats.space} splats, only rgb ones: write them to a .safetensors file")
+    splats = splats.detach().to("cpu")
+    rgba = torch.cat([0.5 + SH_C0 * splats.sh[:, 0], splats.opacities[:, None]], dim=1)
+    quats = torch.nn.functional.normalize(splats.quats, dim=1)
+    rows = np.zeros(len(splats), dtype=ROW)
+    rows["mean"] = splats.means.numpy()
+    rows["scale"] = splats.scales.numpy()
+    rows["rgba"] = (255 * rgba).round().clamp(0, 255).to(torch.uint8).numpy()
+    rows["quat"] = (128 + 128 * quats).round().clamp(0, 255).to(torch.uint8).numpy()
+    with replacing(path) as part:
+        rows.tofile(part)
+
+
+def read_splat(path: Path) -> Splats:
+    """The splats of a .splat file, of degree 0; opacities 0 and 255 become half a step less extreme to keep logits finite.
+
+    Raises:
+        FormatError: if the file cannot be read or is no whole number of rows.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise FormatError(f"{path} cannot be read ({error.strerror})") from error
+    if len(data) % ROW.itemsize:
+        raise FormatError(f"{path} is no .splat file: it has {len(data)} bytes, expected a multiple of {ROW.itemsize}")
+    rows = np.frombuffer(data, dtype=ROW)
+    rgba = torch.from_numpy(rows["rgba"].astype(np.float32)) / 255
+    half_step = 0.5 / 255
+    return Splats(
+        means=torch.from_numpy(rows["mean"].astype(np.float32)),
+        quats=(torch.from_numpy(rows["quat"].astype(np.float32)) - 128) / 128,
+        log_scales=torch.from_numpy(rows["scale"].astype(np.float32)).log(),
+        logit_opacities=torch.logit(rgba[:, 3].clamp(half_step, 1 - half_step)),
+        sh=((rgba[:, :3] - 0.5) / SH_C0)[:, None],
+    )
