@@ -1,0 +1,33 @@
+"""An interrupted optimization, on disk: written whole or not at all."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from splatpaint.errors import RunError
+
+
+def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
+    """Writes tensors and plain values, together with the state of torch's random generator."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    torch.save({**state, "random": torch.get_rng_state()}, partial)
+    partial.replace(path)
+
+
+def load_checkpoint(path: Path, device: torch.device) -> dict[str, Any] | None:
+    """What `save_checkpoint` wrote, with the random generator put back; None if there is no such file.
+
+    Raises:
+        RunError: if the file is not a checkpoint.
+    """
+    if not path.exists():
+        return None
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+        torch.set_rng_state(state.pop("random").cpu())
+    except (OSError, RuntimeError, KeyError, ValueError, EOFError) as error:
+        raise RunError(f"{path} is not a readable checkpoint ({error}); delete it to start that stage again") from error
+    return state

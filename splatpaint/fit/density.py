@@ -1,0 +1,108 @@
+"""Where to put more splats, and which to drop.
+
+Growth follows a budget rather than a threshold alone: each refinement duplicates or splits the splats whose screen position the
+losses pull hardest, as many as a curve towards `max_splats` allows. The operations themselves are gsplat's.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from splatpaint.fit.parameters import SplatParameters
+
+
+@dataclass(frozen=True)
+class DensityConfig:
+    """When and how far a set of splats grows."""
+
+    max_splats: int = 100_000
+    """Never more than this."""
+    start: float = 0.06
+    """Share of the steps after which growth begins."""
+    stop: float = 0.6
+    """Share of the steps after which the set stays as it is."""
+    every: int = 100
+    """Steps between refinements."""
+    grow_gradient: float = 2e-4
+    """Mean norm of the screen-position gradient, in units of half the image, below which a splat never grows (3DGS: 2e-4)."""
+    split_scale: float = 0.01
+    """Splats larger than this share of the scene extent are split, smaller ones duplicated (3DGS: .01)."""
+    prune_opacity: float = 0.01
+    """Splats below this opacity are dropped at a refinement."""
+    prune_scale: float = 0.5
+    """Splats larger than this share of the scene extent are dropped."""
+
+
+class Density:
+    """Statistics and refinements of one set of splats."""
+
+    def __init__(self, config: DensityConfig, parameters: SplatParameters) -> None:
+        self.config = config
+        self.parameters = parameters
+        self.initial = len(parameters)
+        self._reset()
+
+    def _reset(self) -> None:
+        device = self.parameters.params["means"].device
+        self.pull = torch.zeros(len(self.parameters), device=device)
+        self.seen = torch.zeros(len(self.parameters), device=device)
+
+    def observe(self, means2d_grad: Float[Tensor, "v n 2"], radii: Int[Tensor, "v n"], *, width: int, height: int) -> None:
+        """Remembers how hard the last backward pass pulled at each drawn splat. Call it before the optimizer step."""
+        half = torch.tensor([width / 2.0, height / 2.0]).to(means2d_grad)
+        drawn = radii > 0
+        self.pull += ((means2d_grad * half).norm(dim=-1) * drawn).sum(dim=0)
+        self.seen += drawn.sum(dim=0)
+
+    def state(self) -> dict[str, Any]:
+        """All that `restore` needs to continue exactly here."""
+        return {"pull": self.pull, "seen": self.seen, "initial": self.initial}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continues from what `state` returned."""
+        self.pull, self.seen, self.initial = state["pull"], state["seen"], state["initial"]
+
+    def due(self, step: int, total: int) -> bool:
+        """Whether `refine` shall be called after this step (counted from 1)."""
+        return step % self.config.every == 0 and self.config.start * total <= step <= self.config.stop * total
+
+    def allowance(self, step: int, total: int) -> int:
+        """How many splats there may be after this step: a square-root curve from the initial number to the maximum."""
+        start, stop = self.config.start * total, self.config.stop * total
+        share = min(max((step - start + self.config.every) / max(stop - start, 1.0), 0.0), 1.0)
+        return int(self.initial + (max(self.config.max_splats, self.initial) - self.initial) * share**0.5)
+
+    @torch.no_grad()
+    def refine(self, step: int, total: int) -> None:
+        """Drops faint and oversized splats, then duplicates or splits those under the strongest pull."""
+        from gsplat.strategy.ops import duplicate, remove, split
+
+        params, optimizers = self.parameters.params, self.parameters.optimizers
+        largest = params["scales"].max(dim=-1).values.exp()
+        drop = (params["opacities"].sigmoid() < self.config.prune_opacity) | (
+            largest > self.config.prune_scale * self.parameters.extent
+        )
+        state: dict[str, Any] = {"pull": self.pull / self.seen.clamp_min(1)}
+        if drop.any() and not drop.all():
+            remove(params, optimizers, state, drop)
+        grow = self._strongest(state["pull"], self.allowance(step, total) - len(self.parameters))
+        large = params["scales"].max(dim=-1).values.exp() > self.config.split_scale * self.parameters.extent
+        clone, divide = grow & ~large, grow & large
+        if clone.any():
+            duplicate(params, optimizers, state, clone)
+            divide = torch.cat([divide, divide.new_zeros(int(clone.sum()))])
+        if divide.any():
+            split(params, optimizers, state, divide)
+        self._reset()
+
+    def _strongest(self, pull: Float[Tensor, " n"], count: int) -> Bool[Tensor, " n"]:
+        grow = pull > self.config.grow_gradient
+        if count < int(grow.sum()):
+            chosen = torch.topk(pull, max(count, 0)).indices
+            grow = torch.zeros_like(grow)
+            grow[chosen] = True
+        return grow

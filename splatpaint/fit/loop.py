@@ -1,0 +1,102 @@
+"""The optimization loop: sample an example, render, weigh, step."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from splatpaint.events import Events, Progressed
+from splatpaint.fit.checkpoint import load_checkpoint, save_checkpoint
+from splatpaint.fit.density import Density
+from splatpaint.fit.parameters import SplatParameters
+from splatpaint.objectives.protocol import Objective, Step
+from splatpaint.render.protocol import Rasterizer
+from splatpaint.scene.camera import Cameras
+from splatpaint.scene.splats import Splats, concatenate
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """What one training step looks at."""
+
+    cameras: Cameras
+    target: Float[Tensor, "v 3 h w"]
+    weight: Float[Tensor, "v 1 h w"]
+    holes: Float[Tensor, "v 1 h w"]
+    behind: Splats | None = None
+    """Frozen splats that are drawn together with the trained ones."""
+
+
+@dataclass(frozen=True)
+class LoopConfig:
+    """How long, and how much is told."""
+
+    steps: int
+    sh_every: float = 0.1
+    """Share of the steps between two increases of the SH degree."""
+    sh_start: float = 0.1
+    """Share of the steps that see only the constant color."""
+    report_every: int = 25
+    save_every: int = 500
+
+
+def optimize(
+    parameters: SplatParameters,
+    sample: Callable[[int], Example],
+    objectives: Sequence[Objective],
+    rasterizer: Rasterizer,
+    config: LoopConfig,
+    *,
+    stage: str,
+    density: Density | None = None,
+    checkpoint: Path | None = None,
+) -> Events[None]:
+    """Trains `parameters` in place.
+
+    Args:
+        sample: the example of a step, counted from 1; must depend on nothing but the step, so that a resumed run sees the same.
+        checkpoint: where the state is kept every `save_every` steps; continued from if it exists.
+    """
+    device = parameters.params["means"].device
+    first = 1
+    if checkpoint is not None and (state := load_checkpoint(checkpoint, device)) is not None:
+        parameters.restore(state["parameters"])
+        if density is not None:
+            density.restore(state["density"])
+        first = state["step"] + 1
+    for step in range(first, config.steps + 1):
+        example = sample(step)
+        own = parameters.splats(sh_degree(step, parameters.sh_degree, config))
+        scene = own if example.behind is None else concatenate([example.behind, own])
+        rendered = rasterizer(scene, example.cameras)
+        if density is not None:
+            rendered.means2d.retain_grad()
+        given = Step(rendered, example.target, example.weight, example.holes, own)
+        losses = {name: value for objective in objectives for name, value in objective(given).items()}
+        torch.stack(list(losses.values())).sum().backward()
+        if density is not None:
+            pull = rendered.means2d.grad
+            assert pull is not None, "means2d is not in the graph of the losses"
+            density.observe(
+                pull[:, -len(own) :], rendered.radii[:, -len(own) :], width=example.cameras.width, height=example.cameras.height
+            )
+        parameters.step(step / config.steps)
+        if density is not None and density.due(step, config.steps):
+            density.refine(step, config.steps)
+        if checkpoint is not None and step % config.save_every == 0 and step < config.steps:
+            state = {"step": step, "parameters": parameters.state()}
+            save_checkpoint(checkpoint, state if density is None else {**state, "density": density.state()})
+        if step % config.report_every == 0 or step == config.steps:
+            values = {name: float(value.detach()) for name, value in losses.items()}
+            yield Progressed(stage, step, config.steps, {**values, "splats": len(parameters)})
+
+
+def sh_degree(step: int, highest: int, config: LoopConfig) -> int:
+    """The SH degree in use: starts at 0 and rises by one every `sh_every`, so that the constant color settles first."""
+    share = step / config.steps
+    if share < config.sh_start:
+        return 0
+    return min(highest, 1 + int((share - config.sh_start) / config.sh_every))

@@ -1,0 +1,107 @@
+"""The splats that an optimization may change, with an Adam for each of their properties.
+
+The dictionaries are keyed and shaped as gsplat's strategy operations expect them, so splats can be duplicated, split and
+removed together with their optimizer state.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from splatpaint.scene.splats import Splats
+
+
+@dataclass(frozen=True)
+class LearningRates:
+    """Adam step sizes a property, per training step (3DGS, Kerbl et al. 2023, except where noted)."""
+
+    means: float = 1.6e-4
+    """Of the scene extent."""
+    means_final: float = 1.6e-6
+    """Of the scene extent, reached exponentially at the last step."""
+    quats: float = 1e-3
+    scales: float = 5e-3
+    opacities: float = 5e-2
+    sh0: float = 2.5e-3
+    shN: float = 1.25e-4
+
+
+class SplatParameters:
+    """Trainable splats: leaf tensors, their optimizers, and the `Splats` they stand for."""
+
+    def __init__(self, splats: Splats, rates: LearningRates, *, extent: float) -> None:
+        self.space = splats.space
+        self.rates = rates
+        self.extent = extent
+        self.params: dict[str, nn.Parameter] = {
+            name: nn.Parameter(value.detach().clone().contiguous())
+            for name, value in {
+                "means": splats.means,
+                "quats": splats.quats,
+                "scales": splats.log_scales,
+                "opacities": splats.logit_opacities,
+                "sh0": splats.sh[:, :1],
+                "shN": splats.sh[:, 1:],
+            }.items()
+        }
+        self.optimizers = {name: self._adam(name) for name in self.params}
+
+    def _adam(self, name: str) -> torch.optim.Adam:
+        rate = getattr(self.rates, name) * (self.extent if name == "means" else 1.0)
+        return torch.optim.Adam([self.params[name]], lr=rate, eps=1e-15, fused=True)
+
+    def __len__(self) -> int:
+        return len(self.params["means"])
+
+    def splats(self, sh_degree: int) -> Splats:
+        """The current splats with colors cut to `sh_degree`; part of the autograd graph."""
+        rest = (sh_degree + 1) ** 2 - 1
+        sh0, shN = self.params["sh0"], self.params["shN"]
+        return Splats(
+            means=self.params["means"],
+            quats=self.params["quats"],
+            log_scales=self.params["scales"],
+            logit_opacities=self.params["opacities"],
+            sh=torch.cat([sh0, shN[:, :rest]], dim=1) if rest else sh0,
+            space=self.space,
+        )
+
+    @property
+    def sh_degree(self) -> int:
+        """The highest degree there are coefficients for."""
+        return math.isqrt(self.params["shN"].shape[1] + 1) - 1
+
+    def step(self, progress: float) -> None:
+        """One Adam step for every property that has a gradient.
+
+        Args:
+            progress: share of the training that is done, in [0, 1]; sets the learning rate of the means.
+        """
+        decay = (self.rates.means_final / self.rates.means) ** progress
+        self.optimizers["means"].param_groups[0]["lr"] = self.rates.means * self.extent * decay
+        for optimizer in self.optimizers.values():
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+
+    def state(self) -> dict[str, Any]:
+        """All that `restore` needs to continue exactly here."""
+        return {
+            "params": {name: value.detach() for name, value in self.params.items()},
+            "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continues from what `state` returned; the number of splats may differ from the present one."""
+        for name, value in state["params"].items():
+            self.params[name] = nn.Parameter(value.clone())
+            self.optimizers[name] = self._adam(name)
+            self.optimizers[name].load_state_dict(state["optimizers"][name])
+
+
+def scene_extent(centers: Tensor) -> float:
+    """Radius of the ball around the mean camera center that holds all cameras, a tenth larger (as 3DGS measures scenes)."""
+    return max(1.1 * float((centers - centers.mean(dim=0)).norm(dim=-1).max()), 1e-3)

@@ -1,0 +1,53 @@
+"""The photos of a capture in memory, eight bits a channel, handed out as tensors."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from splatpaint.image.files import read_image, read_mask
+from splatpaint.scene.camera import Cameras
+from splatpaint.scene.views import View
+
+
+@dataclass(frozen=True, eq=False)
+class Photo:
+    """One view's pixels."""
+
+    name: str
+    camera: Cameras
+    image: Float[Tensor, "1 3 h w"]
+    """sRGB in [0, 1]."""
+    usable: Float[Tensor, "1 1 h w"]
+    """1 where the photo may supervise, 0 where it is to be ignored."""
+    fill: Float[Tensor, "1 1 h w"]
+    """1 where something shall be removed."""
+
+
+class Photos(Sequence[Photo]):
+    """Reads every view once, when it is first asked for, and keeps it as bytes."""
+
+    def __init__(self, views: Sequence[View], device: torch.device) -> None:
+        self.views = tuple(views)
+        self.device = device
+        self._bytes: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
+
+    def __len__(self) -> int:
+        return len(self.views)
+
+    def __getitem__(self, index: int) -> Photo:  # pyright: ignore[reportIncompatibleMethodOverride]
+        view = self.views[index]
+        if index not in self._bytes:
+            self._bytes[index] = self._read(view)
+        image, usable, fill = (part.to(self.device).float() for part in self._bytes[index])
+        return Photo(view.name, view.camera.to(self.device), image / 255, usable, fill)
+
+    @staticmethod
+    def _read(view: View) -> tuple[Tensor, Tensor, Tensor]:
+        image = (read_image(view.image)[None] * 255).round().byte()
+        empty = torch.zeros_like(image[:, :1])
+        usable = 1 - read_mask(view.ignore_mask)[None].byte() if view.ignore_mask else empty + 1
+        fill = read_mask(view.fill_mask)[None].byte() if view.fill_mask else empty
+        return image, usable, fill

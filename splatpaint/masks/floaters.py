@@ -1,0 +1,42 @@
+"""Kept splats that should not have been: leftovers of the object, and what only ever hid inside it."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from splatpaint.extras import import_open3d
+
+
+@dataclass(frozen=True)
+class FloatersConfig:
+    """Which kept splats near the hole are dropped after all."""
+
+    min_supervised: float = 0.3
+    """A splat whose weight in the photos was less than this share of its weight after the removal was hidden in the object."""
+    neighbors: int = 16
+    deviations: float = 2.0
+    """A splat farther from its neighbors than the mean by this many standard deviations is alone."""
+
+
+def hidden(seen_before: Float[Tensor, " n"], seen_after: Float[Tensor, " n"], config: FloatersConfig) -> Bool[Tensor, " n"]:
+    """Splats that the removal brought to light: no photo ever told what they look like.
+
+    Args:
+        seen_before: weight of each kept splat in the photos, outside the masks.
+        seen_after: its weight once the object is gone.
+    """
+    return (seen_after > 0) & (seen_before < config.min_supervised * seen_after)
+
+
+def alone(means: Float[Tensor, "n 3"], config: FloatersConfig) -> Bool[Tensor, " n"]:
+    """Statistical outliers by distance to their neighbors (open3d)."""
+    if len(means) <= config.neighbors:
+        return torch.zeros(len(means), dtype=torch.bool, device=means.device)
+    open3d = import_open3d()
+    cloud = open3d.geometry.PointCloud(open3d.utility.Vector3dVector(means.detach().double().cpu().numpy()))
+    _, inliers = cloud.remove_statistical_outlier(config.neighbors, config.deviations)
+    outlier = torch.ones(len(means), dtype=torch.bool)
+    outlier[torch.as_tensor(list(inliers), dtype=torch.long)] = False
+    return outlier.to(means.device)

@@ -1,0 +1,87 @@
+"""Which pixels nobody ever saw.
+
+Taking an object away uncovers its silhouette in every view. Much of what lies behind was photographed from elsewhere, and is
+there already. A hole is only what remains: silhouette pixels whose surface no other view saw past the object. The less there
+is to invent, the better the result.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from splatpaint.image.region import components, dilate, erode
+from splatpaint.scene.camera import Cameras
+
+
+@dataclass(frozen=True)
+class HolesConfig:
+    """When a pixel counts as seen."""
+
+    min_alpha: float = 0.6
+    """Below this accumulated opacity of the kept splats there is no surface to test."""
+    depth_tolerance: float = 0.04
+    """Relative difference of depths up to which two views look at the same surface."""
+    min_views: int = 2
+    """This many other views must have seen the surface."""
+    grow_px: int = 2
+    """Holes grow by this much, over the fringe of half-removed splats at their rim."""
+    min_area_px: int = 30
+    """Smaller specks are not holes: their surroundings close them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Revealed:
+    """One view before and after the removal."""
+
+    camera: Cameras
+    silhouette: Float[Tensor, "1 1 h w"]
+    """1 where the removed splats were visible."""
+    usable: Float[Tensor, "1 1 h w"]
+    """1 where the photo showed the scene."""
+    full_depth: Float[Tensor, "1 1 h w"]
+    """z-depth with the object in place."""
+    kept_depth: Float[Tensor, "1 1 h w"]
+    """z-depth of the kept splats alone."""
+    kept_alpha: Float[Tensor, "1 1 h w"]
+
+
+def find_holes(views: Sequence[Revealed], config: HolesConfig) -> list[Float[Tensor, "1 1 h w"]]:
+    """The hole of every view: 1 = never seen. It reaches at most `grow_px` out of the silhouette."""
+    return [_hole(index, views, config) for index in range(len(views))]
+
+
+def _hole(index: int, views: Sequence[Revealed], config: HolesConfig) -> Float[Tensor, "1 1 h w"]:
+    view = views[index]
+    hole = view.silhouette.clone()
+    surface = (view.silhouette > 0) & (view.kept_alpha >= config.min_alpha)
+    if surface.any():
+        points = view.camera.unproject(view.kept_depth)[0][surface[0, 0]]
+        witnesses = sum(sees(other, points, config.depth_tolerance).int() for other in views if other is not view)
+        hole[surface] = (torch.as_tensor(witnesses, device=hole.device) < config.min_views).to(hole)
+    hole = without_specks(erode(dilate(hole, 1), 1), config.min_area_px)
+    return dilate(hole, config.grow_px)
+
+
+def without_specks(mask: Float[Tensor, "1 1 h w"], min_area_px: int) -> Float[Tensor, "1 1 h w"]:
+    """The mask less its connected parts that have fewer pixels."""
+    labels, count = components(mask[0])
+    areas = torch.bincount(labels.flatten(), minlength=count + 1)
+    large = areas >= min_area_px
+    large[0] = False
+    return large[labels].to(mask)[None, None]
+
+
+def sees(view: Revealed, points: Float[Tensor, "n 3"], tolerance: float) -> Bool[Tensor, " n"]:
+    """Which points were visible in the view's photo, beside the object: in frame, not occluded, on the surface seen there."""
+    pixels, depth = view.camera.project(points)
+    size = torch.tensor([view.camera.width, view.camera.height]).to(pixels)
+    grid = pixels / size * 2 - 1
+    within = (depth[0] > 0) & (grid[0].abs() <= 1).all(dim=-1)
+    maps = torch.cat([view.full_depth, view.silhouette, view.usable], dim=1)
+    found = F.grid_sample(maps, grid.clamp(-2, 2)[:, None], mode="nearest", align_corners=False)[0, :, 0]
+    same_surface = (depth[0] - found[0]).abs() <= tolerance * depth[0]
+    return within & same_surface & (found[1] == 0) & (found[2] > 0)

@@ -1,0 +1,49 @@
+"""Holes shall look like what the prior painted, in the feature space of the prior's own encoder.
+
+Inpainted views of one place never agree pixel for pixel; a pixel loss against them averages them to blur (MALD-NeRF, table 3:
+L1 in the mask is the worst ablation). Distances between unit-length feature vectors, as LPIPS takes them, forgive small
+shifts, and the codec that a prior must have anyway provides the features, so no further weights are needed.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from splatpaint.objectives.protocol import Step
+from splatpaint.priors.protocol import Codec
+
+
+@dataclass(frozen=True)
+class PerceptualConfig:
+    """Distance in codec features, over the holes."""
+
+    kind: Literal["perceptual"] = "perceptual"
+    weight: float = 0.5
+
+
+class Perceptual:
+    """Matches the features of rendered holes to the features of painted ones."""
+
+    def __init__(self, config: PerceptualConfig, codec: Codec) -> None:
+        self.config = config
+        self.codec = codec
+
+    def __call__(self, step: Step) -> dict[str, Tensor]:
+        """The term `perceptual`: mean squared distance of unit feature vectors where a hole is, averaged over layers."""
+        inside = step.holes * step.weight
+        shown = step.rendered.color * inside + step.target * (1 - inside)
+        stride = self.codec.stride
+        pad = (0, -shown.shape[3] % stride, 0, -shown.shape[2] % stride)
+        shown, target, inside = (F.pad(image, pad, mode="replicate") for image in (shown, step.target, inside))
+        with torch.no_grad():
+            wanted = self.codec.features(target)
+        total = shown.new_zeros(())
+        for have, want in zip(self.codec.features(shown), wanted, strict=True):
+            distance = (F.normalize(have, dim=1) - F.normalize(want, dim=1)).square().sum(dim=1, keepdim=True)
+            # A feature cell counts as soon as a hole pixel is in it: thin holes must not vanish at coarse layers.
+            where = F.adaptive_max_pool2d(inside, have.shape[2:])
+            total = total + (distance * where).sum() / where.sum().clamp_min(1.0)
+        return {"perceptual": self.config.weight * total / len(wanted)}

@@ -1,0 +1,48 @@
+"""Pixels shall match: L1 and structural similarity, normalized by the area that counts."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+from splatpaint.image.ssim import ssim_map
+from splatpaint.objectives.protocol import Step
+
+
+@dataclass(frozen=True)
+class PhotometricConfig:
+    """`(1 - dssim) L1 + dssim (1 - SSIM)` (3DGS, eq. 7)."""
+
+    kind: Literal["photometric"] = "photometric"
+    weight: float = 1.0
+    dssim: float = 0.2
+    """Share of the structural term."""
+    region: Literal["all", "known", "holes"] = "all"
+    """Which of the pixels that count: all, those outside the holes, or those inside."""
+
+
+class Photometric:
+    """Matches rendered pixels to the target."""
+
+    def __init__(self, config: PhotometricConfig) -> None:
+        self.config = config
+
+    def __call__(self, step: Step) -> dict[str, Tensor]:
+        """The term `photometric`; zero where no pixel counts."""
+        weight = step.weight
+        match self.config.region:
+            case "known":
+                weight = weight * (1 - step.holes)
+            case "holes":
+                weight = weight * step.holes
+            case "all":
+                pass
+        area = weight.sum().clamp_min(1.0)
+        color = step.rendered.color
+        loss = (1 - self.config.dssim) * ((color - step.target).abs().mean(dim=1, keepdim=True) * weight).sum() / area
+        if self.config.dssim > 0:
+            # Pixels that do not count are made equal, or the similarity windows would carry them across the border.
+            shown = color * weight + step.target * (1 - weight)
+            dissimilarity = 1 - ssim_map(shown, step.target).mean(dim=1, keepdim=True)
+            loss = loss + self.config.dssim * (dissimilarity * weight).sum() / area
+        return {"photometric": self.config.weight * loss}

@@ -1,0 +1,26 @@
+"""Everything that can be set about a run, in one tree."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from splatpaint.capture.config import CaptureConfig
+from splatpaint.priors.load import PriorConfig
+from splatpaint.stages.inpaint import InpaintConfig
+from splatpaint.stages.reconstruct import ReconstructConfig
+from splatpaint.stages.remove import RemoveConfig
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """A run: capture to reconstruction to removal to fill."""
+
+    seed: int = 0
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto = cuda where torch finds a usable GPU, else cpu."""
+    rasterizer: Literal["auto", "reference", "native", "cuda"] = "auto"
+    """auto = gsplat's CUDA kernels on a GPU, our own SIMD kernels elsewhere."""
+    capture: CaptureConfig = field(default_factory=CaptureConfig)
+    reconstruct: ReconstructConfig = field(default_factory=ReconstructConfig)
+    remove: RemoveConfig = field(default_factory=RemoveConfig)
+    prior: PriorConfig = field(default_factory=PriorConfig)
+    inpaint: InpaintConfig = field(default_factory=InpaintConfig)

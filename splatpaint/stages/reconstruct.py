@@ -1,0 +1,110 @@
+"""Photos to splats, the object still in place."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from splatpaint.events import Events, Measured, Noted
+from splatpaint.fit.density import Density, DensityConfig
+from splatpaint.fit.loop import Example, LoopConfig, optimize
+from splatpaint.fit.parameters import LearningRates, SplatParameters, scene_extent
+from splatpaint.fit.photos import Photos
+from splatpaint.fit.seeding import round_splats, spacing
+from splatpaint.objectives.photometric import Photometric, PhotometricConfig
+from splatpaint.render.protocol import Rasterizer
+from splatpaint.scene.splats import Splats
+from splatpaint.scene.views import Capture, PointCloud
+
+STAGE = "reconstruct"
+
+
+@dataclass(frozen=True)
+class ReconstructConfig:
+    """The photometric fit of all usable pixels."""
+
+    steps: int = 3000
+    sh_degree: int = 2
+    """0 to 3. Degree 2 costs half the memory of 3 and is as good on a few dozen views."""
+    initial_opacity: float = 0.5
+    max_initial_scale: float = 0.1
+    """World units (the typical distance from camera to scene is 1): bounds the splats of stray points."""
+    photometric: PhotometricConfig = field(default_factory=PhotometricConfig)
+    rates: LearningRates = field(default_factory=LearningRates)
+    density: DensityConfig = field(default_factory=DensityConfig)
+
+
+def reconstruct(
+    capture: Capture,
+    rasterizer: Rasterizer,
+    config: ReconstructConfig,
+    *,
+    device: torch.device,
+    seed: int,
+    checkpoint: Path | None = None,
+) -> Events[Splats]:
+    """Splats fitted to the capture's views, in the capture's world.
+
+    Pixels under an ignore mask never count; pixels under a fill mask do, since the object must be there to be found and
+    removed. Held-out views are measured, not learned.
+    """
+    photos = Photos(capture.views, device)
+    assert capture.points is not None, "prepare() gives every capture points"
+    parameters = SplatParameters(
+        seed_splats(capture.points, config).to(device),
+        config.rates,
+        extent=scene_extent(torch.cat([view.camera.centers for view in capture.views])),
+    )
+    yield Noted(STAGE, f"{len(photos)} photos, {len(parameters)} points to start from")
+
+    def sample(step: int) -> Example:
+        photo = photos[view_of_step(step, len(photos), seed)]
+        return Example(photo.camera, photo.image, photo.usable, torch.zeros_like(photo.usable))
+
+    torch.manual_seed(seed)
+    yield from optimize(
+        parameters,
+        sample,
+        [Photometric(config.photometric)],
+        rasterizer,
+        LoopConfig(steps=config.steps),
+        stage=STAGE,
+        density=Density(config.density, parameters),
+        checkpoint=checkpoint,
+    )
+    splats = parameters.splats(parameters.sh_degree).detach()
+    if capture.held_out:
+        yield Measured(STAGE, held_out_psnr(splats, Photos(capture.held_out, device), rasterizer))
+    return splats
+
+
+def seed_splats(points: PointCloud, config: ReconstructConfig) -> Splats:
+    """One splat a sparse point, as large as the gap to its neighbors."""
+    return round_splats(
+        points.positions,
+        points.colors.float() / 255,
+        spacing(points.positions).clamp(1e-6, config.max_initial_scale),
+        opacity=config.initial_opacity,
+        sh_degree=config.sh_degree,
+    )
+
+
+def view_of_step(step: int, views: int, seed: int) -> int:
+    """Which view a step (from 1) looks at: every epoch is a new permutation that depends on nothing but seed and epoch."""
+    epoch, place = divmod(step - 1, views)
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+    return int(torch.randperm(views, generator=generator)[place])
+
+
+@torch.no_grad()
+def held_out_psnr(splats: Splats, photos: Sequence, rasterizer: Rasterizer) -> dict[str, float]:
+    """Mean PSNR in dB over views: of all usable pixels, and of those that no fill mask covers."""
+    whole, unmasked = [], []
+    for photo in photos:
+        squared = (rasterizer(splats, photo.camera).color.clamp(0, 1) - photo.image).square().mean(dim=1, keepdim=True)
+        for scores, weight in ((whole, photo.usable), (unmasked, photo.usable * (1 - photo.fill))):
+            if weight.any():
+                mse = (squared * weight).sum() / weight.sum()
+                scores.append(float(-10 * torch.log10(mse.clamp_min(1e-10))))
+    return {"held_out_psnr": sum(whole) / len(whole), "held_out_psnr_unmasked": sum(unmasked) / max(len(unmasked), 1)}

@@ -1,0 +1,143 @@
+"""A whole run: capture, reconstruction, removal, fill. A stage whose product is in the run folder is skipped."""
+
+import time
+from pathlib import Path
+
+import torch
+
+from splatpaint.capture import prepare
+from splatpaint.errors import BackendError, MaskError
+from splatpaint.events import Events, Measured, Product, Saved, Skipped
+from splatpaint.formats import read_splats, write_splats
+from splatpaint.image.files import read_mask, write_mask
+from splatpaint.priors.load import load_prior
+from splatpaint.render.pick import pick_rasterizer
+from splatpaint.render.protocol import Rasterizer
+from splatpaint.scene.splats import Splats, concatenate
+from splatpaint.scene.views import Capture
+from splatpaint.stages import inpaint, reconstruct, remove
+from splatpaint.stages.config import RunConfig
+from splatpaint.stages.folder import RunFolder
+from splatpaint.stages.pictures import before_after
+
+
+def run(capture: Path, folder: RunFolder, config: RunConfig) -> Events[Splats]:
+    """Everything from photos to the filled scene; the product is kept and fill splats together.
+
+    Raises:
+        SplatpaintError: whatever the user can mend, before anything is written where possible.
+    """
+    device = pick_device(config.device)
+    torch.manual_seed(config.seed)
+    rasterizer = pick_rasterizer(config.rasterizer, device)
+    prepared = yield from timed("capture", prepare(capture, config.capture, cache=folder.stage("capture")))
+    if not any(view.fill_mask for view in prepared.views):
+        raise MaskError(
+            f"no image of {capture} has a mask, so there is nothing to remove: put white-on-black masks with the images' names "
+            f"into {capture / 'masks'} (or give --masks)"
+        )
+    reconstructed = yield from _reconstructed(prepared, folder, rasterizer, config, device)
+    removal = yield from _removed(reconstructed, prepared, folder, rasterizer, config, device)
+    scene = yield from _inpainted(removal, prepared, folder, rasterizer, config, device)
+    yield from before_after(folder, prepared, rasterizer)
+    return scene
+
+
+def pick_device(name: str) -> torch.device:
+    """auto = a GPU where torch finds one.
+
+    Raises:
+        BackendError: if cuda was asked for and is not there.
+    """
+    available = torch.cuda.is_available()
+    if name == "cuda" and not available:
+        raise BackendError(
+            "--device cuda was asked for, but torch finds no usable NVIDIA GPU: use --device cpu, or see `splatpaint doctor`"
+        )
+    return torch.device("cuda" if available and name != "cpu" else "cpu")
+
+
+def timed(stage: str, events: Events[Product]) -> Events[Product]:
+    """The same events, and in the end how many seconds they took."""
+    start = time.perf_counter()
+    product = yield from events
+    yield Measured(stage, {"seconds": time.perf_counter() - start})
+    return product
+
+
+def _reconstructed(
+    capture: Capture, folder: RunFolder, rasterizer: Rasterizer, config: RunConfig, device: torch.device
+) -> Events[Splats]:
+    product = folder.splats(reconstruct.STAGE)
+    if product.exists():
+        yield Skipped(reconstruct.STAGE, product)
+        return read_splats(product).to(device)
+    checkpoint = folder.stage(reconstruct.STAGE) / "checkpoint.pt"
+    splats = yield from timed(
+        reconstruct.STAGE,
+        reconstruct.reconstruct(
+            capture, rasterizer, config.reconstruct, device=device, seed=config.seed, checkpoint=checkpoint
+        ),
+    )
+    write_splats(product, splats)
+    checkpoint.unlink(missing_ok=True)
+    return splats
+
+
+def _removed(
+    splats: Splats, capture: Capture, folder: RunFolder, rasterizer: Rasterizer, config: RunConfig, device: torch.device
+) -> Events[remove.Removal]:
+    product = folder.splats(remove.STAGE)
+    if product.exists():
+        yield Skipped(remove.STAGE, product)
+        return _read_removal(folder, capture, device)
+    removal = yield from timed(remove.STAGE, remove.remove(splats, capture, rasterizer, config.remove, device=device))
+    for hole in removal.holes:
+        write_mask(_hole_file(folder, "silhouettes", hole.name), hole.silhouette[0].cpu())
+        write_mask(_hole_file(folder, "holes", hole.name), hole.hole[0].cpu())
+    # Last: that this file exists says that the stage is done.
+    write_splats(product, removal.kept)
+    yield Saved(remove.STAGE, "holes", folder.stage(remove.STAGE) / "holes")
+    return removal
+
+
+def _inpainted(
+    removal: remove.Removal,
+    capture: Capture,
+    folder: RunFolder,
+    rasterizer: Rasterizer,
+    config: RunConfig,
+    device: torch.device,
+) -> Events[Splats]:
+    product = folder.splats(inpaint.STAGE)
+    if product.exists():
+        yield Skipped(inpaint.STAGE, product)
+        return read_splats(product).to(device)
+    checkpoint = folder.stage(inpaint.STAGE) / "checkpoint.pt"
+    prior = load_prior(config.prior, device)
+    fill = yield from timed(
+        inpaint.STAGE,
+        inpaint.inpaint(
+            capture, removal, prior, rasterizer, config.inpaint, device=device, seed=config.seed, checkpoint=checkpoint
+        ),
+    )
+    scene = concatenate([removal.kept, fill])
+    write_splats(product, scene)
+    checkpoint.unlink(missing_ok=True)
+    return scene
+
+
+def _read_removal(folder: RunFolder, capture: Capture, device: torch.device) -> remove.Removal:
+    holes = tuple(
+        remove.Hole(
+            view.name,
+            read_mask(_hole_file(folder, "silhouettes", view.name))[None].to(device),
+            read_mask(_hole_file(folder, "holes", view.name))[None].to(device),
+        )
+        for view in capture.views
+    )
+    return remove.Removal(read_splats(folder.splats(remove.STAGE)).to(device), holes)
+
+
+def _hole_file(folder: RunFolder, kind: str, view: str) -> Path:
+    return folder.stage(remove.STAGE) / kind / f"{view}.png"
