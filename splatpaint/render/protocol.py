@@ -1,7 +1,7 @@
 """What every rasterizer promises."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -38,6 +38,7 @@ class Rendered:
     """Bounding radius in whole pixels; 0 where the splat is not drawn at all."""
 
 
+@runtime_checkable
 class Rasterizer(Protocol):
     """Paints splats: a linear, differentiable function of the colors or features that the splats carry."""
 

@@ -1,0 +1,82 @@
+"""Splats out of a run, in the frame and at the scale of the capture's own poses, checked by reading them back."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from splatpaint.events import Events, Measured, Noted, Progressed, Saved
+from splatpaint.formats import read_splats, write_splats
+from splatpaint.render.protocol import Rasterizer
+from splatpaint.scene.splats import Splats
+from splatpaint.scene.views import Similarity, View
+
+STAGE = "export"
+
+FAITHFUL_DB = 40.0
+"""Below this, against renders of the run's own splats, the file deserves a warning: pixels are off by 2 to 3 levels of 255."""
+IDENTICAL_DB = 100.0
+"""Reported for renders that do not differ, in place of infinity."""
+
+
+@torch.no_grad()
+def export(
+    splats: Splats,
+    world_from_input: Similarity,
+    out: Path,
+    *,
+    views: Sequence[View],
+    rasterizer: Rasterizer,
+    device: torch.device,
+) -> Events[Path]:
+    """Writes the splats in the input's frame, reads the file back and renders it from the given views as a self-check.
+
+    Args:
+        splats: in the capture's (normalized) world.
+        world_from_input: what is to be undone.
+        out: the file; its suffix is its format. A file that is there is replaced.
+        views: where to render from for the check, at least one.
+        rasterizer: paints splats on `device`.
+        device: where to render.
+
+    Raises:
+        FormatError: if the format is unknown, or the file cannot be written.
+    """
+    write_splats(out, in_input_frame(splats, world_from_input))
+    ours, theirs = splats.to(device), in_world(read_splats(out), world_from_input).to(device)
+    scores = []
+    for view in views:
+        camera = view.camera.to(device)
+        error = rasterizer(ours, camera).color.clamp(0, 1) - rasterizer(theirs, camera).color.clamp(0, 1)
+        mse = float(error.square().mean())
+        scores.append(min(IDENTICAL_DB, -10 * math.log10(max(mse, 1e-30))))
+        yield Progressed(STAGE, len(scores), len(views))
+    if not min(scores) >= FAITHFUL_DB:
+        yield Noted(
+            STAGE,
+            f"{out} renders at only {min(scores):.1f} dB against the run's splats: its format loses detail here",
+            "warning",
+        )
+    yield Measured(STAGE, {"splats": float(len(splats)), "self_check_psnr": min(scores)})
+    yield Saved(STAGE, f"{len(splats)} splats", out)
+    return out
+
+
+def in_input_frame(splats: Splats, world_from_input: Similarity) -> Splats:
+    """The splats as the input's poses see them: moved and scaled; a similarity without rotation changes no color."""
+    return replace(
+        splats,
+        means=world_from_input.undo(splats.means),
+        log_scales=splats.log_scales - math.log(world_from_input.scale),
+    )
+
+
+def in_world(splats: Splats, world_from_input: Similarity) -> Splats:
+    """The reverse of `in_input_frame`."""
+    return replace(
+        splats,
+        means=world_from_input.apply(splats.means),
+        log_scales=splats.log_scales + math.log(world_from_input.scale),
+    )

@@ -1,0 +1,205 @@
+"""Pictures by which a person judges a run: renders of every view, and strips from photo to filled scene."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from splatpaint.events import Events, Progressed, Saved, Skipped
+from splatpaint.fit.photos import Photo, Photos
+from splatpaint.formats import read_splats
+from splatpaint.image.files import read_mask, write_image
+from splatpaint.image.resample import resize_area
+from splatpaint.render.protocol import Rasterizer, Rendered
+from splatpaint.scene.splats import Splats
+from splatpaint.scene.views import Capture, View
+from splatpaint.stages.folder import RunFolder
+
+STAGE = "pictures"
+SHEET_NAME = "contact-sheet.png"
+
+Item = TypeVar("Item")
+What = Literal["color", "depth", "alpha"]
+
+STRIP_PANEL_PX = 360
+"""Longest side of one picture of a strip."""
+SHEET_PANEL_PX = 200
+"""Longest side of one picture of the contact sheet."""
+SHEET_VIEWS = 6
+CAPTION_PX = 14
+"""Height of the caption above a picture."""
+HOLE_COLOR = (1.0, 0.1, 0.6)
+NEAR_TO_FAR = ((0.99, 0.91, 0.56), (0.94, 0.49, 0.29), (0.62, 0.18, 0.42), (0.27, 0.06, 0.40), (0.02, 0.02, 0.10))
+"""Colors of depth: bright is near, dark is far; lightness falls steadily, so it also reads in gray."""
+
+
+@torch.no_grad()
+def render_views(
+    splats: Splats, views: Sequence[View], rasterizer: Rasterizer, out: Path, *, what: What = "color", device: torch.device
+) -> Events[Path]:
+    """One PNG a view, at the view's size, named by the view (`out/NAME.png`, subfolders kept)."""
+    splats = splats.to(device)
+    for done, view in enumerate(views, start=1):
+        write_image(out / f"{view.name}.png", painted(rasterizer(splats, view.camera.to(device)), what))
+        yield Progressed("render", done, len(views))
+    yield Saved("render", f"{len(views)} pictures", out)
+    return out
+
+
+def before_after(folder: RunFolder, capture: Capture, rasterizer: Rasterizer, *, device: torch.device) -> Events[Path]:
+    """The strips of a finished run, in its `pictures/`; the product is the contact sheet."""
+    sheet = folder.path / STAGE / SHEET_NAME
+    if sheet.exists():
+        yield Skipped(STAGE, sheet)
+        return sheet
+    photos = Photos(capture.all_views, device)
+    hole_files = {view.name: folder.path / "remove" / "holes" / f"{view.name}.png" for view in capture.views}
+    return (
+        yield from draw_strips(
+            photos,
+            {name: read_mask(file)[None].to(device) for name, file in hole_files.items()},
+            reconstructed=read_splats(folder.product("reconstruct")),
+            kept=read_splats(folder.product("remove")),
+            filled=read_splats(folder.product("inpaint")),
+            rasterizer=rasterizer,
+            out=folder.stage(STAGE),
+        )
+    )
+
+
+@torch.no_grad()
+def draw_strips(
+    photos: Photos,
+    holes: Mapping[str, Float[Tensor, "1 1 h w"]],
+    *,
+    reconstructed: Splats,
+    kept: Splats,
+    filled: Splats,
+    rasterizer: Rasterizer,
+    out: Path,
+) -> Events[Path]:
+    """A strip a view (`out/NAME.png`) and a contact sheet of a few views spread over the capture (`out/contact-sheet.png`).
+
+    A strip shows, from left to right: the photo, the photo with its hole tinted, the reconstruction, what is left after the
+    removal, the filled scene, the filled scene's depth.
+
+    Args:
+        photos: the views to draw.
+        holes: by view name, 1 = painted by the prior; views that have none here show their fill mask.
+        reconstructed: the splats before the removal.
+        kept: those after it.
+        filled: the finished scene.
+        rasterizer: paints on the photos' device.
+        out: the folder of the pictures.
+    """
+    scenes = [splats.to(photos.device) for splats in (reconstructed, kept, filled)]
+    on_sheet = spread([photo.name for photo in photos.views], SHEET_VIEWS)
+    rows = []
+    for done, photo in enumerate(photos, start=1):
+        panels = dict(_panels(photo, holes.get(photo.name, photo.fill), scenes, rasterizer))
+        _save(_row(panels, STRIP_PANEL_PX), out / f"{photo.name}.png")
+        if photo.name in on_sheet:
+            rows.append(_row(panels, SHEET_PANEL_PX))
+        yield Progressed(STAGE, done, len(photos))
+    sheet = out / SHEET_NAME
+    _save(_stacked(rows), sheet)
+    yield Saved(STAGE, "before and after", sheet)
+    return sheet
+
+
+def painted(rendered: Rendered, what: What) -> Float[Tensor, "3 h w"]:
+    """One rendered view as a picture: its color, its alpha in gray, or its depth in colors from near (bright) to far (dark)."""
+    match what:
+        case "color":
+            return rendered.color[0].clamp(0, 1)
+        case "alpha":
+            return rendered.alpha[0].clamp(0, 1).expand(3, -1, -1)
+        case "depth":
+            return colored_depth(rendered.depth[0])
+
+
+def colored_depth(depth: Float[Tensor, "1 h w"]) -> Float[Tensor, "3 h w"]:
+    """Disparity in colors, stretched between its 2nd and 98th percentile; unknown depth (0) is black."""
+    known = depth[0] > 0
+    if not known.any():
+        return depth.new_zeros(3, *depth.shape[1:])
+    disparity = torch.where(known, 1 / depth[0].clamp_min(1e-9), 0.0)
+    farthest, nearest = (_percentile(disparity[known], share) for share in (0.02, 0.98))
+    place = ((nearest - disparity) / (nearest - farthest).clamp_min(1e-12)).clamp(0, 1)
+    return torch.where(known, _ramp(place), 0.0)
+
+
+def spread(items: Sequence[Item], count: int) -> list[Item]:
+    """At most `count` of the items, evenly spaced from the first to the last."""
+    if len(items) <= count:
+        return list(items)
+    return [items[round(i * (len(items) - 1) / max(count - 1, 1))] for i in range(count)]
+
+
+def _panels(
+    photo: Photo, hole: Float[Tensor, "1 1 h w"], scenes: Sequence[Splats], rasterizer: Rasterizer
+) -> Iterator[tuple[str, Float[Tensor, "3 h w"]]]:
+    yield "photo", photo.image[0]
+    yield "to be filled", _tinted(photo.image[0], hole[0].to(photo.image))
+    rendered = [rasterizer(splats, photo.camera) for splats in scenes]
+    for caption, picture in zip(("reconstructed", "removed", "filled"), rendered, strict=True):
+        yield caption, painted(picture, "color")
+    yield "depth", painted(rendered[-1], "depth")
+
+
+def _tinted(image: Float[Tensor, "3 h w"], hole: Float[Tensor, "1 h w"]) -> Float[Tensor, "3 h w"]:
+    color = torch.tensor(HOLE_COLOR).to(image)[:, None, None]
+    return image + 0.6 * hole * (color - image)
+
+
+def _ramp(place: Float[Tensor, "h w"]) -> Float[Tensor, "3 h w"]:
+    colors = torch.tensor(NEAR_TO_FAR).to(place)
+    at = place * (len(colors) - 1)
+    left = at.floor().long().clamp(max=len(colors) - 2)
+    share = (at - left)[..., None]
+    return (colors[left] * (1 - share) + colors[left + 1] * share).permute(2, 0, 1)
+
+
+def _percentile(values: Float[Tensor, " n"], share: float) -> Float[Tensor, ""]:
+    # torch.quantile refuses more than 16 million values.
+    return values.sort().values[round(share * (len(values) - 1))]
+
+
+def _row(panels: Mapping[str, Float[Tensor, "3 h w"]], longest_px: int) -> Image.Image:
+    pictures = [_captioned(caption, picture, longest_px) for caption, picture in panels.items()]
+    row = Image.new("RGB", (sum(picture.width + 2 for picture in pictures) - 2, pictures[0].height), "white")
+    left = 0
+    for picture in pictures:
+        row.paste(picture, (left, 0))
+        left += picture.width + 2
+    return row
+
+
+def _captioned(caption: str, picture: Float[Tensor, "3 h w"], longest_px: int) -> Image.Image:
+    height, width = picture.shape[1:]
+    shrink = min(1.0, longest_px / max(height, width))
+    width, height = max(1, round(width * shrink)), max(1, round(height * shrink))
+    small = resize_area(picture[None], width=width, height=height)[0]
+    pixels = small.cpu().clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).contiguous()
+    panel = Image.new("RGB", (width, height + CAPTION_PX), "white")
+    panel.paste(Image.fromarray(pixels.numpy()), (0, CAPTION_PX))
+    ImageDraw.Draw(panel).text((2, 0), caption, fill="black", font=ImageFont.load_default(CAPTION_PX - 3))
+    return panel
+
+
+def _stacked(rows: Sequence[Image.Image]) -> Image.Image:
+    sheet = Image.new("RGB", (max(row.width for row in rows), sum(row.height + 4 for row in rows) - 4), "white")
+    top = 0
+    for row in rows:
+        sheet.paste(row, (0, top))
+        top += row.height + 4
+    return sheet
+
+
+def _save(picture: Image.Image, path: Path) -> None:
+    write_image(path, torch.from_numpy(np.array(picture)).permute(2, 0, 1).float() / 255)
