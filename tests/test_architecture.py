@@ -15,7 +15,8 @@ LAYERS = [
     {"fit", "evaluation"},
     {"stages"},
     {"viewer", "batch"},
-    {"cli", "__main__"},
+    {"cli"},
+    {"__main__"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 HEAVY_AT_HOME = {

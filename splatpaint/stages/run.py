@@ -39,7 +39,7 @@ def run(capture: Path, folder: RunFolder, config: RunConfig) -> Events[Splats]:
     reconstructed = yield from _reconstructed(prepared, folder, rasterizer, config, device)
     removal = yield from _removed(reconstructed, prepared, folder, rasterizer, config, device)
     scene = yield from _inpainted(removal, prepared, folder, rasterizer, config, device)
-    yield from before_after(folder, prepared, rasterizer)
+    yield from before_after(folder, prepared, rasterizer, device=device)
     return scene
 
 
