@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -28,6 +29,6 @@ def load_checkpoint(path: Path, device: torch.device) -> dict[str, Any] | None:
     try:
         state = torch.load(path, map_location=device, weights_only=True)
         torch.set_rng_state(state.pop("random").cpu())
-    except (OSError, RuntimeError, KeyError, ValueError, EOFError) as error:
-        raise RunError(f"{path} is not a readable checkpoint ({error}); delete it to start that stage again") from error
+    except (OSError, RuntimeError, KeyError, ValueError, EOFError, UnpicklingError) as error:
+        raise RunError(f"{path} is not a readable checkpoint; delete it to start its stage again") from error
     return state

@@ -1,7 +1,7 @@
 """What an objective is given and what it gives back."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -25,6 +25,7 @@ class Step:
     """The trainable splats of this step."""
 
 
+@runtime_checkable
 class Objective(Protocol):
     """A term, or a few, of what is minimized."""
 

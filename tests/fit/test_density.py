@@ -1,0 +1,78 @@
+import torch
+
+from splatpaint.fit.density import Density, DensityConfig
+from splatpaint.fit.parameters import LearningRates, SplatParameters
+from tests.support.scenes import cloud
+
+TOTAL = 1000
+
+
+def density_of(splats, **settings) -> Density:
+    settings = {"max_splats": 40, "prune_scale": 100.0, **settings}
+    return Density(DensityConfig(**settings), SplatParameters(splats, LearningRates(), extent=1.0))
+
+
+def pull_at(density: Density, strengths: torch.Tensor, times: int = 1) -> None:
+    gradient = torch.zeros(1, len(strengths), 2)
+    gradient[0, :, 0] = strengths
+    for _ in range(times):
+        density.observe(gradient, torch.ones(1, len(strengths), dtype=torch.int32), width=2, height=2)
+
+
+def test_splats_under_the_strongest_pull_grow_within_the_budget():
+    density = density_of(cloud(20), max_splats=25)
+    pull_at(density, torch.arange(20.0))
+    density.refine(step=600, total=TOTAL)
+    assert len(density.parameters) == 25
+
+
+def test_splats_that_nothing_pulls_do_not_grow():
+    density = density_of(cloud(20))
+    pull_at(density, torch.full((20,), 1e-5))
+    density.refine(step=600, total=TOTAL)
+    assert len(density.parameters) == 20
+
+
+def test_large_splats_are_split_and_small_ones_copied():
+    splats = cloud(2)
+    splats.log_scales[0], splats.log_scales[1] = -1.0, -9.0
+    density = density_of(splats, split_scale=0.01)
+    pull_at(density, torch.ones(2))
+    density.refine(step=600, total=TOTAL)
+    after = density.parameters.splats(0)
+    largest = after.log_scales.max(dim=1).values
+    assert len(after) == 4
+    assert (largest < -5).sum() == 2
+    assert largest.max() < -1.0, "the parts of a split splat are smaller than it was"
+
+
+def test_faint_and_huge_splats_go():
+    splats = cloud(6)
+    splats.logit_opacities[:] = 2.0
+    splats.logit_opacities[0] = -9.0
+    splats.log_scales[:] = -3.0
+    splats.log_scales[1] = 2.0
+    density = density_of(splats, prune_scale=1.0)
+    density.refine(step=600, total=TOTAL)
+    assert len(density.parameters) == 4
+
+
+def test_the_allowance_rises_from_the_initial_number_to_the_maximum():
+    density = density_of(cloud(10), max_splats=100, start=0.1, stop=0.5, every=100)
+    allowances = [density.allowance(step, TOTAL) for step in (100, 200, 300, 400, 500)]
+    assert allowances == sorted(allowances)
+    assert 10 < allowances[0] < 100
+    assert allowances[-1] == 100
+
+
+def test_refinement_happens_only_in_its_share_of_the_training():
+    density = density_of(cloud(3), start=0.1, stop=0.5, every=100)
+    assert [step for step in range(1, TOTAL + 1) if density.due(step, TOTAL)] == [100, 200, 300, 400, 500]
+
+
+def test_splats_that_were_not_drawn_do_not_dilute_the_mean():
+    density = density_of(cloud(2))
+    gradient = torch.ones(1, 2, 2)
+    density.observe(gradient, torch.tensor([[1, 0]], dtype=torch.int32), width=2, height=2)
+    density.observe(gradient, torch.tensor([[1, 1]], dtype=torch.int32), width=2, height=2)
+    torch.testing.assert_close(density.pull / density.seen, torch.full((2,), 2**0.5))

@@ -1,0 +1,66 @@
+import torch
+
+from splatpaint.fit.fill_seeds import SeedConfig, Surroundings, continued_depth, in_the_way, seed_fill
+from splatpaint.render.reference import rasterize
+from splatpaint.scene.camera import Cameras
+from splatpaint.scene.splats import SH_C0
+
+SIZE = 32
+COLOR = torch.tensor([0.8, 0.4, 0.2])
+
+
+def camera_at(x: float) -> Cameras:
+    K = torch.tensor([[[30.0, 0.0, SIZE / 2], [0.0, 30.0, SIZE / 2], [0.0, 0.0, 1.0]]])
+    pose = torch.eye(4)[None].clone()
+    pose[0, 0, 3] = -x
+    return Cameras(K=K, cam_from_world=pose, width=SIZE, height=SIZE)
+
+
+def slanted_wall(x: float, hole_columns: slice) -> Surroundings:
+    """The plane z = 4 + X / 2 in one color, with a hole in some columns of the middle rows."""
+    camera = camera_at(x)
+    rays = camera.rays()[0]
+    depth = (4 + 0.5 * x) / (1 - 0.5 * rays[..., 0])
+    hole = torch.zeros(1, 1, SIZE, SIZE)
+    hole[..., 10:22, hole_columns] = 1
+    alpha = 1 - hole
+    return Surroundings(camera, COLOR[None, :, None, None].expand(1, 3, SIZE, SIZE).clone(), hole, depth[None, None], alpha)
+
+
+def test_planes_are_continued_exactly():
+    view = slanted_wall(0.0, slice(12, 20))
+    truth = view.depth.clone()
+    view.depth[view.hole > 0] = 99.0
+    filled = continued_depth(view, torch.zeros_like(view.depth), SeedConfig())
+    torch.testing.assert_close(filled, truth, rtol=2e-3, atol=0)
+
+
+def test_seeds_cover_the_hole_on_the_surface_in_the_color_around_it():
+    view = slanted_wall(0.0, slice(12, 20))
+    fill = seed_fill([view], rasterize, SeedConfig(), sh_degree=0)
+    torch.testing.assert_close(fill.means[:, 2], 4 + 0.5 * fill.means[:, 0], rtol=5e-3, atol=0)
+    torch.testing.assert_close(0.5 + SH_C0 * fill.sh[:, 0], COLOR.expand(len(fill), 3), rtol=1e-2, atol=0)
+    alpha = rasterize(fill, view.camera).alpha
+    assert alpha[view.hole > 0].mean() > 0.8
+    far = view.hole.clone()
+    far[..., 8:24, 10:22] = 1
+    assert alpha[far == 0].max() < 0.1
+
+
+def test_a_second_view_adds_only_what_the_first_left_uncovered():
+    first, second = slanted_wall(0.0, slice(10, 22)), slanted_wall(0.0, slice(10, 22))
+    one = seed_fill([first], rasterize, SeedConfig(), sh_degree=0)
+    both = seed_fill([first, second], rasterize, SeedConfig(), sh_degree=0)
+    assert len(one) <= len(both) < 1.2 * len(one)
+
+
+def test_no_hole_means_no_seeds():
+    view = slanted_wall(0.0, slice(0, 0))
+    assert len(seed_fill([view], rasterize, SeedConfig(), sh_degree=1)) == 0
+
+
+def test_points_in_space_that_photos_looked_through_are_in_the_way():
+    views = [slanted_wall(0.0, slice(0, 0)), slanted_wall(0.2, slice(0, 0))]
+    points = torch.tensor([[0.0, 0.0, 2.0], [0.0, 0.0, 4.0], [0.0, 0.0, 6.0]])
+    assert in_the_way(points, views, SeedConfig(carve_views=2)).tolist() == [True, False, False]
+    assert not in_the_way(points, views[:1], SeedConfig(carve_views=2)).any()

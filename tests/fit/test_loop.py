@@ -1,0 +1,80 @@
+import torch
+
+from splatpaint.events import Progressed, drain
+from splatpaint.fit.density import Density, DensityConfig
+from splatpaint.fit.loop import Example, LoopConfig, optimize, sh_degree
+from splatpaint.fit.parameters import LearningRates, SplatParameters
+from splatpaint.objectives.photometric import Photometric, PhotometricConfig
+from splatpaint.render.reference import rasterize
+from tests.support.scenes import cloud, orbit, splat_at
+
+CAMERAS = orbit(4, width=16, height=12, focal=14.0)
+PIXELS = Photometric(PhotometricConfig())
+
+
+def examples(truth):
+    ones = torch.ones(1, 1, 12, 16)
+
+    def sample(step: int) -> Example:
+        camera = CAMERAS[step % 4]
+        return Example(camera, rasterize(truth, camera).color, ones, 0 * ones)
+
+    return sample
+
+
+def start() -> SplatParameters:
+    splats = cloud(12, degree=1, seed=1)
+    splats.sh[:] = 0
+    return SplatParameters(splats, LearningRates(sh0=0.05), extent=1.0)
+
+
+def test_the_loss_falls():
+    parameters = start()
+    sample = examples(cloud(12, seed=1))
+    events = list(optimize(parameters, sample, [PIXELS], rasterize, LoopConfig(steps=60, report_every=1), stage="fit"))
+    losses = [event.values["photometric"] for event in events if isinstance(event, Progressed)]
+    assert len(losses) == 60
+    assert sum(losses[-4:]) < 0.5 * sum(losses[:4])
+
+
+def test_an_interrupted_training_ends_where_a_straight_one_does(tmp_path):
+    def train(steps_before_the_kill: int | None) -> SplatParameters:
+        parameters = start()
+        density = Density(DensityConfig(every=10, start=0.1, stop=0.9, max_splats=20), parameters)
+        config = LoopConfig(steps=40, save_every=15, report_every=1)
+        checkpoint = tmp_path / f"{steps_before_the_kill}.pt"
+        for attempt in (steps_before_the_kill, None):
+            torch.manual_seed(0)
+            events = optimize(
+                parameters, examples(cloud(12, seed=1)), [PIXELS], rasterize, config,
+                stage="fit", density=density, checkpoint=checkpoint,
+            )  # fmt: skip
+            for event in events:
+                if isinstance(event, Progressed) and event.done == attempt:
+                    parameters = start()
+                    density = Density(density.config, parameters)
+                    break
+            if attempt is None:
+                break
+        return parameters
+
+    straight, resumed = train(None), train(33)
+    assert len(straight) > 12
+    for name, value in straight.splats(1).tensors().items():
+        assert torch.equal(value, resumed.splats(1).tensors()[name]), name
+
+
+def test_frozen_splats_are_drawn_and_do_not_move():
+    frozen = splat_at((0.0, 0.0, 0.0), scale=1.0, opacity=0.99)
+    before = {name: value.clone() for name, value in frozen.tensors().items()}
+    ones = torch.ones(1, 1, 12, 16)
+    alone = rasterize(frozen, CAMERAS[0]).color
+    parameters = start()
+    sample = lambda _: Example(CAMERAS[0], alone, ones, 0 * ones, behind=frozen)  # noqa: E731
+    drain(optimize(parameters, sample, [PIXELS], rasterize, LoopConfig(steps=5), stage="fit"))
+    assert all(torch.equal(value, before[name]) for name, value in frozen.tensors().items())
+
+
+def test_the_sh_degree_rises_in_turn_and_stops_at_the_highest():
+    config = LoopConfig(steps=100, sh_start=0.2, sh_every=0.2)
+    assert [sh_degree(step, 2, config) for step in (1, 19, 20, 39, 40, 60, 100)] == [0, 0, 1, 1, 2, 2, 2]

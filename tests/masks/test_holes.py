@@ -1,0 +1,74 @@
+import torch
+
+from splatpaint.masks.holes import HolesConfig, Revealed, find_holes, sees, without_specks
+from splatpaint.scene.camera import Cameras
+
+SIZE = 40
+PLANE_Z = 4.0
+CONFIG = HolesConfig(min_views=1, grow_px=0, min_area_px=1)
+
+
+def camera_at(x: float) -> Cameras:
+    K = torch.tensor([[[40.0, 0.0, SIZE / 2], [0.0, 40.0, SIZE / 2], [0.0, 0.0, 1.0]]])
+    pose = torch.eye(4)[None].clone()
+    pose[0, 0, 3] = -x
+    return Cameras(K=K, cam_from_world=pose, width=SIZE, height=SIZE)
+
+
+def view_of_wall(x: float, object_left: int | None, object_right: int = 0, object_z: float = 2.0) -> Revealed:
+    """A wall at PLANE_Z, seen from (x, 0, 0); the object covers some columns."""
+    wall = torch.full((1, 1, SIZE, SIZE), PLANE_Z)
+    silhouette = torch.zeros_like(wall)
+    full = wall.clone()
+    if object_left is not None:
+        silhouette[..., object_left:object_right] = 1
+        full[..., object_left:object_right] = object_z
+    return Revealed(camera_at(x), silhouette, torch.ones_like(wall), full, wall, torch.ones_like(wall))
+
+
+def test_what_another_view_saw_past_the_object_is_no_hole():
+    covered, free = view_of_wall(0.0, 15, 25), view_of_wall(0.5, None)
+    hole, nothing = find_holes([covered, free], CONFIG)
+    assert hole.sum() == 0
+    assert nothing.sum() == 0
+
+
+def test_what_every_view_has_the_object_in_front_of_is_a_hole():
+    # A shift of .5 moves the wall by 5 px; columns 20 to 25 of the first view are hidden in both.
+    first, second = view_of_wall(0.0, 15, 25), view_of_wall(0.5, 15, 25)
+    hole = find_holes([first, second], CONFIG)[0]
+    assert hole[0, 0, 20].nonzero().flatten().tolist() == [20, 21, 22, 23, 24]
+
+
+def test_a_surface_that_was_occluded_elsewhere_is_not_seen_there():
+    occluded = view_of_wall(0.0, None)
+    occluded.full_depth[:] = 2.0
+    points = torch.tensor([[0.0, 0.0, PLANE_Z]])
+    assert not sees(occluded, points, 0.04)
+    assert sees(view_of_wall(0.0, None), points, 0.04)
+
+
+def test_points_outside_the_frame_or_behind_the_camera_are_not_seen():
+    points = torch.tensor([[9.0, 0.0, PLANE_Z], [0.0, 0.0, -PLANE_Z]])
+    assert sees(view_of_wall(0.0, None), points, 0.04).tolist() == [False, False]
+
+
+def test_without_a_surface_behind_it_the_silhouette_is_all_hole():
+    view = view_of_wall(0.0, 15, 25)
+    empty = Revealed(view.camera, view.silhouette, view.usable, view.full_depth, view.kept_depth * 0, view.kept_alpha * 0)
+    assert torch.equal(find_holes([empty, view_of_wall(0.5, None)], CONFIG)[0], view.silhouette)
+
+
+def test_ignored_pixels_witness_nothing():
+    covered, blind = view_of_wall(0.0, 15, 25), view_of_wall(0.5, None)
+    blind.usable[:] = 0
+    assert torch.equal(find_holes([covered, blind], CONFIG)[0], covered.silhouette)
+
+
+def test_specks_go_and_areas_stay():
+    mask = torch.zeros(1, 1, 12, 12)
+    mask[..., 1, 1] = 1
+    mask[..., 5:9, 5:9] = 1
+    cleaned = without_specks(mask, 5)
+    assert cleaned.sum() == 16
+    assert cleaned[0, 0, 1, 1] == 0
