@@ -12,11 +12,14 @@ from splatpaint.errors import FormatError
 def replacing(path: Path) -> Iterator[Path]:
     """The path of a new file beside `path`, which takes its place when the block ends well and vanishes when it does not.
 
+    Missing folders are made.
+
     Raises:
         FormatError: if the file cannot be created, written or put in place.
     """
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         part.touch()
         yield part
         part.replace(path)

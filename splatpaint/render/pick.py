@@ -34,7 +34,7 @@ def _native(device: torch.device) -> Rasterizer:
     if device.type != "cpu":
         raise BackendError(f"the native rasterizer works on the cpu, not on {device.type}: choose another rasterizer or device")
     try:
-        from splatpaint.render import native
+        from splatpaint.render.native import rasterize
     except ImportError as error:
         if error.name != "splatpaint._kernels":
             raise
@@ -42,7 +42,7 @@ def _native(device: torch.device) -> Rasterizer:
             "the native rasterizer is not built in this installation of splatpaint: "
             "run `pip install .` in its source folder, or choose the (slow) reference rasterizer"
         ) from error
-    return native.rasterize
+    return rasterize
 
 
 def _cuda(device: torch.device) -> Rasterizer:
