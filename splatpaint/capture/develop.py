@@ -1,0 +1,128 @@
+"""One photo, developed: through a pinhole, at the size asked for, with canonical masks beside it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from splatpaint.capture.masks import MaskFiles, read_mask_for
+from splatpaint.capture.posed import Photo
+from splatpaint.capture.triangulate import LONGEST_SIDE_PX
+from splatpaint.capture.undistort import Undistortion, undistorted, undistortion
+from splatpaint.image.files import read_image, write_image, write_mask
+
+
+@dataclass(frozen=True, eq=False)
+class Developed:
+    """The files of one view, all of one size, still in the input frame."""
+
+    photo: Photo
+    width: int
+    height: int
+    K: Float[np.ndarray, "3 3"]
+    image: Path
+    fill_mask: Path | None
+    ignore_mask: Path | None
+    fill_share: float
+    """Share of the pixels to be filled; 0 without a mask."""
+    ignore_share: float
+    """Share of the pixels to be ignored; 0 without a mask."""
+
+
+def develop(
+    photo: Photo, masks: MaskFiles, folder: Path, *, max_resolution: int | None, feature_picture: Path | None = None
+) -> Developed:
+    """Writes the image, the fill mask and the ignore mask of a view.
+
+    The image is undistorted at full size and then reduced with an area filter, masks are sampled at the nearest pixel. A photo
+    that needs neither is used where it is.
+
+    Args:
+        photo: as it lies on disk.
+        masks: of the capture.
+        folder: gets `images`, `fill_masks` and `ignore_masks`.
+        max_resolution: longest side in pixels.
+        feature_picture: where to write another copy, large enough to look for features in.
+
+    Raises:
+        CaptureError: if a file cannot be read.
+        MaskError: if a mask has another shape than its photo.
+    """
+    via = undistortion(photo.lens)
+    full = (photo.lens.width, photo.lens.height)
+    size = reduced(full, max_resolution)
+    image = undistorted(read_image(photo.path), via)
+    path = photo.path
+    if via.source is not None or size != full:
+        path = _named(folder / "images", photo.name)
+        write_image(path, _area(image, size))
+    if feature_picture:
+        write_image(feature_picture, _area(image, reduced(full, LONGEST_SIDE_PX)))
+
+    fill = _fill(photo, masks, via)
+    ignore = _ignore(photo, masks, via)
+    return Developed(
+        photo=photo,
+        width=size[0],
+        height=size[1],
+        K=scaled(via.K, full, size),
+        image=path,
+        fill_mask=_written(fill, size, _named(folder / "fill_masks", photo.name)),
+        ignore_mask=_written(ignore, size, _named(folder / "ignore_masks", photo.name)),
+        fill_share=0.0 if fill is None else float(fill.mean()),
+        ignore_share=0.0 if ignore is None else float(ignore.mean()),
+    )
+
+
+def reduced(size: tuple[int, int], longest: int | None) -> tuple[int, int]:
+    """Width and height, reduced so that neither is above `longest`; never enlarged."""
+    scale = min(1.0, longest / max(size)) if longest else 1.0
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def scaled(K: Float[np.ndarray, "3 3"], size: tuple[int, int], to: tuple[int, int]) -> Float[np.ndarray, "3 3"]:
+    """Intrinsics for another number of pixels."""
+    return np.diag([to[0] / size[0], to[1] / size[1], 1.0]) @ K
+
+
+def _fill(photo: Photo, masks: MaskFiles, via: Undistortion) -> Float[Tensor, "1 h w"] | None:
+    if photo.name not in masks.fill:
+        return None
+    size = (photo.lens.width, photo.lens.height)
+    return undistorted(read_mask_for(masks.fill[photo.name], size, marked=masks.fill_is), via, smooth=False)
+
+
+def _ignore(photo: Photo, masks: MaskFiles, via: Undistortion) -> Float[Tensor, "1 h w"] | None:
+    size = (photo.lens.width, photo.lens.height)
+    parts = []
+    if photo.name in masks.ignore:
+        parts.append(undistorted(read_mask_for(masks.ignore[photo.name], size, marked="white"), via, smooth=False))
+    if photo.name in masks.ignore_black:
+        parts.append(undistorted(read_mask_for(masks.ignore_black[photo.name], size, marked="black"), via, smooth=False))
+    if via.outside is not None:
+        parts.append(torch.from_numpy(via.outside)[None].float())
+    return torch.stack(parts).amax(dim=0) if parts else None
+
+
+def _written(mask: Float[Tensor, "1 h w"] | None, size: tuple[int, int], path: Path) -> Path | None:
+    if mask is None:
+        return None
+    write_mask(path, torch.nn.functional.interpolate(mask[None], size=(size[1], size[0]), mode="nearest-exact")[0])
+    return path
+
+
+def _area(image: Float[Tensor, "3 h w"], size: tuple[int, int]) -> Float[Tensor, "3 h w"]:
+    import cv2
+
+    if (image.shape[2], image.shape[1]) == size:
+        return image
+    pixels = np.ascontiguousarray(image.permute(1, 2, 0).numpy())
+    return torch.from_numpy(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)).permute(2, 0, 1)
+
+
+def _named(folder: Path, name: str) -> Path:
+    # not with_suffix: a name may hold dots of its own
+    return folder / f"{name}.png"

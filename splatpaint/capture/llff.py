@@ -1,0 +1,129 @@
+"""Captures in the layout of LLFF, which SPIn-NeRF extends with masks: poses_bounds.npy beside images_N folders."""
+
+import struct
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from splatpaint.capture.colmap import MAX_ERROR_PX, MIN_TRACK
+from splatpaint.capture.lens import Lens
+from splatpaint.capture.posed import (
+    InputPoints,
+    Photo,
+    PosedPhotos,
+    by_name,
+    fitted,
+    in_our_frame,
+    inverted,
+    pictures_in,
+    rigid,
+)
+from splatpaint.errors import CaptureError
+
+POINT_FILES = ("sparse/0/points3D.bin", "sparse/0/points3D.txt", "sparse/points3D.bin", "points3D.bin", "points3D.txt")
+
+
+def read_llff(root: Path) -> PosedPhotos:
+    """The photos of a forward-facing capture, in the order of their names.
+
+    Every row of poses_bounds.npy is a 3x5 matrix and the nearest and farthest depth. The matrix is camera-to-world with columns
+    down, right, back, and then height, width and focal length of the photos that were solved, which may be larger than those
+    that are stored. Points of the COLMAP model that the poses came from are used where they fit the poses.
+
+    Raises:
+        CaptureError: if the file has another shape, or no image folder has as many photos as it has poses.
+    """
+    file = root / "poses_bounds.npy"
+    rows = _rows(file)
+    folder = _image_folder(root, len(rows))
+    photos = []
+    for number, (row, (name, path)) in enumerate(zip(rows, pictures_in(folder, deep=False).items(), strict=True), start=1):
+        where = f"pose {number} of {file.name} ({path.name})"
+        matrix = row[:15].reshape(3, 5)
+        down, right, back, center, (height, width, focal) = matrix.T
+        if not (np.isfinite([height, width, focal]).all() and min(height, width, focal) > 0):
+            raise CaptureError(
+                f"{where} has no usable image size and focal length (height {height}, width {width}, {focal} px)"
+            )
+        world_from_cam = rigid(np.stack([right, down, -back, center], axis=1), where=where)
+        lens = Lens("PINHOLE", round(width), round(height), focal, focal, width / 2, height / 2)
+        photos.append(Photo(name=name, path=path, lens=fitted(lens, path), cam_from_world=inverted(world_from_cam)))
+    ordered = by_name(photos)
+    points_file = next((root / name for name in POINT_FILES if (root / name).is_file()), None)
+    points = read_colmap_points(points_file) if points_file else None
+    notes = []
+    if points_file and not in_our_frame(points, ordered):
+        points = None
+        notes.append(f"{points_file.relative_to(root)} does not fit the poses of {file.name} and is left aside")
+    return PosedPhotos(
+        layout=f"LLFF / SPIn-NeRF ({file.name} with {folder.name})",
+        image_folder=folder,
+        photos=ordered,
+        points=points,
+        listed=len(rows),
+        found=len(ordered),
+        sources=(file, points_file) if points_file else (file,),
+        notes=tuple(notes),
+    )
+
+
+def read_colmap_points(file: Path) -> InputPoints:
+    """The points of a COLMAP points3D file alone, with the same filter as a whole model's.
+
+    Raises:
+        CaptureError: if the file ends early or is no such file.
+    """
+    try:
+        rows = _binary_points(file.read_bytes()) if file.suffix == ".bin" else _text_points(file.read_text())
+    except (struct.error, ValueError, IndexError, UnicodeDecodeError) as error:
+        raise CaptureError(f"{file} is not a COLMAP points3D file ({error})") from error
+    rows = [row[:6] for row in rows if row[6] <= MAX_ERROR_PX and row[7] >= MIN_TRACK]
+    kept = np.array(rows, dtype=np.float64).reshape(-1, 6)
+    return InputPoints(kept[:, :3], kept[:, 3:].astype(np.uint8))
+
+
+def _binary_points(data: bytes) -> list[tuple[float, ...]]:
+    """(x, y, z, r, g, b, error, track length) of every point."""
+    (count,) = struct.unpack_from("<Q", data, 0)
+    rows, at = [], 8
+    head = struct.Struct("<Q3d3BdQ")
+    for _ in range(count):
+        _, *row = head.unpack_from(data, at)
+        rows.append(tuple(row))
+        at += head.size + 8 * int(row[-1])
+    return rows
+
+
+def _text_points(text: str) -> list[tuple[float, ...]]:
+    rows = []
+    for line in text.splitlines():
+        if line and not line.startswith("#"):
+            _, *numbers = line.split()
+            rows.append((*map(float, numbers[:7]), (len(numbers) - 7) // 2))
+    return rows
+
+
+def _rows(file: Path) -> Float[np.ndarray, "n 17"]:
+    try:
+        rows = np.load(file)
+    except (OSError, ValueError, EOFError) as error:
+        raise CaptureError(f"{file} is not a numpy file ({error})") from error
+    if rows.ndim != 2 or rows.shape[1] != 17 or rows.dtype.kind != "f":
+        raise CaptureError(f"{file} holds an array of shape {rows.shape}, expected (photos, 17)")
+    return rows.astype(np.float64)
+
+
+def _image_folder(root: Path, poses: int) -> Path:
+    """`images`, or else the least reduced images_N, with as many pictures as there are poses."""
+    reduced = [folder for folder in root.glob("images_*") if folder.is_dir() and folder.name[7:].isdigit()]
+    folders = [root / "images", *sorted(reduced, key=lambda folder: int(folder.name[7:]))]
+    counts = {folder: len(pictures_in(folder, deep=False)) for folder in folders if folder.is_dir()}
+    for folder, count in counts.items():
+        if count == poses:
+            return folder
+    found = ", ".join(f"{folder.name} has {count} images" for folder, count in counts.items()) or "there is no images folder"
+    raise CaptureError(
+        f"poses_bounds.npy in {root} lists {poses} poses but {found}: the photos must be exactly those that were solved, "
+        "in the order of their names"
+    )

@@ -1,0 +1,34 @@
+"""A world in which one fits-all numbers (near plane, first splat sizes, learning rates) make sense."""
+
+import numpy as np
+from jaxtyping import Float
+
+from splatpaint.capture.posed import InputPoints, Photo
+from splatpaint.scene.views import Similarity
+
+
+def normalization(photos: tuple[Photo, ...], points: InputPoints) -> Similarity:
+    """The similarity that brings the median point to the origin and the typical viewing distance to 1.
+
+    The viewing distance of a photo is the median z-depth of the points in front of it, the typical one the median over the
+    photos. (The distance to the middle of the scene would do for a camera that circles an object, but is nearly zero for one
+    that looks around in a room.) A near plane of .01 is then a hundredth of it.
+    """
+    center = np.median(points.positions, axis=0)
+    depths = [(points.positions @ photo.cam_from_world[:3, :3].T + photo.cam_from_world[:3, 3])[:, 2] for photo in photos]
+    medians = [float(np.median(depth[depth > 0])) for depth in depths if (depth > 0).any()]
+    scale = 1.0 / float(np.median(medians)) if medians else 1.0
+    x, y, z = (float(value) for value in -scale * center)
+    return Similarity(scale, (x, y, z))
+
+
+def normalized_pose(cam_from_input: Float[np.ndarray, "4 4"], world_from_input: Similarity) -> Float[np.ndarray, "4 4"]:
+    """`cam_from_world` of a camera given in the input's frame: still rigid, with its distances scaled, too."""
+    pose = cam_from_input.copy()
+    pose[:3, 3] = world_from_input.scale * pose[:3, 3] - pose[:3, :3] @ np.array(world_from_input.shift)
+    return pose
+
+
+def normalized_points(positions: Float[np.ndarray, "n 3"], world_from_input: Similarity) -> Float[np.ndarray, "n 3"]:
+    """`Similarity.apply` in double precision."""
+    return positions * world_from_input.scale + np.array(world_from_input.shift)

@@ -1,0 +1,159 @@
+"""What every reader of a capture layout produces: photos with full camera models and poses, in the input's own frame."""
+
+import os
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from splatpaint.capture.lens import Lens
+from splatpaint.errors import CaptureError
+from splatpaint.image.files import IMAGE_SUFFIXES, image_size
+
+
+@dataclass(frozen=True, eq=False)
+class Photo:
+    """One photo as it lies on disk."""
+
+    name: str
+    """The path relative to the image folder without its suffix, `/` kept."""
+    path: Path
+    lens: Lens
+    """At the file's size."""
+    cam_from_world: Float[np.ndarray, "4 4"]
+    """Rigid, OpenCV axes, input units, double precision because inputs may lie far from their origin."""
+    ignore_mask: Path | None = None
+    """Black = ignore, as nerfstudio's `mask_path` has it."""
+    depth: Path | None = None
+    """16-bit millimeters, if the capture measured it."""
+
+
+@dataclass(frozen=True, eq=False)
+class InputPoints:
+    """Sparse points in the input frame, double precision."""
+
+    positions: Float[np.ndarray, "n 3"]
+    colors: UInt8[np.ndarray, "n 3"]
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+
+@dataclass(frozen=True, eq=False)
+class PosedPhotos:
+    """A capture as its layout describes it."""
+
+    layout: str
+    """What was recognized and where, for people."""
+    image_folder: Path
+    photos: tuple[Photo, ...]
+    """Those whose file exists, by name."""
+    points: InputPoints | None
+    listed: int
+    """How many photos the layout lists, with or without a file."""
+    found: int
+    """How many picture files lie in the image folder, posed or not."""
+    sources: tuple[Path, ...]
+    """The files that were read, photos and masks apart."""
+    notes: tuple[str, ...] = ()
+    """What was odd, and what was done about it: one sentence each."""
+
+
+def pictures_in(folder: Path, *, deep: bool = True) -> dict[str, Path]:
+    """All picture files in a folder by name (relative, without suffix, `/` kept), hidden files left out."""
+    found = folder.rglob("*") if deep else folder.iterdir()
+    pictures = [path for path in found if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")]
+    return {path.relative_to(folder).with_suffix("").as_posix(): path for path in sorted(pictures) if path.is_file()}
+
+
+def common_folder(paths: list[Path]) -> Path:
+    """The deepest folder that holds all the files."""
+    return Path(os.path.commonpath([path.parent for path in paths]))
+
+
+def fitted(lens: Lens, path: Path) -> Lens:
+    """The lens for the photo as stored, which may be a resized version of what was calibrated.
+
+    Raises:
+        CaptureError: if the photo has another aspect ratio than the calibration.
+    """
+    width, height = image_size(path)
+    if not same_aspect((width, height), (lens.width, lens.height)):
+        raise CaptureError(
+            f"{path.name} is {width}x{height} but its camera was calibrated for {lens.width}x{lens.height}: give the photos "
+            "that the poses were computed from, or resized copies with the same aspect ratio"
+        )
+    return lens.rescaled(width, height)
+
+
+def same_aspect(size: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Whether one size may be a resized version of the other: within one percent, or within the rounding of one pixel."""
+    (w, h), (W, H) = size, other
+    return abs(w * H - h * W) <= max(0.01 * w * H, W, H)
+
+
+def rigid(cam_from_world: np.ndarray, *, where: str) -> Float[np.ndarray, "4 4"]:
+    """The pose with an exactly orthonormal rotation.
+
+    Args:
+        cam_from_world: 3x4 or 4x4; also a camera-to-world matrix can be checked.
+        where: names the frame in the error, as in "frame 3 of transforms.json".
+
+    Raises:
+        CaptureError: if it holds NaN or infinity, or is not a rotation and a translation up to rounding.
+    """
+    pose = np.eye(4)
+    pose[:3] = np.asarray(cam_from_world, dtype=np.float64)[:3, :4]
+    if not np.isfinite(pose).all():
+        raise CaptureError(f"{where} has a camera pose with NaN or infinite numbers: remove the frame or solve its pose again")
+    u, _, vt = np.linalg.svd(pose[:3, :3])
+    rotation = u @ vt
+    if np.linalg.det(rotation) < 0 or np.abs(pose[:3, :3] - rotation).max() > 1e-2:
+        raise CaptureError(
+            f"{where} has a camera pose that is not a rotation and a translation (scaled, sheared or mirrored axes): "
+            "remove the frame or export its pose again"
+        )
+    pose[:3, :3] = rotation
+    return pose
+
+
+def inverted(pose: Float[np.ndarray, "4 4"]) -> Float[np.ndarray, "4 4"]:
+    """The inverse of a rigid transform."""
+    inverse = np.eye(4)
+    inverse[:3, :3] = pose[:3, :3].T
+    inverse[:3, 3] = -pose[:3, :3].T @ pose[:3, 3]
+    return inverse
+
+
+def seen_by(points: InputPoints, photos: tuple[Photo, ...]) -> np.ndarray:
+    """For each point, how many photos have it in front of the camera and inside the frame (lens distortion left aside)."""
+    count = np.zeros(len(points), dtype=int)
+    for photo in photos:
+        in_cam = points.positions @ photo.cam_from_world[:3, :3].T + photo.cam_from_world[:3, 3]
+        depth = np.where(np.abs(in_cam[:, 2]) > 1e-12, in_cam[:, 2], 1e-12)
+        pixels = in_cam[:, :2] / depth[:, None] * (photo.lens.fx, photo.lens.fy) + (photo.lens.cx, photo.lens.cy)
+        inside = ((pixels >= 0) & (pixels <= (photo.lens.width, photo.lens.height))).all(axis=1)
+        count += inside & (in_cam[:, 2] > 0)
+    return count
+
+
+def in_our_frame(points: InputPoints | None, photos: tuple[Photo, ...]) -> bool:
+    """Whether points that came in a file of their own fit the poses: most of them are seen by at least two photos."""
+    return points is not None and len(points) > 0 and bool((seen_by(points, photos) >= 2).mean() > 0.8)
+
+
+def by_name(photos: list[Photo]) -> tuple[Photo, ...]:
+    """The photos sorted by name.
+
+    Raises:
+        CaptureError: if two have the same name.
+    """
+    ordered = tuple(sorted(photos, key=lambda photo: photo.name))
+    for one, other in pairwise(ordered):
+        if one.name == other.name:
+            raise CaptureError(
+                f"two photos are called {one.name!r} ({one.path} and {other.path}): rename or remove one of them"
+            )
+    return ordered

@@ -1,0 +1,223 @@
+"""From a capture as it lies on disk to one that can be fitted: undistorted, resized, masked, with points, in a tidy world."""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from splatpaint.capture import cache as cached
+from splatpaint.capture.develop import Developed, develop, reduced, scaled
+from splatpaint.capture.layout import read_layout
+from splatpaint.capture.masks import MaskFiles, Polarity, find_masks
+from splatpaint.capture.normalize import normalization, normalized_points, normalized_pose
+from splatpaint.capture.posed import InputPoints, PosedPhotos
+from splatpaint.capture.scatter import scatter
+from splatpaint.capture.split import split
+from splatpaint.capture.triangulate import LONGEST_SIDE_PX, PinholePicture, triangulate
+from splatpaint.capture.undistort import undistortion
+from splatpaint.errors import CaptureError, ConfigError, MaskError
+from splatpaint.events import Events, Measured, Noted, Progressed, Skipped
+from splatpaint.scene.camera import Cameras
+from splatpaint.scene.views import Capture, PointCloud, Similarity, View
+
+STAGE = "capture"
+MIN_VIEWS = 3
+"""Two views leave depth to chance wherever one of them sees nothing."""
+MIN_POINTS = 100
+"""With fewer points than this, the scene's extent and its first splats would hang on a few matches."""
+FULL = 0.999
+"""Share of marked pixels from which a mask counts as covering everything."""
+
+
+@dataclass(frozen=True)
+class CaptureConfig:
+    """How a capture is read."""
+
+    max_resolution: int | None = None
+    """Longest image side in pixels; larger photos are reduced with an area filter. None = as captured."""
+    test_every: int = 0
+    """Every n-th view by name, the first included, is held out and only judges. 0 = none; the literature uses 8."""
+    masks: str | None = None
+    """Folder of the fill masks, in the capture or anywhere. None = masks, object_masks, label or seg beside the photos."""
+    mask_polarity: Polarity = "auto"
+    """Which color of the masks is to be filled. auto = white, but only where the naming of the masks does not suggest black."""
+
+    def __post_init__(self) -> None:
+        if self.max_resolution is not None and self.max_resolution < 16:
+            raise ConfigError(f"max_resolution is {self.max_resolution}, expected at least 16 pixels")
+        if self.test_every < 0 or self.test_every == 1:
+            raise ConfigError(f"test_every is {self.test_every}, expected 0 (hold out none) or at least 2")
+        if self.mask_polarity not in ("auto", "white", "black"):
+            raise ConfigError(f"mask_polarity is {self.mask_polarity!r}, expected auto, white or black")
+
+
+def prepare(path: Path, config: CaptureConfig, *, cache: Path) -> Events[Capture]:
+    """The capture, ready to be fitted.
+
+    Every image file has exactly its camera's size and every camera is a pinhole. All that had to be made lies in a folder of
+    `cache` that is named after a fingerprint of the inputs and the configuration; it is used again while these stay the same.
+    The folder counts only once its description is there, which is written last, so an interrupted preparation starts over.
+
+    Raises:
+        CaptureError: if the capture cannot be used.
+        MaskError: if its masks cannot be.
+    """
+    posed = read_layout(path)
+    check_count(path, posed, config)
+    masks = find_masks(path, posed, folder=config.masks, polarity=config.mask_polarity)
+    folder = cache / cached.fingerprint(_inputs(posed, masks), repr(config))
+    if cached.is_complete(folder):
+        yield Skipped(STAGE, folder)
+        return cached.load(folder)
+
+    yield Noted(STAGE, recognized(posed))
+    for message in posed.notes:
+        yield Noted(STAGE, message, "warning")
+    for message in masks.notes:
+        yield Noted(STAGE, message)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        workspace = None if posed.points is not None and len(posed.points) >= MIN_POINTS else Path(scratch)
+        developed = yield from _develop_all(posed, masks, folder, config, pictures=workspace and workspace / "pictures")
+        yield from _judge_masks(developed, masks)
+        points = (yield from _triangulated(posed, workspace)) if workspace else posed.points
+    if points is None or len(points) < MIN_POINTS:
+        yield Noted(STAGE, _no_points(points), "warning")
+        points = scatter(posed.photos)
+
+    capture = _assembled(developed, points, normalization(posed.photos, points), config)
+    cached.save(folder, capture)
+    counts = {"views": len(capture.views), "held_out": len(capture.held_out), "points": len(points), "masks": len(masks.fill)}
+    yield Measured(STAGE, {name: float(count) for name, count in counts.items()})
+    return capture
+
+
+def check_count(path: Path, posed: PosedPhotos, config: CaptureConfig) -> None:
+    """Raises:
+    CaptureError: if too few photos are left to learn from.
+    """
+    usable = len(posed.photos)
+    supervising = usable - (len(range(0, usable, config.test_every)) if config.test_every else 0)
+    if supervising < MIN_VIEWS:
+        held_out = f" of which {usable - supervising} are held out" if supervising < usable else ""
+        raise CaptureError(
+            f"{path} has {usable} usable views ({posed.listed} posed, {posed.found} pictures found){held_out}, "
+            f"at least {MIN_VIEWS} are needed to learn from"
+        )
+
+
+def recognized(posed: PosedPhotos) -> str:
+    """One line about what was found: layout, camera models and sizes, share of the pictures that have a pose."""
+    lenses = sorted({(p.lens.model, p.lens.width, p.lens.height, p.lens.is_pinhole) for p in posed.photos})
+    described = [f"{model} {w}x{h}{'' if straight else ', to be undistorted'}" for model, w, h, straight in lenses]
+    shown = "; ".join(described[:4]) + ("; ..." if len(described) > 4 else "")
+    registered = f"{len(posed.photos)} of {posed.found} pictures in {posed.image_folder.name} have a pose"
+    points = f"{len(posed.points)} points" if posed.points is not None else "no points"
+    return f"{posed.layout}: {registered}, {shown}, {points}"
+
+
+def _inputs(posed: PosedPhotos, masks: MaskFiles) -> Iterator[Path]:
+    yield from posed.sources
+    yield from (photo.path for photo in posed.photos)
+    for files in (masks.fill, masks.ignore, masks.ignore_black):
+        yield from files.values()
+
+
+def _develop_all(
+    posed: PosedPhotos, masks: MaskFiles, folder: Path, config: CaptureConfig, *, pictures: Path | None
+) -> Events[list[Developed]]:
+    def one(number: int) -> Developed:
+        return develop(
+            posed.photos[number],
+            masks,
+            folder,
+            max_resolution=config.max_resolution,
+            feature_picture=pictures / _feature_file(number) if pictures else None,
+        )
+
+    total = len(posed.photos)
+    developed = []
+    pool = ThreadPoolExecutor()
+    try:
+        yield Progressed(STAGE, 0, total)
+        for done, item in enumerate(pool.map(one, range(total)), start=1):
+            developed.append(item)
+            yield Progressed(STAGE, done, total)
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return developed
+
+
+def _judge_masks(developed: Sequence[Developed], masks: MaskFiles) -> Iterator[Noted]:
+    """Says how much is masked, and what is odd about it.
+
+    Raises:
+        MaskError: if all fill masks are empty, or all cover everything, or nothing but ignored pixels is left.
+    """
+    if all(item.ignore_share >= FULL for item in developed):
+        raise MaskError("the ignore masks cover every photo from edge to edge, so nothing is left to learn from")
+    shares = [item.fill_share for item in developed if item.fill_mask]
+    if not shares:
+        return
+    if max(shares) == 0:
+        raise MaskError(f"all {len(shares)} masks in {masks.folder} are empty: {masks.fill_is} has to mark what to fill")
+    if min(shares) >= FULL:
+        raise MaskError(f"all {len(shares)} masks in {masks.folder} cover their photo from edge to edge: nothing would be kept")
+    mean = float(np.mean(shares))
+    yield Noted(STAGE, f"the masks mark {mean:.1%} of the pixels on average")
+    if mean > 0.5:
+        other = "black" if masks.fill_is == "white" else "white"
+        yield Noted(STAGE, f"more than half is marked: if that is the rest of the scene, set mask polarity {other}", "warning")
+    empty, full = sum(share == 0 for share in shares), sum(share >= FULL for share in shares)
+    if empty:
+        yield Noted(STAGE, f"{empty} of {len(shares)} masks are empty: their photos are taken as showing nothing to remove")
+    if full:
+        yield Noted(STAGE, f"{full} of {len(shares)} masks cover their photo from edge to edge", "warning")
+    if len(shares) < len(developed):
+        unmasked = f"{len(developed) - len(shares)} of {len(developed)} photos have no mask"
+        yield Noted(STAGE, f"{unmasked}: they are taken as showing nothing to remove", "warning")
+
+
+def _triangulated(posed: PosedPhotos, workspace: Path) -> Events[InputPoints | None]:
+    yield Noted(STAGE, "the capture brings no points: they are triangulated from the photos with the known poses")
+    pictures = []
+    for number, photo in enumerate(posed.photos):
+        full = (photo.lens.width, photo.lens.height)
+        width, height = size = reduced(full, LONGEST_SIDE_PX)
+        K = scaled(undistortion(photo.lens).K, full, size)
+        pictures.append(PinholePicture(_feature_file(number), width, height, K, photo.cam_from_world))
+    points = yield from triangulate(workspace / "pictures", pictures, workspace=workspace)
+    if points is not None:
+        yield Noted(STAGE, f"{len(points)} points were triangulated")
+    return points
+
+
+def _feature_file(number: int) -> str:
+    return f"{number:05d}.png"
+
+
+def _no_points(points: InputPoints | None) -> str:
+    count = 0 if points is None else len(points)
+    return (
+        f"only {count} points could be triangulated, so the fit starts from random ones: expect a worse result, and check that "
+        "the poses belong to these photos and that neighboring photos overlap"
+    )
+
+
+def _assembled(
+    developed: Sequence[Developed], points: InputPoints, world_from_input: Similarity, config: CaptureConfig
+) -> Capture:
+    views = []
+    for item in developed:
+        pose = normalized_pose(item.photo.cam_from_world, world_from_input)
+        K, cam_from_world = torch.from_numpy(item.K).float(), torch.from_numpy(pose).float()
+        camera = Cameras(K[None], cam_from_world[None], item.width, item.height)
+        views.append(View(item.photo.name, camera, item.image, item.fill_mask, item.ignore_mask, item.photo.depth))
+    positions = torch.from_numpy(normalized_points(points.positions, world_from_input)).float()
+    cloud = PointCloud(positions, torch.from_numpy(points.colors))
+    supervising, held_out = split(views, test_every=config.test_every)
+    return Capture(supervising, held_out, cloud, world_from_input)

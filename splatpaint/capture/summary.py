@@ -1,0 +1,76 @@
+"""What a capture holds, at a glance and without preparing it."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from splatpaint.capture.layout import read_layout
+from splatpaint.capture.masks import find_masks
+from splatpaint.capture.posed import inverted
+from splatpaint.capture.preparation import CaptureConfig
+
+
+@dataclass(frozen=True)
+class CaptureSummary:
+    """What `inspect` found."""
+
+    layout: str
+    cameras: tuple[str, ...]
+    """Each model and image size, with how many photos have it, as in "OPENCV 1080x1920, distorted (50)"."""
+    views: int
+    """Photos with a pose and a file."""
+    listed: int
+    """Photos that the layout lists."""
+    pictures: int
+    """Picture files in the image folder."""
+    fill_masks: int
+    """Views with a mask of what to fill."""
+    ignore_masks: int
+    """Views with a mask of what to ignore."""
+    points: int | None
+    """Points that the capture brings; None if they will be triangulated."""
+    camera_extent: float
+    """Diagonal of the box around the cameras, in input units."""
+    scene_extent: float | None
+    """Diagonal of the box around the middle 90 percent of the points along each axis, in input units."""
+    notes: tuple[str, ...]
+    """What is odd (missing files, masks left aside) and how masks are read, one sentence each."""
+
+    @property
+    def registered(self) -> float:
+        """Share of the pictures that have a pose."""
+        return self.views / self.pictures if self.pictures else 0.0
+
+
+def inspect(path: Path, config: CaptureConfig) -> CaptureSummary:
+    """A summary of the capture. Pictures are opened for their size only and nothing is written.
+
+    Raises:
+        CaptureError: if the capture cannot be read.
+        MaskError: if its masks belong to none of its photos, or their polarity has to be given.
+    """
+    posed = read_layout(path)
+    masks = find_masks(path, posed, folder=config.masks, polarity=config.mask_polarity)
+    lenses = Counter(
+        f"{photo.lens.model} {photo.lens.width}x{photo.lens.height}{'' if photo.lens.is_pinhole else ', distorted'}"
+        for photo in posed.photos
+    )
+    eyes = np.stack([inverted(photo.cam_from_world)[:3, 3] for photo in posed.photos])
+    scene = None
+    if posed.points is not None:
+        scene = float(np.linalg.norm(np.diff(np.quantile(posed.points.positions, [0.05, 0.95], axis=0), axis=0)))
+    return CaptureSummary(
+        layout=posed.layout,
+        cameras=tuple(f"{lens} ({count})" for lens, count in lenses.most_common()),
+        views=len(posed.photos),
+        listed=posed.listed,
+        pictures=posed.found,
+        fill_masks=len(masks.fill),
+        ignore_masks=len(masks.ignore.keys() | masks.ignore_black.keys()),
+        points=None if posed.points is None else len(posed.points),
+        camera_extent=float(np.linalg.norm(np.ptp(eyes, axis=0))),
+        scene_extent=scene,
+        notes=(*posed.notes, *masks.notes),
+    )

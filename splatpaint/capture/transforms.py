@@ -1,0 +1,163 @@
+"""Captures described by transforms.json, as instant-ngp, nerfstudio and many phone apps write it."""
+
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from splatpaint.capture.lens import Lens
+from splatpaint.capture.posed import (
+    InputPoints,
+    Photo,
+    PosedPhotos,
+    by_name,
+    common_folder,
+    fitted,
+    inverted,
+    pictures_in,
+    rigid,
+)
+from splatpaint.errors import CaptureError
+from splatpaint.image.files import IMAGE_SUFFIXES, image_size
+
+NAMES = ("transforms.json", "transforms_train.json")
+MODELS = ("OPENCV", "OPENCV_FISHEYE", "PINHOLE", "SIMPLE_PINHOLE")
+OPENCV_FROM_OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
+"""OpenGL cameras have y up and look along -z."""
+
+
+def read_transforms(file: Path) -> PosedPhotos:
+    """The photos that a transforms.json lists.
+
+    Poses are camera-to-world with OpenGL axes; a frame's own intrinsics override those at the top; `camera_angle_x` serves
+    where there is no focal length. The file's own world is the input frame, also when `applied_transform` says that it was
+    made from another one: the points of `ply_file_path` live there, too.
+
+    Raises:
+        CaptureError: if the file is not such a description, or a pose, a size or a camera model in it cannot be used.
+    """
+    try:
+        top = json.loads(file.read_text())
+        frames = top["frames"]
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise CaptureError(
+            f"{file} is not a transforms.json with a list of frames ({type(error).__name__}: {error})"
+        ) from error
+
+    paths = [_picture(file.parent / str(frame.get("file_path", ""))) for frame in frames]
+    missing = [number for number, path in enumerate(paths, start=1) if path is None]
+    present = [path for path in paths if path is not None]
+    if not present:
+        raise CaptureError(f"none of the {len(frames)} images that {file} lists exists")
+    folder = common_folder(present)
+    photos = [
+        _photo(
+            top,
+            frame,
+            path,
+            root=file.parent,
+            name=path.relative_to(folder).with_suffix("").as_posix(),
+            where=f"frame {number} of {file.name}",
+        )
+        for number, (frame, path) in enumerate(zip(frames, paths, strict=True), start=1)
+        if path is not None
+    ]
+    ply = file.parent / top["ply_file_path"] if top.get("ply_file_path") else None
+    return PosedPhotos(
+        layout=f"{file.name} (instant-ngp, nerfstudio)",
+        image_folder=folder,
+        photos=by_name(photos),
+        points=read_ply_points(ply) if ply and ply.is_file() else None,
+        listed=len(frames),
+        found=len(pictures_in(folder)),
+        sources=(file, ply) if ply and ply.is_file() else (file,),
+        notes=tuple(_complaints(file, frames, missing, ply)),
+    )
+
+
+def read_ply_points(file: Path) -> InputPoints:
+    """The vertices of a .ply with their colors (gray if it has none).
+
+    Raises:
+        CaptureError: if it is not a point cloud.
+    """
+    from plyfile import PlyData, PlyParseError
+
+    try:
+        vertices = PlyData.read(str(file))["vertex"]
+        positions = np.stack([np.asarray(vertices[axis], dtype=np.float64) for axis in "xyz"], axis=1)
+    except (PlyParseError, KeyError, ValueError) as error:
+        raise CaptureError(f"{file} is not a .ply with points ({error})") from error
+    names = {field.name for field in vertices.properties}
+    if {"red", "green", "blue"} <= names:
+        colors = np.stack([np.asarray(vertices[channel]) for channel in ("red", "green", "blue")], axis=1).astype(np.uint8)
+    else:
+        colors = np.full((len(positions), 3), 128, dtype=np.uint8)
+    finite = np.isfinite(positions).all(axis=1)
+    return InputPoints(positions[finite], colors[finite])
+
+
+def _picture(listed: Path) -> Path | None:
+    """The file that a frame means: suffixes may be left out."""
+    candidates = [listed, *(listed.with_name(listed.name + suffix) for suffix in IMAGE_SUFFIXES)]
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _photo(top: dict[str, Any], frame: dict[str, Any], path: Path, *, root: Path, name: str, where: str) -> Photo:
+    where = f"{where} ({path.name})"
+    matrix = np.array(frame.get("transform_matrix", []), dtype=np.float64)
+    if matrix.shape not in ((4, 4), (3, 4)):
+        raise CaptureError(f"{where} has no 4x4 transform_matrix")
+    world_from_cam = rigid(matrix, where=where) @ OPENCV_FROM_OPENGL
+    mask = root / frame["mask_path"] if frame.get("mask_path") else None
+    if mask and not mask.is_file():
+        raise CaptureError(f"{where} names the mask {frame['mask_path']}, which does not exist")
+    return Photo(
+        name=name,
+        path=path,
+        lens=fitted(_lens({**top, **frame}, path, where=where), path),
+        cam_from_world=inverted(world_from_cam),
+        ignore_mask=mask,
+    )
+
+
+def _lens(given: dict[str, Any], path: Path, *, where: str) -> Lens:
+    model = str(given.get("camera_model", "OPENCV"))
+    if model not in MODELS:
+        raise CaptureError(f"{where} has the camera model {model}, known are {', '.join(MODELS)}")
+    stored = image_size(path)
+    width, height = round(given.get("w", stored[0])), round(given.get("h", stored[1]))
+    fx = given.get("fl_x") or _focal(width, given.get("camera_angle_x"))
+    fy = given.get("fl_y") or _focal(height, given.get("camera_angle_y")) or fx
+    fx = fx or fy
+    if not fx or not fy or not math.isfinite(fx) or not math.isfinite(fy):
+        raise CaptureError(f"{where} has neither fl_x nor camera_angle_x, so its focal length is unknown")
+    fisheye = model == "OPENCV_FISHEYE" or bool(given.get("is_fisheye"))
+    return Lens(
+        model="OPENCV_FISHEYE" if fisheye else model,
+        width=width,
+        height=height,
+        fx=float(fx),
+        fy=float(fy),
+        cx=float(given.get("cx", width / 2)),
+        cy=float(given.get("cy", height / 2)),
+        radial=tuple(float(given.get(name, 0.0)) for name in ("k1", "k2", "k3", "k4")),
+        tangential=(0.0, 0.0) if fisheye else (float(given.get("p1", 0.0)), float(given.get("p2", 0.0))),
+        fisheye=fisheye,
+    )
+
+
+def _focal(pixels: int, angle: float | None) -> float | None:
+    return 0.5 * pixels / math.tan(0.5 * angle) if angle else None
+
+
+def _complaints(file: Path, frames: list[dict[str, Any]], missing: list[int], ply: Path | None) -> Iterator[str]:
+    if missing:
+        listed = frames[missing[0] - 1].get("file_path")
+        count = f"{len(missing)} of {len(frames)} are missing" if len(missing) > 1 else "the only one missing"
+        yield f"frame {missing[0]} of {file.name} points to {listed}, which does not exist ({count})"
+    if ply and not ply.is_file():
+        yield f"{file.name} names the points {ply.name}, which do not exist"
