@@ -52,7 +52,7 @@ def drop_nonfinite(splats: Splats) -> tuple[Splats, int]:
     """The splats whose every number is finite, and how many others there were (files of aborted trainings have some)."""
     finite = torch.ones(len(splats), dtype=torch.bool, device=splats.means.device)
     for tensor in splats.tensors().values():
-        finite &= tensor.isfinite().reshape(len(splats), -1).all(dim=1)
+        finite &= tensor[:, None].flatten(1).isfinite().all(dim=1)
     return splats[finite], int((~finite).sum())
 
 
