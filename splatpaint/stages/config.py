@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from splatpaint.capture.config import CaptureConfig
+from splatpaint.capture import CaptureConfig
 from splatpaint.priors.load import PriorConfig
 from splatpaint.stages.inpaint import InpaintConfig
 from splatpaint.stages.reconstruct import ReconstructConfig

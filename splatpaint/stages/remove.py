@@ -102,7 +102,7 @@ def _selected(splats: Splats, photos: Photos, rasterizer: Rasterizer, config: Re
             f"the masks select none of the {len(splats)} splats: check that white marks the object (--mask-polarity) and that "
             "the masks belong to these images"
         )
-    if gone.all():
+    if (gone | ~shown).all():
         raise MaskError(
             "the masks select every splat: check their polarity (--mask-polarity); nothing would be left to fill from"
         )

@@ -1,0 +1,84 @@
+"""Reconstruction quality against time: held-out PSNR after fits of several lengths.
+
+    python -m benchmarks.reconstruct CAPTURE [--max-resolution 240] [--steps 500 1000 2000 4000] [--json FILE]
+
+Every row is a whole fit with its own schedule, since quality halfway through a long schedule says little about a short one.
+Preparation (reading, undistortion, triangulation) is timed apart. Every 8th view by name, the first included, is held out and
+scored whole; nothing is chosen by these scores within a run.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from benchmarks.measure import environment, write_json
+from splatpaint.capture import CaptureConfig, prepare
+from splatpaint.config import load
+from splatpaint.events import drain
+from splatpaint.fit.photos import Photos
+from splatpaint.render.pick import pick_rasterizer
+from splatpaint.scene.views import Capture
+from splatpaint.stages.reconstruct import ReconstructConfig, held_out_psnr, reconstruct
+
+
+def fit(capture: Capture, config: ReconstructConfig, *, device: torch.device, seed: int) -> dict[str, float]:
+    """One fit: its seconds (scoring left out), its splats, its held-out PSNR."""
+    rasterizer = pick_rasterizer("auto", device)
+    start = time.perf_counter()
+    splats = drain(reconstruct(replace(capture, held_out=()), rasterizer, config, device=device, seed=seed))
+    seconds = time.perf_counter() - start
+    scores = held_out_psnr(splats, Photos(capture.held_out, device), rasterizer)
+    return {"seconds": seconds, "splats": float(len(splats)), **scores}
+
+
+def medians(rows: list[dict[str, float]]) -> Mapping[str, float]:
+    return {name: statistics.median(row[name] for row in rows) for name in rows[0]}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("capture", type=Path)
+    parser.add_argument("--max-resolution", type=int, nargs="+", default=[240], help="longest image side in pixels")
+    parser.add_argument("--steps", type=int, nargs="+", default=[500, 1000, 2000, 4000])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument(
+        "--set", dest="settings", action="append", default=[], help="as of `splatpaint fit`, relative to `reconstruct.`"
+    )
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+
+    config = load(ReconstructConfig, overrides=arguments.settings)
+    results = []
+    for resolution in arguments.max_resolution:
+        with tempfile.TemporaryDirectory() as cache:
+            start = time.perf_counter()
+            wanted = CaptureConfig(max_resolution=resolution, test_every=8)
+            capture = drain(prepare(arguments.capture, wanted, cache=Path(cache)))
+            prepared = time.perf_counter() - start
+            size = f"{capture.views[0].camera.width}x{capture.views[0].camera.height}"
+            print(f"{arguments.capture.name} at {size}: prepared in {prepared:.1f} s, {len(capture.held_out)} views held out")
+            for steps in arguments.steps:
+                rows = [
+                    fit(capture, replace(config, steps=steps), device=torch.device(arguments.device), seed=seed)
+                    for seed in arguments.seeds
+                ]
+                row = medians(rows)
+                print(
+                    f"  {steps:6d} steps  {row['seconds']:7.1f} s  {row['held_out_psnr']:6.2f} dB  {row['splats']:8.0f} splats",
+                    flush=True,
+                )
+                results.append({"size": size, "prepare_seconds": prepared, "steps": steps, **row, "seeds": len(rows)})
+    if arguments.json:
+        record = {"capture": arguments.capture.name, "settings": arguments.settings, "rows": results}
+        write_json(arguments.json, {**environment(), **record})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+import pytest
+import torch
+
+from splatpaint.errors import MaskError
+from splatpaint.events import Measured, drain
+from splatpaint.image.files import write_mask
+from splatpaint.image.region import dilate
+from splatpaint.render.reference import rasterize
+from splatpaint.stages.remove import RemoveConfig, remove
+from tests.support.walls import SIZE, wall_with_ball
+
+CPU = torch.device("cpu")
+
+
+def test_the_ball_goes_and_the_wall_stays_bit_for_bit(tmp_path):
+    scene = wall_with_ball(tmp_path)
+    removal = drain(remove(scene.scene, scene.capture, rasterize, RemoveConfig(), device=CPU))
+    red = removal.kept.sh[:, 0, 0] - removal.kept.sh[:, 0, 1]
+    assert red.max() < 0.1, "a ball splat was kept"
+    assert len(removal.kept) > 0.85 * len(scene.wall)
+    kept = {tuple(row) for row in removal.kept.means.tolist()}
+    assert kept <= {tuple(row) for row in scene.wall.means.tolist()}
+
+
+def test_holes_lie_in_the_silhouettes_and_are_smaller(tmp_path):
+    scene = wall_with_ball(tmp_path)
+    removal = drain(remove(scene.scene, scene.capture, rasterize, RemoveConfig(), device=CPU))
+    assert len(removal.holes) == len(scene.capture.views)
+    for hole in removal.holes:
+        assert ((hole.hole > 0) & (dilate(hole.silhouette, 3) == 0)).sum() == 0
+    hidden = sum(float(hole.hole.sum()) for hole in removal.holes)
+    covered = sum(float(hole.silhouette.sum()) for hole in removal.holes)
+    assert 0 < hidden < 0.8 * covered
+
+
+def test_shares_and_counts_are_measured(tmp_path):
+    scene = wall_with_ball(tmp_path)
+    events = list(remove(scene.scene, scene.capture, rasterize, RemoveConfig(), device=CPU))
+    (measured,) = [event for event in events if isinstance(event, Measured)]
+    assert measured.values["removed"] + measured.values["kept"] == len(scene.scene)
+    assert 0 < measured.values["hole_share"] < measured.values["silhouette_share"] < 0.5
+
+
+@pytest.mark.parametrize(("value", "message"), [(0.0, "select none"), (1.0, "select every")])
+def test_masks_that_mark_nothing_or_everything_are_refused(tmp_path, value, message):
+    scene = wall_with_ball(tmp_path)
+    for view in scene.capture.views:
+        assert view.fill_mask
+        write_mask(view.fill_mask, torch.full((1, SIZE[1], SIZE[0]), value))
+    with pytest.raises(MaskError, match=message):
+        drain(remove(scene.scene, scene.capture, rasterize, RemoveConfig(), device=CPU))
