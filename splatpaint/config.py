@@ -196,7 +196,7 @@ def _dataclass(cls: type[Config], tree: Any, where: str, default: Any) -> Config
             values[name] = fallback
     try:
         return cls(**values)
-    except ValueError as error:
+    except (ValueError, ConfigError) as error:
         raise ConfigError(f"{_at(where)}{error}") from error
 
 

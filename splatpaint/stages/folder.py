@@ -15,7 +15,6 @@ import hashlib
 import json
 import math
 import os
-import shutil
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -79,8 +78,6 @@ class RunFolder:
                         f"{path} holds an unfinished run of this capture and config: add --resume to continue it, "
                         "or choose another folder"
                     )
-            elif not (is_run(path) and _read_json(path / "capture.json") == identity):
-                shutil.rmtree(path / "capture", ignore_errors=True)
             write_whole(path / "capture.json", json.dumps(identity, indent=2) + "\n")
             write_whole(path / "config.yaml", dump(config))
         except BaseException:

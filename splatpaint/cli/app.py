@@ -1,0 +1,57 @@
+"""The `splatpaint` command: which commands there are, and what an error looks like.
+
+Command modules import torch and all that is heavy inside their functions, so that `--help` answers at once.
+"""
+
+import errno
+
+import click
+
+from splatpaint import __version__
+from splatpaint.cli.commands.config import config
+from splatpaint.cli.commands.doctor import doctor
+from splatpaint.cli.commands.export import export
+from splatpaint.cli.commands.fit import fit
+from splatpaint.cli.commands.info import info
+from splatpaint.cli.commands.prior import prior
+from splatpaint.cli.commands.render import render
+from splatpaint.errors import SplatpaintError
+
+INTERRUPTED = 130
+"""Exit code of a process that Ctrl-C ended, as shells report it."""
+OUTSIDE_CAUSES = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}
+"""What the file system may say that is no bug of ours: full, read-only, forbidden."""
+
+
+class Refusal(click.ClickException):
+    """One sentence on stderr, exit code 2."""
+
+    exit_code = 2
+
+
+class Doors(click.Group):
+    """Commands whose errors are sentences, as far as the user can mend them; a bug still shows its traceback."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Runs the chosen command."""
+        try:
+            return super().invoke(ctx)
+        except SplatpaintError as error:
+            raise Refusal(" ".join(str(error).split())) from error
+        except OSError as error:
+            if error.errno not in OUTSIDE_CAUSES:
+                raise
+            raise Refusal(f"{error.filename or 'a file'} cannot be read or written: {error.strerror}") from error
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            ctx.exit(INTERRUPTED)
+
+
+@click.group(cls=Doors, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def main() -> None:
+    """Remove objects from 3D Gaussian splat scenes: photos and masks in, splats without the object out."""
+
+
+for _command in (fit, export, render, info, doctor, config, prior):
+    main.add_command(_command)

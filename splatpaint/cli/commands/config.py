@@ -1,0 +1,17 @@
+"""`splatpaint config`."""
+
+from pathlib import Path
+
+import click
+
+from splatpaint.cli.options import configurable
+
+
+@click.command()
+@configurable
+def config(file: Path | None, overrides: tuple[str, ...]) -> None:
+    """Print every setting of a run, defaults included, as YAML."""
+    from splatpaint.config import dump, load
+    from splatpaint.stages.config import RunConfig
+
+    click.echo(dump(load(RunConfig, file, overrides)), nl=False)

@@ -1,0 +1,59 @@
+"""`splatpaint fit`."""
+
+from pathlib import Path
+
+import click
+
+from splatpaint.cli.options import DEVICES, PATH, assignments, configurable, found_from_here, masked, resumable
+
+
+@click.command()
+@click.argument("capture", type=PATH)
+@click.option("-o", "--output", "run_path", type=PATH, required=True, metavar="RUN", help="Run folder; made if need be.")
+@configurable
+@click.option("--resume", is_flag=True, help="Continue an unfinished run.")
+@click.option("--device", type=DEVICES, help="auto = a GPU where there is one.")
+@click.option("--seed", type=int, metavar="N", help="Same seed, same machine: same result (on CPUs).")
+@click.option("--max-resolution", type=int, metavar="N", help="Longest image side in pixels.")
+@click.option("--test-every", type=int, metavar="N", help="Hold out every N-th view and measure it.")
+@masked
+@click.option("--prior", metavar="NAME", help="bundled, a hub id, or a local folder of a diffusion inpainting model.")
+def fit(
+    capture: Path,
+    run_path: Path,
+    file: Path | None,
+    overrides: tuple[str, ...],
+    resume: bool,
+    device: str | None,
+    seed: int | None,
+    max_resolution: int | None,
+    test_every: int | None,
+    masks: str | None,
+    mask_polarity: str | None,
+    prior: str | None,
+) -> None:
+    """Reconstruct CAPTURE, remove what its masks mark, and fill what was hidden.
+
+    CAPTURE is a folder with images, masks and poses (transforms.json, COLMAP, or LLFF).
+    """
+    flags = {
+        "device": device,
+        "seed": seed,
+        "capture.max_resolution": max_resolution,
+        "capture.test_every": test_every,
+        "capture.masks": found_from_here(masks),
+        "capture.mask_polarity": mask_polarity,
+        "prior.name": prior,
+    }
+    with resumable():
+        from splatpaint.cli.progress import draw
+        from splatpaint.config import load
+        from splatpaint.stages.config import RunConfig
+        from splatpaint.stages.folder import RunFolder
+        from splatpaint.stages.run import pick_device, run
+
+        config = load(RunConfig, file, [*overrides, *assignments(flags)])
+        pick_device(config.device)
+        with RunFolder.open(run_path, capture, config, resume=resume) as folder:
+            draw(folder.logged(run(capture, folder, config)))
+    click.echo(f"done; next: splatpaint export {run_path} -o scene.ply")

@@ -1,0 +1,52 @@
+"""`splatpaint render`."""
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from splatpaint.cli.options import DEVICES, PATH, SPLAT_STAGES
+from splatpaint.errors import RunError
+
+if TYPE_CHECKING:
+    from splatpaint.scene.views import View
+
+
+@click.command()
+@click.argument("run_path", type=PATH, metavar="RUN")
+@click.option("-o", "--output", "out", type=PATH, required=True, metavar="DIR", help="Folder of the pictures; made if need be.")
+@click.option("--views", "names", default="all", show_default=True, metavar="all|NAME,...", help="Which captured views.")
+@click.option("--stage", type=SPLAT_STAGES, default="inpaint", show_default=True, help="Whose splats.")
+@click.option("--what", type=click.Choice(["color", "depth", "alpha"]), default="color", show_default=True)
+@click.option("--device", type=DEVICES, help="Default: the run's own.")
+def render(run_path: Path, out: Path, names: str, stage: str, what: str, device: str | None) -> None:
+    """Render RUN from the captured views: one PNG a view, named by the view."""
+    from splatpaint.cli.finished import open_run
+    from splatpaint.cli.progress import draw
+    from splatpaint.stages.pictures import render_views
+
+    run = open_run(run_path, stage, device)
+    views = chosen(run.capture.all_views, names)
+    draw(render_views(run.splats, views, run.rasterizer, out, what=what, device=run.device))  # pyright: ignore[reportArgumentType]
+
+
+def chosen(views: "Sequence[View]", names: str) -> "list[View]":
+    """The views that a comma-separated list names, with or without the suffix of the image; `all` means all.
+
+    Raises:
+        RunError: if there is no such view.
+    """
+    if names == "all":
+        return list(views)
+    by_name = {view.name: view for view in views}
+    picked = []
+    for name in filter(None, (name.strip() for name in names.split(","))):
+        known = name if name in by_name else str(Path(name).with_suffix(""))
+        if known not in by_name:
+            close = difflib.get_close_matches(name, by_name, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"there are {len(by_name)}, {views[0].name!r} is the first"
+            raise RunError(f"no view of this run is called {name!r}; {hint}")
+        picked.append(by_name[known])
+    return picked

@@ -1,0 +1,52 @@
+"""Options that several commands share, and how they become a config."""
+
+import json
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+PATH = click.Path(path_type=Path)
+DEVICES = click.Choice(["auto", "cpu", "cuda"])
+SPLAT_STAGES = click.Choice(["reconstruct", "remove", "inpaint"])
+
+
+def configurable(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds `--config FILE` (as `file`) and any number of `--set a.b=c` (as `overrides`)."""
+    one = click.option("--set", "overrides", multiple=True, metavar="A.B=C", help="Change one setting; may be repeated.")
+    many = click.option("--config", "file", type=PATH, metavar="FILE", help="YAML file with the settings that differ.")
+    return many(one(command))
+
+
+def masked(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds `--masks DIR` and `--mask-polarity`."""
+    polarities = click.Choice(["auto", "white", "black"])
+    polarity = click.option("--mask-polarity", type=polarities, help="Which color of the masks is to be removed.")
+    folder = click.option("--masks", metavar="DIR", help="Folder of the masks, if not found beside the images.")
+    return folder(polarity(command))
+
+
+def found_from_here(masks: str | None) -> str | None:
+    """A folder that exists is meant as it is seen from the working directory; another name is looked up in the capture."""
+    return str(Path(masks).resolve()) if masks and Path(masks).is_dir() else masks
+
+
+def assignments(options: dict[str, Any]) -> list[str]:
+    """`a.b=c` for every option that was given."""
+    return [f"{key}={json.dumps(value)}" for key, value in options.items() if value is not None]
+
+
+@contextmanager
+def resumable() -> Iterator[None]:
+    """Says on Ctrl-C how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        words = ["splatpaint", *sys.argv[1:]]
+        again = shlex.join(words if "--resume" in words else [*words, "--resume"])
+        click.echo(f"interrupted; continue with: {again}", err=True)
+        sys.exit(130)

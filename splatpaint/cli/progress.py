@@ -1,0 +1,171 @@
+"""Draws the events of a stage: bars on a terminal, a line now and then elsewhere."""
+
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Protocol, TypeVar, assert_never
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from splatpaint.events import Event, Events, Measured, Noted, Progressed, Saved, Skipped
+
+Product = TypeVar("Product")
+
+LINE_EVERY_S = 5.0
+"""Between two lines of progress of one stage where there is no terminal: enough for a log file."""
+
+
+def draw(events: Events[Product]) -> Product:
+    """Runs the stage, shows what it says, and gives its product."""
+    console = Console()
+    with Bars(console) if console.is_terminal else Lines() as screen:
+        while True:
+            try:
+                event = next(events)
+            except StopIteration as stop:
+                return stop.value
+            screen.show(event)
+
+
+class Screen(Protocol):
+    """Where events are drawn."""
+
+    def show(self, event: Event) -> None:
+        """Draws one event."""
+        ...
+
+
+class Lines:
+    """Plain lines on standard output."""
+
+    def __init__(self) -> None:
+        self._pace: dict[str, Pace] = {}
+
+    def __enter__(self) -> "Lines":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        pass
+
+    def show(self, event: Event) -> None:
+        """Prints one event; progress only every few seconds and when it is complete."""
+        if isinstance(event, Progressed):
+            pace = self._pace.setdefault(event.stage, Pace(event.done))
+            if not pace.is_due(event):
+                return
+            click.echo(f"{event.stage}: {event.done}/{event.total}{pace.described(event)}  {described(event.values)}".rstrip())
+        else:
+            click.echo(sentence(event))
+
+
+class Pace:
+    """How fast a stage goes, and when its next line is due."""
+
+    def __init__(self, done: int) -> None:
+        self._from, self._since = done, time.monotonic()
+        self._shown = self._since
+
+    def is_due(self, event: Progressed) -> bool:
+        """Whether the last line is old enough, or the stage complete."""
+        now = time.monotonic()
+        if now - self._shown < LINE_EVERY_S and event.done < event.total:
+            return False
+        self._shown = now
+        return True
+
+    def described(self, event: Progressed) -> str:
+        """Rate and time left since the first event; empty while nothing is known."""
+        elapsed, worked = time.monotonic() - self._since, event.done - self._from
+        if worked <= 0 or elapsed < 0.1:
+            return ""
+        left = (event.total - event.done) * elapsed / worked
+        return f"  {rate(worked / elapsed)}" + (f"  {int(left) // 60}:{int(left) % 60:02d} left" if left else "")
+
+
+class Bars:
+    """A bar a stage with rate, time left and latest numbers; notes and tables scroll by above."""
+
+    def __init__(self, console: Console) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            RateColumn(),
+            TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[values]}", style="dim"),
+            console=console,
+        )
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> "Bars":
+        self._progress.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._progress.stop()
+
+    def show(self, event: Event) -> None:
+        """Moves a bar, or prints above the bars."""
+        match event:
+            case Progressed():
+                if event.stage not in self._tasks:
+                    self._tasks[event.stage] = self._progress.add_task(event.stage, total=event.total, values="")
+                task = self._tasks[event.stage]
+                self._progress.update(task, completed=event.done, total=event.total, values=described(event.values))
+            case Measured():
+                self._progress.console.print(table(event))
+            case Noted(level="warning"):
+                self._progress.console.print(Text(sentence(event), style="yellow"))
+            case _:
+                self._progress.console.print(Text(sentence(event)))
+
+
+class RateColumn(ProgressColumn):
+    """Units of work a second."""
+
+    def render(self, task: Task) -> Text:
+        """The rate of the last half minute, or of the whole task when it is complete."""
+        speed = task.finished_speed or task.speed
+        return Text(rate(speed) if speed else "", style="cyan")
+
+
+def sentence(event: Noted | Measured | Saved | Skipped) -> str:
+    """The event in one line."""
+    match event:
+        case Noted():
+            return f"{event.stage}: {'warning: ' if event.level == 'warning' else ''}{event.message}"
+        case Measured():
+            return f"{event.stage}: {described(event.values)}"
+        case Saved():
+            return f"{event.stage}: {event.what} in {event.path}"
+        case Skipped():
+            return f"{event.stage}: already there, taken from {event.path}"
+        case _:
+            assert_never(event)
+
+
+def table(event: Measured) -> Table:
+    """The measured numbers below each other."""
+    rows = Table(title=event.stage, title_justify="left", show_header=False, box=None, padding=(0, 2))
+    for name, value in event.values.items():
+        rows.add_row(name, number(value))
+    return rows
+
+
+def described(values: Mapping[str, float]) -> str:
+    """Names and numbers in one line."""
+    return ", ".join(f"{name} {number(value)}" for name, value in values.items())
+
+
+def number(value: float) -> str:
+    """Four digits of a fraction, all digits of a count."""
+    return f"{int(value)}" if float(value).is_integer() and abs(value) < 1e12 else f"{value:.4g}"
+
+
+def rate(per_second: float) -> str:
+    """Work a second, or seconds a piece of work where it is slow."""
+    return f"{per_second:.1f}/s" if per_second >= 1 else f"{1 / per_second:.1f} s each"
