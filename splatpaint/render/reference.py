@@ -25,7 +25,7 @@ FRUSTUM_MARGIN = 0.3
 EXTENT_MAX = 3.33
 """Standard deviations beyond which even an opaque splat's alpha is below ALPHA_MIN: sqrt(2 ln 255), rounded up."""
 CHUNK = 2**22
-"""Splat-pixel pairs composited at once; their intermediate values take some 50 MB a tensor in float64."""
+"""Splat-pixel pairs composited at once; every intermediate tensor then takes some 30 MB in float64."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +33,7 @@ class Projected:
     """Splats as 2D Gaussians in the image of every camera."""
 
     means2d: Float[Tensor, "v n 2"]
-    """Pixels; 0 for splats in front of the near plane."""
+    """Pixels; 0 for splats on this side of the near plane."""
     conics: Float[Tensor, "v n 3"]
     """xx, xy and yy of the inverse covariances, blur included; 1 / square pixels."""
     depths: Float[Tensor, "v n"]
@@ -71,7 +71,7 @@ def rasterize(
     color, weighted_depth, alpha = layers[:, :-2], layers[:, -2:-1], layers[:, -1:]
     if background is not None:
         color = color + (1 - alpha) * background[:, None, None]
-    depth = weighted_depth / torch.where(alpha > 0, alpha, torch.ones_like(alpha))
+    depth = weighted_depth / torch.where(alpha > 0, alpha, 1.0)
     return Rendered(color=color, alpha=alpha, depth=depth, means2d=projected.means2d, radii=projected.radii)
 
 
@@ -87,7 +87,7 @@ def project(splats: Splats, cameras: Cameras) -> Projected:
     x, y, z = safe.unbind(-1)
     fx, fy, cx, cy = (cameras.K[:, i, j, None] for i, j in ((0, 0), (1, 1), (0, 2), (1, 2)))
     means2d = torch.stack([fx * x / z + cx, fy * y / z + cy], dim=-1)
-    means2d = torch.where(in_front[..., None], means2d, torch.zeros_like(means2d))
+    means2d = torch.where(in_front[..., None], means2d, 0.0)
 
     slope_x = _clamp_to_frustum(x / z, cx / fx, cameras.width / fx)
     slope_y = _clamp_to_frustum(y / z, cy / fy, cameras.height / fy)
@@ -170,7 +170,7 @@ def _composite(
     painted: Float[Tensor, "n c"],
 ) -> Float[Tensor, "p c+1"]:
     """What the splats paint at each pixel center, and the alpha they leave behind."""
-    dx, dy = (means2d - pixels[:, None]).unbind(-1)
+    dx, dy = means2d[:, 0] - pixels[:, :1], means2d[:, 1] - pixels[:, 1:]
     xx, xy, yy = conics.unbind(-1)
     sigmas = 0.5 * (xx * dx * dx + yy * dy * dy) + xy * dx * dy
     alphas = (opacities * torch.exp(-sigmas)).clamp_max(ALPHA_MAX)
