@@ -1,0 +1,203 @@
+"""A made-up capture with known truth: a small furnished room with an object in it, and the same room without.
+
+It is ray-cast (open3d), not splatted, so nothing that splatpaint fits to it is flattered by its own renderer.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+from torch.nn.functional import avg_pool2d, max_pool2d, normalize
+
+from splatpaint.capture import textures
+from splatpaint.capture.textures import Noise
+from splatpaint.capture.writer import Frame, write_capture
+from splatpaint.image.files import write_image
+from splatpaint.scene.camera import Cameras, look_at
+from splatpaint.scene.mesh import Hits, Mesh, RayCaster, ball, box, joined, revolved
+from splatpaint.scene.views import PointCloud
+
+SUPERSAMPLING = 2
+"""Rays a pixel along each axis."""
+POINTS_PER_VIEW = 250
+"""Sparse points sampled a view, about what a structure-from-motion run finds."""
+TARGET = (0.05, 1.1, 0.42)
+"""What the cameras look at, meters: the middle of the object."""
+OBJECT_AT = (0.05, 1.25)
+"""Where the object stands on the floor."""
+RADIUS_M = 2.3
+"""Horizontal distance of the cameras from their target."""
+ARC_DEG = 115.0
+"""How far around the target the cameras go."""
+
+Paint = Callable[[Float[Tensor, "n 3"], Noise], Float[Tensor, "n 3"]]
+"""Points on a surface to colors."""
+
+
+@dataclass(frozen=True)
+class Solid:
+    """A thing in the room."""
+
+    mesh: Mesh
+    paint: Paint
+
+
+def make_room(folder: Path, *, views: int = 36, size: tuple[int, int] = (320, 240), seed: int = 0) -> None:
+    """Writes the room as a capture in transforms.json layout, and what is behind the object beside it.
+
+    images/ and masks/ (white = the object) are the capture, with points.ply. truth/ holds the pictures without the object under
+    the same names, truth_depth/ their z-depth in 16-bit millimeters; nothing in the capture refers to them.
+
+    Args:
+        folder: made if missing; files in it are written over.
+        views: number of pictures.
+        size: width and height of the pictures in pixels.
+        seed: decides every texture and which points are sampled.
+    """
+    noise = Noise(seed)
+    generator = torch.Generator().manual_seed(seed)
+    furniture, thing = _furniture(), _thing()
+    with_object = RayCaster([*(solid.mesh for solid in furniture), thing.mesh])
+    without = RayCaster([solid.mesh for solid in furniture])
+    cameras = _cameras(views, *size)
+    frames, positions, colors = [], [], []
+    for index in range(views):
+        camera, name = cameras[index], f"{index:03d}"
+        fine = camera.resized(size[0] * SUPERSAMPLING, size[1] * SUPERSAMPLING)
+        behind = _shaded(_cast(without, fine), dict(enumerate(furniture)), noise)
+        front = _cast(with_object, fine)
+        covered = front.which == len(furniture)
+        image = _averaged(torch.where(covered[..., None], _shaded(front, {len(furniture): thing}, noise), behind))
+        mask = max_pool2d(covered.float()[None], SUPERSAMPLING)
+        frames.append(Frame(name=name, camera=camera, image=image, fill_mask=mask))
+        write_image(folder / "truth" / f"{name}.png", _averaged(behind))
+        _write_depth(folder / "truth_depth" / f"{name}.png", _cast(without, camera).distance)
+        seen = torch.randint(size[0] * size[1], (POINTS_PER_VIEW,), generator=generator)
+        positions.append(_cast(with_object, camera).points.reshape(-1, 3)[seen])
+        colors.append(image.reshape(3, -1).T[seen])
+    points = PointCloud(torch.cat(positions), torch.cat(colors).mul(255).round().byte())
+    write_capture(folder, frames, points)
+
+
+def _cameras(views: int, width: int, height: int) -> Cameras:
+    """An arc around the target, rising and sinking on the way."""
+    share = torch.linspace(0, 1, views)
+    azimuth = torch.deg2rad((share - 0.5) * ARC_DEG)
+    rise = 1.25 + 0.4 * torch.sin(share * 3 * 2 * math.pi)
+    target = torch.tensor(TARGET)
+    eye = torch.stack([target[0] + RADIUS_M * azimuth.sin(), target[1] - RADIUS_M * azimuth.cos(), rise], dim=-1)
+    focal = 0.9 * width
+    K = torch.tensor([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]]).repeat(views, 1, 1)
+    return Cameras(K, look_at(eye, target.expand_as(eye), torch.tensor((0.0, 0.0, 1.0))), width=width, height=height)
+
+
+def _cast(caster: RayCaster, camera: Cameras) -> Hits:
+    """What every pixel center of one camera sees; distances are z-depths, because camera rays have z = 1."""
+    directions = camera.rays()[0] @ camera.world_from_cam[0, :3, :3].T
+    return caster(camera.centers[0], directions)
+
+
+def _shaded(hits: Hits, solids: Mapping[int, Solid], noise: Noise) -> Float[Tensor, "h w 3"]:
+    """Diffuse colors under two fixed lights, dimmer near floor and walls; the object casts no shadow, so truth stays truth."""
+    color = torch.zeros_like(hits.points)
+    for index, solid in solids.items():
+        here = hits.which == index
+        if here.any():
+            color[here] = solid.paint(hits.points[here], noise)
+    lights = normalize(torch.tensor([[-0.5, -0.7, 0.9], [0.9, -0.4, 0.35]]), dim=1)
+    lambert = (hits.normals @ lights.T).clamp(min=0) @ torch.tensor([0.45, 0.2])
+    corner = torch.stack([hits.points[..., 2], 2 - hits.points[..., 1]]).clamp(min=0)
+    dimmed = (1 - 0.18 * torch.exp(-corner / 0.2)).prod(dim=0)
+    return (color * ((0.6 + lambert) * dimmed)[..., None]).clamp(0, 1)
+
+
+def _averaged(samples: Float[Tensor, "h w 3"]) -> Float[Tensor, "3 hp wp"]:
+    return avg_pool2d(samples.permute(2, 0, 1), SUPERSAMPLING)
+
+
+def _write_depth(path: Path, depth: Float[Tensor, "h w"]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray((depth * 1000).round().clamp(0, 65535).numpy().astype(np.uint16)).save(path)
+
+
+def _furniture() -> list[Solid]:
+    """Floor, three walls, a rug, a sideboard, shelves, a picture and a small table; the wall behind the object is y = 2."""
+    table = [box((1.05, 0.95, 0.42), (1.75, 1.6, 0.47))]
+    table += [box((x, y, 0), (x + 0.05, y + 0.05, 0.42)) for x in (1.07, 1.68) for y in (0.97, 1.53)]
+    return [
+        Solid(box((-3, -3, -0.1), (3, 2, 0)), lambda p, n: textures.planks(p[:, 0], p[:, 1], n)),
+        Solid(box((-3, 2, 0), (3, 2.1, 3)), lambda p, n: textures.wallpaper(p[:, 0], p[:, 2], n)),
+        Solid(box((-3.1, -3, 0), (-3, 2, 3)), lambda p, n: textures.bricks(p[:, 1], p[:, 2], n)),
+        Solid(box((3, -3, 0), (3.1, 2, 3)), lambda p, n: textures.bricks(p[:, 1], p[:, 2], n)),
+        Solid(box((-0.8, 0.2, 0), (0.8, 1.6, 0.012)), _rug),
+        Solid(box((-1.9, 1.55, 0), (-0.95, 2, 0.75)), _sideboard),
+        Solid(box((2.1, 0.6, 0), (2.6, 2, 1.6)), lambda p, n: textures.spines(p[:, 0] + p[:, 1], p[:, 2], n)),
+        Solid(box((0.75, 1.96, 0.95), (1.55, 2, 1.5)), _picture),
+        Solid(joined(table), lambda p, n: textures.wood(p[:, 0], p[:, 1] + p[:, 2], n, (0.75, 0.62, 0.45))),
+        Solid(box((-1.6, 1.65, 0.75), (-1.25, 1.9, 1.0)), lambda p, n: textures.spines(p[:, 2] * 1.5, p[:, 0] - p[:, 1], n)),
+        Solid(ball((1.4, 1.3, 0.58), 0.11), _toy),
+    ]
+
+
+def _thing() -> Solid:
+    """The object to be removed: a painted urn on a crate."""
+    x, y = OBJECT_AT
+    crate = box((x - 0.2, y - 0.2, 0.012), (x + 0.2, y + 0.2, 0.32))
+    outline = [
+        (0.0, 0.32),
+        (0.1, 0.32),
+        (0.07, 0.37),
+        (0.15, 0.45),
+        (0.19, 0.56),
+        (0.16, 0.68),
+        (0.08, 0.76),
+        (0.1, 0.82),
+        (0.0, 0.8),
+    ]
+    return Solid(joined([crate, revolved(outline, center=(x, y, 0))]), _urn)
+
+
+def _urn(points: Float[Tensor, "n 3"], noise: Noise) -> Float[Tensor, "n 3"]:
+    x, y, z = points.unbind(dim=1)
+    crate = textures.wood(x + y, z * 2, noise, (0.85, 0.68, 0.42))
+    zigzag = ((torch.atan2(y - OBJECT_AT[1], x - OBJECT_AT[0]) * 14 / (2 * math.pi) % 1 - 0.5).abs() * 0.12 + z) / 0.09 % 1
+    glaze = textures.mixed((0.10, 0.25, 0.62), (0.93, 0.90, 0.82), textures.edge(zigzag, 0.45, 0.1))
+    return torch.where((z > 0.3205)[:, None], glaze, crate)
+
+
+def _rug(points: Float[Tensor, "n 3"], noise: Noise) -> Float[Tensor, "n 3"]:
+    return textures.carpet(points[:, 0], points[:, 1] - 0.9, noise, half=(0.8, 0.7))
+
+
+def _sideboard(points: Float[Tensor, "n 3"], noise: Noise) -> Float[Tensor, "n 3"]:
+    x, y, z = points.unbind(dim=1)
+    panel = textures.edge(((x + 1.9) / 0.475 % 1 - 0.5).abs(), 0.45, 0.02) + textures.edge(
+        (z / 0.25 % 1 - 0.5).abs(), 0.44, 0.03
+    )
+    knob = textures.edge(0.03 - torch.hypot((x + 1.9) % 0.475 - 0.24, z % 0.25 - 0.125), 0.0, 0.006)
+    color = textures.wood(x + y, z, noise, (0.52, 0.30, 0.18)) * (1 - 0.6 * panel.clamp(max=1))[:, None]
+    return torch.lerp(color, torch.tensor((0.88, 0.76, 0.40)), knob[:, None])
+
+
+def _toy(points: Float[Tensor, "n 3"], noise: Noise) -> Float[Tensor, "n 3"]:
+    band = textures.edge((points[:, 2] / 0.06 % 1 - 0.5).abs(), 0.24, 0.04)
+    return (
+        textures.mixed((0.92, 0.78, 0.25), (0.25, 0.45, 0.65), band)
+        * (0.8 + 0.4 * noise(points[:, 0] * 60, points[:, 2] * 60))[:, None]
+    )
+
+
+def _picture(points: Float[Tensor, "n 3"], noise: Noise) -> Float[Tensor, "n 3"]:
+    """Hills under an evening sky in a dark frame."""
+    x, z = points[:, 0] - 1.15, points[:, 2] - 1.225
+    hills = textures.edge(0.12 * noise.octaves(x * 5, torch.zeros_like(x), 3) - 0.1 - z, 0.0, 0.01)
+    sky = textures.mixed((0.95, 0.62, 0.35), (0.25, 0.35, 0.62), ((z + 0.1) / 0.35).clamp(0, 1))
+    color = torch.lerp(sky, torch.tensor((0.16, 0.30, 0.18)), hills[:, None])
+    frame = torch.maximum(textures.edge(x.abs(), 0.35, 0.01), textures.edge(z.abs(), 0.225, 0.01))
+    return torch.lerp(color, torch.tensor((0.20, 0.13, 0.08)), frame[:, None])
