@@ -1,0 +1,116 @@
+"""Renders against truths: which numbers are taken where, and how they are kept.
+
+Regions (the metrics protocol): `full`, the whole picture; `hole`, the pixels to be painted; `bbox`, the hole's box grown by a
+tenth of its size on each side, clipped; `ring`, what is outside the hole up to 16 px away. PSNR and SSIM are averaged over the
+region's pixels; LPIPS is taken on the cropped box (`bbox`) and on the whole picture (`full`).
+"""
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from splatpaint.evaluation.metrics import lpips_in_box, psnr
+from splatpaint.image.perceptual import Lpips
+from splatpaint.image.region import Box, bounding_box, masked_mean, ring
+from splatpaint.image.ssim import ssim_map
+
+RING_PX = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """A picture to be judged, with the truth and the pixels that had to be painted."""
+
+    name: str
+    render: Float[Tensor, "3 h w"]
+    truth: Float[Tensor, "3 h w"]
+    hole: Float[Tensor, "1 h w"]
+
+
+@dataclass(frozen=True)
+class Scorecard:
+    """Scores by view and name, such as `psnr/hole` (dB) or `lpips_alex/bbox`."""
+
+    views: Mapping[str, Mapping[str, float]]
+    """Scores that do not exist for a view (its hole is empty) are left out."""
+
+    @property
+    def means(self) -> dict[str, float]:
+        """Every score averaged over the views that have it."""
+        names = dict.fromkeys(name for scores in self.views.values() for name in scores)
+        return {name: fmean(scores[name] for scores in self.views.values() if name in scores) for name in names}
+
+    def write(self, path: Path) -> None:
+        """Writes means and views as JSON; infinite scores (pictures that agree) become null."""
+        finite = {name: _finite(scores) for name, scores in self.views.items()}
+        path.write_text(json.dumps({"means": _finite(self.means), "views": finite}, indent=1))
+
+
+def read_scorecard(path: Path) -> Scorecard:
+    """The scorecard that `Scorecard.write` wrote."""
+    views = json.loads(path.read_text())["views"]
+    return Scorecard({name: {key: _infinite(value) for key, value in scores.items()} for name, scores in views.items()})
+
+
+@torch.no_grad()
+def evaluate(pairs: Iterable[Pair], *, lpips: Mapping[str, Lpips] | None = None) -> Scorecard:
+    """Judges every picture.
+
+    Args:
+        pairs: may be a generator, so that only one view is in memory.
+        lpips: perceptual distances to take beside PSNR and SSIM, by the net's name (`alex`, `vgg`).
+    """
+    return Scorecard({pair.name: _scores(pair, lpips or {}) for pair in pairs})
+
+
+def table(cards: Mapping[str, Scorecard], columns: Sequence[str]) -> list[list[str]]:
+    """A head row and a row a method: its mean of every column, or a dash."""
+    rows = [["method", *columns]]
+    for method, card in cards.items():
+        means = card.means
+        rows.append([method, *(f"{means[name]:.{_digits(name)}f}" if name in means else "-" for name in columns)])
+    return rows
+
+
+def _scores(pair: Pair, lpips: Mapping[str, Lpips]) -> dict[str, float]:
+    x, y, hole = pair.render[None], pair.truth[None], pair.hole[None]
+    similarity = ssim_map(x, y)
+    box = bounding_box(pair.hole)
+    regions = {"full": torch.ones_like(hole), "hole": hole, "ring": ring(hole, RING_PX)}
+    if box is not None:
+        regions["bbox"] = _filled(box, hole)
+    scores = {}
+    for name, region in regions.items():
+        if region.any():
+            scores[f"psnr/{name}"] = psnr(x, y, region=region).item()
+            scores[f"ssim/{name}"] = masked_mean(similarity, region).item()
+    for net, distance in lpips.items():
+        if box is not None:
+            scores[f"lpips_{net}/bbox"] = lpips_in_box(distance, x, y, box).item()
+        scores[f"lpips_{net}/full"] = distance(x, y).item()
+    return scores
+
+
+def _filled(box: Box, like: Tensor) -> Tensor:
+    region = torch.zeros_like(like)
+    box.crop(region).fill_(1)
+    return region
+
+
+def _digits(name: str) -> int:
+    return 2 if name.startswith("psnr") else 3
+
+
+def _finite(scores: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: value if math.isfinite(value) else None for name, value in scores.items()}
+
+
+def _infinite(value: float | None) -> float:
+    return math.inf if value is None else value
