@@ -4,14 +4,15 @@ Distillation, partial denoising, multi-step samples and in-context reference vie
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from splatpaint.priors.noise import NoiseSchedule
+from splatpaint.priors.noise import Denoised, NoiseSchedule
 
 
+@runtime_checkable
 class Codec(Protocol):
     """Pictures to latents and back."""
 
@@ -48,34 +49,58 @@ class PriorQuery:
 
 
 @dataclass(frozen=True, eq=False)
+class TextEmbedding:
+    """A prompt as a denoiser reads it."""
+
+    tokens: Float[Tensor, "v tokens width"]
+    """Cross-attention states."""
+    pooled: Float[Tensor, "v p"] | None = None
+    """One vector a prompt (SDXL)."""
+    sizes: Float[Tensor, "v 6"] | None = None
+    """Original size, crop corner, target size, each (height, width) in pixels (SDXL, sec. 2.2)."""
+
+
+@dataclass(frozen=True, eq=False)
 class Conditioning:
     """What the denoiser is told besides the noisy latents. Made by `Prior.condition`, read by the same prior only."""
 
     channels: Float[Tensor, "v ck hl wl"]
     """Concatenated to the noisy latents: the latent mask and the latents of the masked (or cheaply filled) picture."""
-    embeddings: Float[Tensor, "v tokens width"] | None = None
-    """Cross-attention states."""
-    unconditional: Float[Tensor, "v tokens width"] | None = None
-    """Cross-attention states for classifier-free guidance."""
+    text: TextEmbedding | None = None
+    """What shall appear."""
+    unconditional: TextEmbedding | None = None
+    """The empty prompt, for classifier-free guidance."""
 
 
+@runtime_checkable
 class Prior(Protocol):
     """A conditional denoiser over a codec's latents."""
 
     codec: Codec
     noise: NoiseSchedule
+    native_px: int
+    """Side of the square pictures that the denoiser was trained on: crops of about this size come out best."""
 
     def condition(self, query: PriorQuery) -> Conditioning:
         """Everything about the query that does not change from step to step."""
         ...
 
-    def predict_noise(
+    def denoise(
         self,
         noisy: Float[Tensor, "v c hl wl"],
         t: Int[Tensor, " v"],
         given: Conditioning,
         *,
-        guidance: float = 1.0,
-    ) -> Float[Tensor, "v c hl wl"]:
-        """The noise in `noisy` at noise level `t` (an index into `noise.alpha_bar`), whatever the network predicts inside."""
+        guidance: float | None = None,
+    ) -> Denoised:
+        """The clean latents and the noise in `noisy` at noise level `t` (an index into `noise.alpha_bar`).
+
+        Both, so that nobody has to divide by sqrt(alpha_bar): a v-prediction knows the clean latents even in pure noise.
+
+        Args:
+            noisy: latents at level `t`.
+            t: one level a picture.
+            given: from this prior's `condition`, for the same pictures.
+            guidance: classifier-free guidance scale; 1 = none, None = as the prior was configured. Ignored without text.
+        """
         ...

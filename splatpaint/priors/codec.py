@@ -1,0 +1,70 @@
+"""The two autoencoders of diffusers behind one interface."""
+
+import json
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from splatpaint.priors.networks import Network, diffusers
+
+
+class DiffusersCodec:
+    """An `AutoencoderKL` or `AutoencoderTiny` that takes pictures in [0, 1] and scales latents as its denoiser expects them.
+
+    Encoding with an `AutoencoderKL` takes the posterior's mean, so it draws nothing.
+    """
+
+    def __init__(self, vae: Network, *, tiny: bool) -> None:
+        self.vae = vae.eval().requires_grad_(False)
+        self._tiny = tiny
+        self._scale = float(vae.config.scaling_factor)
+        self._shift = float(vae.config.get("shift_factor") or 0.0)
+        self.channels = int(vae.config.latent_channels)
+        levels = vae.config.encoder_block_out_channels if tiny else vae.config.block_out_channels
+        self.stride = 2 ** (len(levels) - 1)
+
+    @classmethod
+    def read(cls, folder: Path, device: torch.device) -> "DiffusersCodec":
+        """The autoencoder that lies in a diffusers folder, in single precision (an SDXL one overflows in half)."""
+        tiny = json.loads((folder / "config.json").read_text())["_class_name"] == "AutoencoderTiny"
+        kind = diffusers().AutoencoderTiny if tiny else diffusers().AutoencoderKL
+        return cls(kind.from_pretrained(folder, torch_dtype=torch.float32).to(device), tiny=tiny)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.vae.parameters()).device
+
+    def encode(self, images: Float[Tensor, "v 3 h w"]) -> Float[Tensor, "v c hl wl"]:
+        """Latents; differentiable."""
+        encoded = self.vae.encode(images * 2 - 1)
+        latents = encoded.latents if self._tiny else encoded.latent_dist.mean
+        return (latents - self._shift) * self._scale
+
+    def decode(self, latents: Float[Tensor, "v c hl wl"]) -> Float[Tensor, "v 3 h w"]:
+        """Pictures, not clamped; differentiable."""
+        return self.vae.decode(latents / self._scale + self._shift).sample / 2 + 0.5
+
+    def features(self, images: Float[Tensor, "v 3 h w"]) -> list[Float[Tensor, "v _ _ _"]]:
+        """The encoder's activations at the end of every resolution, fine to coarse; differentiable."""
+        return self._tiny_features(images) if self._tiny else self._full_features(images * 2 - 1)
+
+    def _tiny_features(self, x: Tensor) -> list[Tensor]:
+        """A tiny encoder is one sequence: each strided convolution ends a resolution, the last layer makes the latents."""
+        found = []
+        for layer in self.vae.encoder.layers[:-1]:
+            if isinstance(layer, nn.Conv2d) and layer.stride == (2, 2):
+                found.append(x)
+            x = layer(x)
+        return [*found, x]
+
+    def _full_features(self, x: Tensor) -> list[Tensor]:
+        """A full encoder's blocks end with their downsampling, so its first resolution is what enters the first block."""
+        x = self.vae.encoder.conv_in(x)
+        found = []
+        for block in self.vae.encoder.down_blocks:
+            x = block(x)
+            found.append(x)
+        return found

@@ -1,0 +1,57 @@
+"""A prior whose every answer is known in closed form: pixels drawn from N(mu, s^2), pictures being their own latents."""
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from splatpaint.priors.noise import Denoised, NoiseSchedule, zero_snr_cosine
+from splatpaint.priors.protocol import Conditioning, PriorQuery
+
+
+class IdentityCodec:
+    """Pictures that are their own latents."""
+
+    stride = 1
+    channels = 3
+
+    def encode(self, images: Float[Tensor, "v 3 h w"]) -> Float[Tensor, "v 3 h w"]:
+        """The pictures."""
+        return images
+
+    def decode(self, latents: Float[Tensor, "v 3 h w"]) -> Float[Tensor, "v 3 h w"]:
+        """The latents."""
+        return latents
+
+    def features(self, images: Float[Tensor, "v 3 h w"]) -> list[Float[Tensor, "v 3 h w"]]:
+        """The pictures, as the only layer."""
+        return [images]
+
+
+class GaussianPrior:
+    """Makes samplers and guidance testable: the exact denoiser of N(mu, s^2 I).
+
+    With a = alpha_bar[t], a noisy latent is distributed as N(sqrt(a) mu, (a s^2 + 1 - a) I), and the expected noise and clean
+    latents follow by conditioning a joint normal.
+    """
+
+    def __init__(self, mu: Float[Tensor, "..."], s: float, noise: NoiseSchedule | None = None) -> None:
+        self.mu, self.s = mu, s
+        self.codec = IdentityCodec()
+        self.noise = noise or zero_snr_cosine()
+        self.native_px = 64
+
+    def condition(self, query: PriorQuery) -> Conditioning:
+        """Nothing but the mask: the distribution does not depend on the known pixels."""
+        return Conditioning(channels=query.holes)
+
+    def denoise(
+        self,
+        noisy: Float[Tensor, "v c h w"],
+        t: Int[Tensor, " v"],
+        given: Conditioning,  # noqa: ARG002 (the protocol's)
+        *,
+        guidance: float | None = None,  # noqa: ARG002
+    ) -> Denoised:
+        """Posterior means of the clean latents and of the noise."""
+        signal, spread = self.noise.signal(t), self.noise.spread(t)
+        surprise = (noisy - signal * self.mu) / (signal**2 * self.s**2 + spread**2)
+        return Denoised(clean=self.mu + signal * self.s**2 * surprise, noise=spread * surprise)

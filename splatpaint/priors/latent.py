@@ -1,0 +1,89 @@
+"""Latent inpainting diffusion models of diffusers' layout behind the `Prior` protocol."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from splatpaint.priors.codec import DiffusersCodec
+from splatpaint.priors.conditioning import Fill, masked_latents
+from splatpaint.priors.networks import Network
+from splatpaint.priors.noise import Denoised, NoiseSchedule, Prediction, split_prediction
+from splatpaint.priors.protocol import Conditioning, PriorQuery, TextEmbedding
+from splatpaint.priors.text import TextEncoders, blank
+
+
+@dataclass(frozen=True)
+class Habits:
+    """What a denoiser was trained with that its diffusers folder has no field for; ours keep it in `splatpaint.json`."""
+
+    fill: Fill = "gray"
+    """What stands in the holes of the pictures that condition it."""
+    residual: bool = False
+    """It denoises the difference to the conditioning latents instead of the latents."""
+    native_px: int = 512
+    """Side of its training pictures."""
+
+
+class LatentInpaintingPrior:
+    """A U-Net that takes noisy latents, a latent mask and masked latents, over an autoencoder, with or without text.
+
+    A residual denoiser works on `z - z_fill`. Subtracting `sqrt(a) z_fill` from a noisy latent gives the noisy residual with
+    the same noise, so the rest of the world need not know.
+    """
+
+    def __init__(
+        self,
+        unet: Network,
+        codec: DiffusersCodec,
+        noise: NoiseSchedule,
+        prediction: Prediction,
+        *,
+        text: TextEncoders | None = None,
+        habits: Habits = Habits(),
+        prompt: str = "",
+        guidance: float = 1.0,
+    ) -> None:
+        self.unet, self.codec, self.noise = unet, codec, noise
+        self.native_px = habits.native_px
+        self._prediction: Prediction = prediction
+        self._text, self._habits = text, habits
+        self._prompt, self._guidance = prompt, guidance
+
+    @torch.no_grad()
+    def condition(self, query: PriorQuery) -> Conditioning:
+        """Latent mask, latents of the filled pictures, and the query's prompt (or else the prior's own).
+
+        Pictures and holes must have sides that are multiples of the codec's stride.
+        """
+        count, _, height, width = query.images.shape
+        images, holes = query.images.to(self.codec.device), query.holes.to(self.codec.device)
+        channels = masked_latents(self.codec, images, holes, self._habits.fill)
+        if self._text is None:
+            return Conditioning(channels, blank(count, self.unet.config.cross_attention_dim, self.codec.device))
+        text = self._text.encode(query.prompt or self._prompt, count, height, width)
+        return Conditioning(channels, text, self._text.nothing(count, height, width))
+
+    def denoise(
+        self, noisy: Float[Tensor, "v c hl wl"], t: Int[Tensor, " v"], given: Conditioning, *, guidance: float | None = None
+    ) -> Denoised:
+        """Clean latents and noise; with guidance, extrapolated away from the empty prompt (Ho & Salimans 2022, eq. 6)."""
+        guidance = self._guidance if guidance is None else guidance
+        filled = given.channels[:, 1:] if self._habits.residual else torch.zeros_like(noisy)
+        start = noisy - self.noise.signal(t) * filled
+        output = self._network(start, t, given.channels, given.text)
+        if given.unconditional is not None and guidance != 1.0:
+            plain = self._network(start, t, given.channels, given.unconditional)
+            output = plain + guidance * (output - plain)
+        found = split_prediction(output, start, t, self.noise, self._prediction)
+        return Denoised(clean=found.clean + filled, noise=found.noise)
+
+    def _network(self, noisy: Tensor, t: Tensor, channels: Tensor, text: TextEmbedding | None) -> Tensor:
+        assert text is not None, "condition() always gives cross-attention states"
+        dtype = next(self.unet.parameters()).dtype
+        added = None
+        if text.pooled is not None and text.sizes is not None:
+            added = {"text_embeds": text.pooled.to(dtype), "time_ids": text.sizes.to(dtype)}
+        inputs = torch.cat([noisy, channels], dim=1).to(dtype)
+        return self.unet(inputs, t, text.tokens.to(dtype), added_cond_kwargs=added).sample.float()

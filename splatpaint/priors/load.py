@@ -1,0 +1,136 @@
+"""From the name of a prior to the prior: the bundled one, a folder, or a model on the Hugging Face hub."""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from splatpaint.errors import PriorError
+from splatpaint.priors.codec import DiffusersCodec
+from splatpaint.priors.latent import Habits, LatentInpaintingPrior
+from splatpaint.priors.networks import diffusers
+from splatpaint.priors.noise import NoiseSchedule
+from splatpaint.priors.text import TextEncoders
+
+BUNDLED = Path(__file__).parent / "bundled"
+HABITS_FILE = "splatpaint.json"
+HUB_TIMEOUT_S = 5
+HUB_FILES = [f"{part}/*" for part in ("unet", "vae", "scheduler", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2")]
+HUB_LEFT_OUT = ["*.bin", "*.ckpt", "*.msgpack", "*.onnx*", "*.fp16.*", "*.non_ema.*"]
+"""Second copies of the same weights."""
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+@dataclass(frozen=True)
+class PriorConfig:
+    """Which model paints."""
+
+    name: str = "bundled"
+    """bundled = the small model inside the package; or a folder in diffusers' layout; or a hub id (owner/name)."""
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+    """Of the denoiser and text encoders; auto = half precision on a GPU, single elsewhere. The autoencoder stays in single."""
+    prompt: str = ""
+    """What shall appear, for models that read text."""
+    guidance: float = 1.0
+    """How strongly the prompt pulls (classifier-free guidance); 1 = not at all beyond the model's own."""
+
+
+def load_prior(config: PriorConfig, device: torch.device) -> LatentInpaintingPrior:
+    """The prior, in evaluation mode, on the device.
+
+    Raises:
+        PriorError: if the name is neither a folder nor a hub id, the hub cannot be reached, a part of the model is missing, or
+            the model is not an inpainting model.
+    """
+    folder = find_folder(config.name)
+    unet_config, vae_config = (_part_config(folder, part, config.name) for part in ("unet", "vae"))
+    _refuse_wrong_channels(unet_config, vae_config, config.name)
+    match config.dtype:
+        case "auto":
+            dtype = torch.float16 if device.type == "cuda" else torch.float32
+        case chosen:
+            dtype = getattr(torch, chosen)
+    try:
+        return _read(folder, config, device, dtype)
+    except (OSError, KeyError, RuntimeError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise PriorError(f"the prior {config.name!r} in {folder} cannot be loaded: {reason}") from error
+
+
+def find_folder(name: str) -> Path:
+    """Where the files of a prior lie; those of a hub id are downloaded unless they are in the cache.
+
+    Raises:
+        PriorError: if there is no such folder or hub id, or the hub cannot be reached.
+    """
+    if name == "bundled":
+        return BUNDLED
+    if Path(name).expanduser().is_dir():
+        return Path(name).expanduser()
+    if HUB_ID.fullmatch(name):
+        return _from_hub(name)
+    raise PriorError(f"the prior {name!r} is neither 'bundled', nor a folder that exists, nor a hub id such as owner/name")
+
+
+def _from_hub(name: str) -> Path:
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        folder = Path(snapshot_download(name, allow_patterns=HUB_FILES, ignore_patterns=HUB_LEFT_OUT, local_files_only=True))
+        if (folder / "unet" / "config.json").exists():
+            return folder
+    except LocalEntryNotFoundError:
+        pass
+    try:
+        # A short question first: a download retries for half a minute before it gives up on a machine without a network. What
+        # it raises then depends on the HTTP library of the hub client's version, hence the wide net.
+        HfApi().model_info(name, timeout=HUB_TIMEOUT_S)
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0]
+        raise PriorError(
+            f"the prior {name!r} is not in the local cache and cannot be had from the hub ({reason}):"
+            " give a folder that holds it, or use the bundled prior"
+        ) from error
+    return Path(snapshot_download(name, allow_patterns=HUB_FILES, ignore_patterns=HUB_LEFT_OUT))
+
+
+def _part_config(folder: Path, part: str, name: str) -> dict:
+    path = folder / part / "config.json"
+    if not path.exists():
+        raise PriorError(
+            f"the prior {name!r} has no {part}/config.json: expected the folder of an inpainting model in diffusers' layout"
+            " (unet, vae, scheduler, and text_encoder and tokenizer where it reads prompts)"
+        )
+    return json.loads(path.read_text())
+
+
+def _refuse_wrong_channels(unet: dict, vae: dict, name: str) -> None:
+    latent = vae["latent_channels"]
+    expected, have = 2 * latent + 1, unet["in_channels"]
+    if have != expected:
+        kind = "a text-to-image model" if have == latent else "no inpainting model"
+        raise PriorError(
+            f"the prior {name!r} is {kind}: its U-Net takes {have} channels where {expected} are needed"
+            f" ({latent} noisy, 1 mask, {latent} masked); choose an inpainting model"
+        )
+
+
+def _read(folder: Path, config: PriorConfig, device: torch.device, dtype: torch.dtype) -> LatentInpaintingPrior:
+    unet = diffusers().UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=dtype)
+    scheduler = diffusers().DDIMScheduler.from_pretrained(folder / "scheduler")
+    text = TextEncoders.read(folder, device, dtype) if (folder / "text_encoder").is_dir() else None
+    habits = folder / HABITS_FILE
+    return LatentInpaintingPrior(
+        unet.to(device).eval().requires_grad_(False),
+        DiffusersCodec.read(folder / "vae", device),
+        NoiseSchedule(scheduler.alphas_cumprod.to(device)),
+        scheduler.config.prediction_type,
+        text=text,
+        habits=Habits(**json.loads(habits.read_text())) if habits.exists() else Habits(),
+        prompt=config.prompt,
+        guidance=config.guidance,
+    )

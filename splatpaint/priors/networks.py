@@ -1,0 +1,26 @@
+"""diffusers and transformers, imported on first use.
+
+Their classes load attributes lazily and build configs at run time, which a type checker cannot follow, so both come as `Any`;
+and they log to the terminal what a library should not, so they are told to say only errors.
+"""
+
+from importlib import import_module
+from typing import Any
+
+Network = Any
+"""A torch module of diffusers or transformers."""
+
+
+def diffusers() -> Any:
+    """The package diffusers."""
+    package: Any = import_module("diffusers")
+    package.utils.logging.set_verbosity_error()
+    return package
+
+
+def transformers() -> Any:
+    """The package transformers."""
+    package: Any = import_module("transformers")
+    package.utils.logging.set_verbosity_error()
+    package.utils.logging.disable_progress_bar()
+    return package

@@ -1,0 +1,111 @@
+"""Noise levels of a diffusion model, and what a network's output says at each of them.
+
+A noisy latent is `x_t = sqrt(a) x_0 + sqrt(1 - a) eps` with `a = alpha_bar[t]` (DDPM, eq. 4). The schedule may end at a = 0
+exactly (zero terminal signal-to-noise ratio): nothing here divides by sqrt(a) unless the network itself predicts noise.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+Prediction = Literal["epsilon", "v_prediction", "sample"]
+"""What a network gives: the noise, v = sqrt(a) eps - sqrt(1 - a) x_0 (progressive distillation, sec. 4), or x_0."""
+
+
+@dataclass(frozen=True, eq=False)
+class NoiseSchedule:
+    """Share of the signal's variance left at every noise level."""
+
+    alpha_bar: Float[Tensor, " t"]
+    """In [0, 1], falling; index 0 is the least noisy level. The last may be 0: pure noise."""
+
+    def __post_init__(self) -> None:
+        a = self.alpha_bar
+        if a.ndim != 1 or len(a) < 2 or not bool((a[1:] < a[:-1]).all()) or a[0] > 1 or a[-1] < 0:
+            raise ValueError("alpha_bar must fall from at most 1 to at least 0 over two or more levels")
+
+    def __len__(self) -> int:
+        return len(self.alpha_bar)
+
+    def signal(self, t: Int[Tensor, " v"]) -> Float[Tensor, "v 1 1 1"]:
+        """sqrt(alpha_bar[t]), shaped to multiply latents."""
+        return self.alpha_bar[t].sqrt()[:, None, None, None]
+
+    def spread(self, t: Int[Tensor, " v"]) -> Float[Tensor, "v 1 1 1"]:
+        """sqrt(1 - alpha_bar[t]), the noise's standard deviation, shaped to multiply latents."""
+        return (1.0 - self.alpha_bar[t]).sqrt()[:, None, None, None]
+
+    def add_noise(
+        self, clean: Float[Tensor, "v c h w"], noise: Float[Tensor, "v c h w"], t: Int[Tensor, " v"]
+    ) -> Float[Tensor, "v c h w"]:
+        """The clean latents at noise level `t`."""
+        return self.signal(t) * clean + self.spread(t) * noise
+
+    def timesteps(self, steps: int, start: int | None = None) -> list[int]:
+        """`steps` levels from `start` (default: the last, noisiest) downwards, evenly spaced, the way down to 0 included.
+
+        The first is always `start` itself ("trailing" spacing: Lin et al. 2024, Common Diffusion Noise Schedules, sec. 3.3).
+        """
+        start = len(self) - 1 if start is None else start
+        if not 0 <= start < len(self):
+            raise ValueError(f"noise level {start} is outside 0 to {len(self) - 1}")
+        if steps < 1:
+            raise ValueError(f"{steps} steps cannot reach a picture")
+        steps = min(steps, start + 1)
+        return [round((start + 1) * (steps - i) / steps) - 1 for i in range(steps)]
+
+
+@dataclass(frozen=True, eq=False)
+class Denoised:
+    """The two halves that a denoiser finds in a noisy latent: `noisy = sqrt(a) clean + sqrt(1 - a) noise`."""
+
+    clean: Float[Tensor, "v c h w"]
+    """Expected latents without noise. Well defined also at alpha_bar = 0, unless the network predicts noise."""
+    noise: Float[Tensor, "v c h w"]
+    """Expected noise."""
+
+
+def split_prediction(
+    output: Float[Tensor, "v c h w"],
+    noisy: Float[Tensor, "v c h w"],
+    t: Int[Tensor, " v"],
+    schedule: NoiseSchedule,
+    prediction: Prediction,
+) -> Denoised:
+    """What a network's output says about the clean latents and about the noise.
+
+    A v-prediction is exact at both ends of the schedule; an epsilon-prediction needs alpha_bar > 0 and a sample-prediction
+    alpha_bar < 1.
+    """
+    signal, spread = schedule.signal(t), schedule.spread(t)
+    match prediction:
+        case "v_prediction":
+            return Denoised(clean=signal * noisy - spread * output, noise=spread * noisy + signal * output)
+        case "epsilon":
+            return Denoised(clean=(noisy - spread * output) / signal, noise=output)
+        case "sample":
+            return Denoised(clean=output, noise=(noisy - signal * output) / spread)
+
+
+def step_down(denoised: Denoised, t_next: Int[Tensor, " v"] | None, schedule: NoiseSchedule) -> Float[Tensor, "v c h w"]:
+    """The deterministic DDIM step (Song et al. 2021, eq. 12 with sigma = 0) to level `t_next`; None = to the clean latents."""
+    if t_next is None:
+        return denoised.clean
+    return schedule.add_noise(denoised.clean, denoised.noise, t_next)
+
+
+def velocity(
+    clean: Float[Tensor, "v c h w"], noise: Float[Tensor, "v c h w"], t: Int[Tensor, " v"], schedule: NoiseSchedule
+) -> Float[Tensor, "v c h w"]:
+    """The target of v-prediction."""
+    return schedule.signal(t) * noise - schedule.spread(t) * clean
+
+
+def zero_snr_cosine(levels: int = 1000) -> NoiseSchedule:
+    """cos^2 from nearly all signal to exactly none (Nichol & Dhariwal 2021, eq. 17, without offset)."""
+    alpha_bar = torch.cos(torch.arange(1, levels + 1, dtype=torch.float64) / levels * torch.pi / 2) ** 2
+    alpha_bar[-1] = 0.0
+    return NoiseSchedule(alpha_bar.float())

@@ -1,0 +1,55 @@
+"""Pictures from a prior: written once, over its one primitive."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from splatpaint.image.region import to_cells
+from splatpaint.priors.noise import step_down
+from splatpaint.priors.protocol import Prior, PriorQuery
+
+
+@torch.no_grad()
+def partial_denoise(
+    prior: Prior,
+    query: PriorQuery,
+    start: Float[Tensor, "v 3 h w"],
+    *,
+    strength: float,
+    steps: int,
+    generator: torch.Generator,
+    guidance: float | None = None,
+) -> Float[Tensor, "v 3 h w"]:
+    """The query's pictures with their holes painted, the known pixels bit-identical.
+
+    Noises `start` to a level and walks down by DDIM (SDEdit, with the known cells held on their own noisy path as in RePaint).
+
+    Args:
+        prior: paints.
+        query: what is known; sides must be multiples of the codec's stride.
+        start: a first guess of the holes' content; known pixels are taken from the query.
+        strength: how much of the guess is given up: 0 = nothing happens, 1 = start from pure noise, the guess is lost.
+        steps: denoiser calls on the way down; 1 from pure noise gives the mean of all plausible fills, more give texture.
+        generator: draws the noise, on the CPU whatever the device, so every device sees the same.
+        guidance: see `Prior.denoise`.
+
+    Raises:
+        ValueError: if the strength is outside [0, 1].
+    """
+    if not 0.0 <= strength <= 1.0:
+        raise ValueError(f"strength {strength} is outside 0 to 1")
+    guess = torch.where(query.holes > 0.5, start, query.images)
+    level = round(strength * len(prior.noise)) - 1
+    if level < 0:
+        return guess
+    begun = prior.codec.encode(guess)
+    given = prior.condition(query)
+    unknown = to_cells(query.holes, prior.codec.stride) > 0.5
+    noise = torch.randn(begun.shape, generator=generator).to(begun)
+    levels = [torch.full((len(begun),), t, device=begun.device) for t in prior.noise.timesteps(steps, level)]
+    x = prior.noise.add_noise(begun, noise, levels[0])
+    for t, lower in zip(levels, [*levels[1:], None], strict=True):
+        x = step_down(prior.denoise(x, t, given, guidance=guidance), lower, prior.noise)
+        known = begun if lower is None else prior.noise.add_noise(begun, noise, lower)
+        x = torch.where(unknown, x, known)
+    return torch.where(query.holes > 0.5, prior.codec.decode(x).clamp(0, 1), query.images)

@@ -1,0 +1,96 @@
+"""A network in training, its optimizer, running average and checkpoint: what both halves of the prior's training share."""
+
+import copy
+import os
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from splatpaint.errors import PriorError
+from splatpaint.priors.networks import Network
+
+WARMUP_STEPS = 50
+COOLDOWN_SHARE = 1 / 3
+"""Of all steps, over which the learning rate falls to zero: long enough to gain what a cosine gains, and the first part of a
+run does not depend on its length."""
+AVERAGE_DECAY = 0.998
+"""Of the running average of the weights at its slowest; it starts faster (Polyak averaging with warm-up)."""
+LARGEST_GRADIENT = 1.0
+
+
+def draws(seed: int, step: int) -> tuple[np.random.Generator, torch.Generator]:
+    """The random streams of one step. They depend on nothing before it, so a continued run sees what an unbroken one sees."""
+    rng = np.random.default_rng([seed, step])
+    return rng, torch.Generator().manual_seed(int(rng.integers(2**62)))
+
+
+def diverged(stage: str, step: int, learning_rate: float) -> PriorError:
+    """What to say when a loss is no longer a number."""
+    return PriorError(f"training the {stage} diverged at step {step}: lower its learning rate (now {learning_rate:g})")
+
+
+class Training:
+    """Steps a network: mixed precision and device by accelerate, AdamW, a running average, atomic checkpoints.
+
+    A checkpoint that exists at `path` is continued.
+    """
+
+    def __init__(self, model: Network, learning_rate: float, steps: int, precision: str, path: Path) -> None:
+        from accelerate import Accelerator
+
+        self._accelerator = Accelerator(mixed_precision=precision)
+        self.device = self._accelerator.device
+        self.model = model.to(self.device).train()
+        self._average = copy.deepcopy(model).eval().requires_grad_(False)
+        self._optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, betas=(0.9, 0.99), weight_decay=1e-3)
+        self._learning_rate, self._steps, self._path = learning_rate, steps, path
+        self.step = 0
+        if path.exists():
+            state = torch.load(path, map_location=self.device, weights_only=True)
+            self.model.load_state_dict(state["model"])
+            self._average.load_state_dict(state["average"])
+            self._optimizer.load_state_dict(state["optimizer"])
+            self.step = state["step"]
+
+    def autocast(self) -> AbstractContextManager:
+        """The mixed precision that forward passes run in."""
+        return self._accelerator.autocast()
+
+    def update(self, loss: Tensor) -> float:
+        """One optimizer step; the loss as a number."""
+        for group in self._optimizer.param_groups:
+            group["lr"] = self._learning_rate * self._rate()
+        self._optimizer.zero_grad()
+        self._accelerator.backward(loss)
+        nn.utils.clip_grad_norm_(self.model.parameters(), LARGEST_GRADIENT)
+        self._optimizer.step()
+        self.step += 1
+        decay = min(AVERAGE_DECAY, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            for slow, fast in zip(self._average.parameters(), self.model.parameters(), strict=True):
+                slow.lerp_(fast, 1 - decay)
+        return float(loss.detach())
+
+    def _rate(self) -> float:
+        left = (self._steps - self.step) / (self._steps * COOLDOWN_SHARE)
+        return min(1.0, (self.step + 1) / WARMUP_STEPS, left)
+
+    def averaged(self) -> Network:
+        """The network with the running average of its weights."""
+        return self._average
+
+    def save(self) -> None:
+        """Writes the checkpoint; a crash while writing leaves the previous one."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        partial = self._path.with_suffix(".partial")
+        state = {
+            "model": self.model.state_dict(),
+            "average": self._average.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "step": self.step,
+        }
+        torch.save(state, partial)
+        os.replace(partial, self._path)

@@ -1,0 +1,124 @@
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from splatpaint.errors import PriorError
+from splatpaint.priors.load import PriorConfig, load_prior
+from splatpaint.priors.protocol import Prior, PriorQuery
+from tests.support.diffusion import save_toy_prior
+
+CPU = torch.device("cpu")
+FAMILIES = ["sd1", "sd2", "sdxl", "bundled"]
+
+
+def query(side: int = 32, prompt: str = "") -> PriorQuery:
+    generator = torch.Generator().manual_seed(3)
+    holes = torch.zeros(2, 1, side, side)
+    holes[:, :, side // 4 : side // 2, side // 4 : side // 2] = 1
+    return PriorQuery(torch.rand(2, 3, side, side, generator=generator), holes, prompt)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_loads_and_denoises(tmp_path, family):
+    prior = load_prior(PriorConfig(name=str(save_toy_prior(tmp_path, family))), CPU)
+    assert isinstance(prior, Prior)
+    given = prior.condition(query())
+    noisy = torch.randn(2, 4, 32 // prior.codec.stride, 32 // prior.codec.stride)
+    t = torch.tensor([100, 700])
+    found = prior.denoise(noisy, t, given)
+    restored = prior.noise.add_noise(found.clean, found.noise, t)
+    assert torch.allclose(restored, noisy, atol=1e-4), "clean and noise together make the noisy latents"
+
+
+@pytest.mark.parametrize("family", ["sd1", "sd2", "sdxl"])
+def test_guidance_extrapolates_from_the_empty_prompt_through_the_given_one(tmp_path, family):
+    prior = load_prior(PriorConfig(name=str(save_toy_prior(tmp_path, family))), CPU)
+    noisy, t = torch.randn(2, 4, 4, 4), torch.tensor([500, 500])
+    given = prior.condition(query(prompt="moss"))
+    noises = [prior.denoise(noisy, t, given, guidance=scale).noise for scale in (0.0, 1.0, 3.0)]
+    assert not torch.allclose(noises[0], noises[1], atol=1e-6), "the prompt matters"
+    assert torch.allclose(noises[2], noises[0] + 3 * (noises[1] - noises[0]), atol=1e-4)
+
+
+def test_the_configured_prompt_and_guidance_stand_in_for_a_query_without_them(tmp_path):
+    folder = str(save_toy_prior(tmp_path, "sd1"))
+    plain, set_up = (
+        load_prior(PriorConfig(name=folder), CPU),
+        load_prior(PriorConfig(name=folder, prompt="moss", guidance=2.0), CPU),
+    )
+    noisy, t = torch.randn(2, 4, 4, 4), torch.tensor([500, 500])
+    asked = plain.denoise(noisy, t, plain.condition(query(prompt="moss")), guidance=2.0)
+    configured = set_up.denoise(noisy, t, set_up.condition(query()))
+    assert torch.equal(asked.noise, configured.noise)
+
+
+def test_half_precision_networks_answer_in_single_precision(tmp_path):
+    folder = str(save_toy_prior(tmp_path, "sd1"))
+    t = torch.tensor([500, 500])
+    noisy = torch.randn(2, 4, 4, 4)
+    answers = []
+    for dtype in ("float32", "bfloat16"):
+        prior = load_prior(PriorConfig(name=folder, dtype=dtype), CPU)
+        answers.append(prior.denoise(noisy, t, prior.condition(query())).noise)
+    assert answers[1].dtype == torch.float32
+    assert 0 < (answers[0] - answers[1]).abs().max() < 0.1
+
+
+def test_the_codec_scales_shifts_and_strides_as_its_family_says(tmp_path):
+    for family, stride in (("sd1", 8), ("bundled", 4)):
+        prior = load_prior(PriorConfig(name=str(save_toy_prior(tmp_path / family, family))), CPU)
+        images = torch.rand(1, 3, 32, 48)
+        latents = prior.codec.encode(images)
+        assert prior.codec.stride == stride
+        assert latents.shape == (1, prior.codec.channels, 32 // stride, 48 // stride)
+        assert prior.codec.decode(latents).shape == images.shape
+
+
+@pytest.mark.parametrize("family", ["sd1", "bundled"])
+def test_codec_features_are_differentiable_and_coarsen(tmp_path, family):
+    codec = load_prior(PriorConfig(name=str(save_toy_prior(tmp_path, family))), CPU).codec
+    images = torch.rand(1, 3, 32, 32, requires_grad=True)
+    features = codec.features(images)
+    sides = [feature.shape[-1] for feature in features]
+    assert len(sides) >= 3
+    assert sides == sorted(sides, reverse=True)
+    sum(feature.square().mean() for feature in features).backward()
+    assert images.grad is not None
+    assert images.grad.abs().sum() > 0
+
+
+def test_a_text_to_image_model_is_refused(tmp_path):
+    save_toy_prior(tmp_path, "sd1", in_channels=4)
+    with pytest.raises(PriorError, match=r"text-to-image model.*takes 4 channels where 9 are needed"):
+        load_prior(PriorConfig(name=str(tmp_path)), CPU)
+
+
+def test_a_folder_without_a_unet_is_refused(tmp_path):
+    with pytest.raises(PriorError, match=r"has no unet/config\.json"):
+        load_prior(PriorConfig(name=str(tmp_path)), CPU)
+
+
+def test_a_folder_without_weights_is_refused_by_name(tmp_path):
+    save_toy_prior(tmp_path, "sd1")
+    (tmp_path / "unet" / "diffusion_pytorch_model.safetensors").unlink()
+    with pytest.raises(PriorError, match="cannot be loaded") as caught:
+        load_prior(PriorConfig(name=str(tmp_path)), CPU)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_name_that_is_nothing_is_refused():
+    with pytest.raises(PriorError, match="neither 'bundled', nor a folder that exists, nor a hub id"):
+        load_prior(PriorConfig(name="no such prior"), CPU)
+
+
+def test_an_unreachable_hub_is_said_at_once(tmp_path):
+    program = (
+        "import torch\nfrom splatpaint.errors import PriorError\nfrom splatpaint.priors.load import PriorConfig, find_folder\n"
+        "try:\n    find_folder('nobody/nothing')\nexcept PriorError as error:\n    print(error)\n"
+    )
+    environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
+    result = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=60)
+    assert "'nobody/nothing' is not in the local cache and cannot be had from the hub" in result.stdout, result.stderr
