@@ -1,5 +1,6 @@
 """From the name of a rasterizer to the rasterizer."""
 
+from importlib.util import find_spec
 from typing import Literal
 
 import torch
@@ -33,15 +34,13 @@ def pick_rasterizer(name: RasterizerName, device: torch.device | str) -> Rasteri
 def _native(device: torch.device) -> Rasterizer:
     if device.type != "cpu":
         raise BackendError(f"the native rasterizer works on the cpu, not on {device.type}: choose another rasterizer or device")
-    try:
-        from splatpaint.render.native import rasterize
-    except ImportError as error:
-        if error.name != "splatpaint._kernels":
-            raise
+    if find_spec("splatpaint._kernels") is None:
         raise BackendError(
             "the native rasterizer is not built in this installation of splatpaint: "
             "run `pip install .` in its source folder, or choose the (slow) reference rasterizer"
-        ) from error
+        )
+    from splatpaint.render.native import rasterize
+
     return rasterize
 
 

@@ -1,3 +1,5 @@
+from importlib.util import find_spec
+
 import pytest
 import torch
 
@@ -15,6 +17,13 @@ def test_auto_on_the_cpu_is_the_native_rasterizer():
     pytest.importorskip("splatpaint._kernels", reason="the kernels are not built")
     assert pick_rasterizer("auto", "cpu") is pick_rasterizer("native", "cpu")
     assert pick_rasterizer("auto", "cpu") is not reference.rasterize
+
+
+@pytest.mark.skipif(find_spec("splatpaint._kernels") is not None, reason="the kernels are built")
+@pytest.mark.parametrize("name", ["auto", "native"])
+def test_missing_kernels_are_said(name: str):
+    with pytest.raises(BackendError, match=r"run `pip install \.` in its source folder"):
+        pick_rasterizer(name, "cpu")
 
 
 @pytest.mark.gpu
