@@ -20,7 +20,7 @@ from tests.support.scenes import cloud, one_camera, orbit, splat_at
 
 TOLERANCE = {"rtol": 1e-4, "atol": 2e-5}
 """Float32 rounding; a splat whose alpha straddles 1/255 may differ by far more, so whole images are compared by norm."""
-SAME_IMAGE = 2e-3
+SAME_IMAGE = 1e-3
 """Relative L2 that a handful of pixels at a footprint's edge (a step of 1/255) may cause."""
 
 
@@ -216,8 +216,8 @@ def test_gradients_equal_the_references_in_double_precision(render: Backend, sce
     expected = {"means", "quats", "log_scales", "logit_opacities", "background", "means2d"}
     assert got.keys() == wanted.keys() == expected | ({"sh"} if features is None else {"features"})
     for name in wanted:
-        assert relative_l2(got[name], wanted[name]) < 2e-2, name
-        assert cosine(got[name], wanted[name]) > 0.9995, name
+        assert relative_l2(got[name], wanted[name]) < 5e-3, name
+        assert cosine(got[name], wanted[name]) > 0.99995, name
 
 
 def test_one_backward_pass_lifts_an_image_onto_the_splats(render: Backend):
