@@ -99,7 +99,7 @@ def _image_folder(root: Path, names: list[str]) -> Path:
     matches = [len(stems & pictures_in(folder).keys()) for folder in folders]
     if not stems or max(matches) == 0:
         looked = ", ".join(folder.relative_to(root).as_posix() for folder in folders)
-        example = names[0] if names else "any image"
+        example = min(names) if names else "any image"
         raise CaptureError(f"none of the photos of the sparse model (such as {example}) lies in {root} (looked in {looked})")
     return folders[int(np.argmax(matches))]
 

@@ -114,7 +114,7 @@ def _written(mask: Float[Tensor, "1 h w"] | None, size: tuple[int, int], path: P
     return path
 
 
-def _area(image: Float[Tensor, "3 h w"], size: tuple[int, int]) -> Float[Tensor, "3 h w"]:
+def _area(image: Float[Tensor, "3 h w"], size: tuple[int, int]) -> Float[Tensor, "3 H W"]:
     import cv2
 
     if (image.shape[2], image.shape[1]) == size:

@@ -43,11 +43,10 @@ def read_llff(root: Path) -> PosedPhotos:
         matrix = row[:15].reshape(3, 5)
         down, right, back, center, (height, width, focal) = matrix.T
         if not (np.isfinite([height, width, focal]).all() and min(height, width, focal) > 0):
-            raise CaptureError(
-                f"{where} has no usable image size and focal length (height {height}, width {width}, {focal} px)"
-            )
+            raise CaptureError(f"{where} has no usable image height, width and focal length ({height}, {width}, {focal} px)")
         world_from_cam = rigid(np.stack([right, down, -back, center], axis=1), where=where)
-        lens = Lens("PINHOLE", round(width), round(height), focal, focal, width / 2, height / 2)
+        focal, cx, cy = float(focal), float(width) / 2, float(height) / 2
+        lens = Lens("PINHOLE", round(width), round(height), focal, focal, cx, cy)
         photos.append(Photo(name=name, path=path, lens=fitted(lens, path), cam_from_world=inverted(world_from_cam)))
     ordered = by_name(photos)
     points_file = next((root / name for name in POINT_FILES if (root / name).is_file()), None)
@@ -83,7 +82,7 @@ def read_colmap_points(file: Path) -> InputPoints:
     return InputPoints(kept[:, :3], kept[:, 3:].astype(np.uint8))
 
 
-def _binary_points(data: bytes) -> list[tuple[float, ...]]:
+def _binary_points(data: bytes) -> list[tuple[int | float, ...]]:
     """(x, y, z, r, g, b, error, track length) of every point."""
     (count,) = struct.unpack_from("<Q", data, 0)
     rows, at = [], 8
@@ -95,7 +94,7 @@ def _binary_points(data: bytes) -> list[tuple[float, ...]]:
     return rows
 
 
-def _text_points(text: str) -> list[tuple[float, ...]]:
+def _text_points(text: str) -> list[tuple[int | float, ...]]:
     rows = []
     for line in text.splitlines():
         if line and not line.startswith("#"):

@@ -51,8 +51,6 @@ class CaptureConfig:
             raise ConfigError(f"max_resolution is {self.max_resolution}, expected at least 16 pixels")
         if self.test_every < 0 or self.test_every == 1:
             raise ConfigError(f"test_every is {self.test_every}, expected 0 (hold out none) or at least 2")
-        if self.mask_polarity not in ("auto", "white", "black"):
-            raise ConfigError(f"mask_polarity is {self.mask_polarity!r}, expected auto, white or black")
 
 
 def prepare(path: Path, config: CaptureConfig, *, cache: Path) -> Events[Capture]:
@@ -197,7 +195,7 @@ def _triangulated(posed: PosedPhotos, workspace: Path) -> Events[InputPoints | N
 
 
 def _feature_file(number: int) -> str:
-    return f"{number:05d}.png"
+    return f"{number:05d}.jpg"
 
 
 def _no_points(points: InputPoints | None) -> str:

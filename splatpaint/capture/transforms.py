@@ -40,12 +40,10 @@ def read_transforms(file: Path) -> PosedPhotos:
         CaptureError: if the file is not such a description, or a pose, a size or a camera model in it cannot be used.
     """
     try:
-        top = json.loads(file.read_text())
+        top = json.loads(file.read_text(encoding="utf-8"))
         frames = top["frames"]
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise CaptureError(
-            f"{file} is not a transforms.json with a list of frames ({type(error).__name__}: {error})"
-        ) from error
+        raise CaptureError(f"{file} is no JSON object with a list of frames ({type(error).__name__}: {error})") from error
 
     paths = [_picture(file.parent / str(frame.get("file_path", ""))) for frame in frames]
     missing = [number for number, path in enumerate(paths, start=1) if path is None]

@@ -96,7 +96,8 @@ def _write(path: Path, picture: Image.Image) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{os.getpid()}.{path.name}")
     try:
-        picture.save(partial, quality=95) if path.suffix.lower() in (".jpg", ".jpeg") else picture.save(partial)
+        # PNG: level 2 takes a third of the time of the usual 6 and a tenth more space; quality concerns JPEG and WebP only
+        picture.save(partial, quality=95, compress_level=2)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

@@ -1,0 +1,115 @@
+import struct
+
+import numpy as np
+import pytest
+
+from splatpaint.capture.llff import read_colmap_points, read_llff
+from splatpaint.errors import CaptureError
+from splatpaint.image.files import write_image
+from tests.support.captures import shoot, write_llff, write_photos
+
+SHOTS = shoot()
+
+
+def points_text(points: np.ndarray) -> str:
+    rows = [f"{number} {x} {y} {z} 1 2 3 0.5 1 0 2 0 3 0" for number, (x, y, z) in enumerate(points.tolist())]
+    return "# points\n" + "\n".join(rows)
+
+
+def points_binary(points: np.ndarray) -> bytes:
+    rows = [struct.pack("<Q3d3BdQ6i", n, *place, 1, 2, 3, 0.5, 3, 1, 0, 2, 0, 3, 0) for n, place in enumerate(points.tolist())]
+    return struct.pack("<Q", len(rows)) + b"".join(rows)
+
+
+def test_poses_are_what_was_written_and_the_focal_length_follows_the_reduction(tmp_path):
+    posed = read_llff(write_llff(tmp_path, SHOTS, solved_scale=4))
+    for photo, expected in zip(posed.photos, SHOTS.cam_from_world, strict=True):
+        np.testing.assert_allclose(photo.cam_from_world, expected, atol=1e-9)
+        assert (photo.lens.fx, photo.lens.fy, photo.lens.cx, photo.lens.cy) == pytest.approx((50, 50, 32, 24))
+
+
+def test_the_least_reduced_folder_with_all_photos_is_used(tmp_path):
+    write_llff(tmp_path, SHOTS, images="images_8")
+    write_photos(tmp_path / "images_4", SHOTS)
+    (tmp_path / "images").mkdir()
+    assert read_llff(tmp_path).image_folder.name == "images_4"
+
+
+def test_masks_in_a_label_folder_are_no_photos(tmp_path):
+    write_llff(tmp_path, SHOTS)
+    write_image(tmp_path / "images_2" / "label" / "shot_00.png", SHOTS.images[0])
+    assert len(read_llff(tmp_path).photos) == 5
+
+
+@pytest.mark.parametrize("where", ["points3D.txt", "sparse/0/points3D.txt", "sparse/0/points3D.bin"])
+def test_points_that_the_photos_see_are_used(tmp_path, where):
+    write_llff(tmp_path, SHOTS)
+    (tmp_path / where).parent.mkdir(parents=True, exist_ok=True)
+    data = points_binary(SHOTS.points) if where.endswith("bin") else points_text(SHOTS.points).encode()
+    (tmp_path / where).write_bytes(data)
+    posed = read_llff(tmp_path)
+    np.testing.assert_allclose(posed.points.positions, SHOTS.points)
+    assert posed.points.colors[0].tolist() == [1, 2, 3]
+
+
+def test_points_of_another_frame_are_left_aside(tmp_path):
+    write_llff(tmp_path, SHOTS)
+    (tmp_path / "points3D.txt").write_text(points_text(-SHOTS.points))
+    posed = read_llff(tmp_path)
+    assert posed.points is None
+    assert posed.notes == ("points3D.txt does not fit the poses of poses_bounds.npy and is left aside",)
+
+
+def test_a_count_that_differs_is_explained(tmp_path):
+    write_llff(tmp_path, SHOTS)
+    (tmp_path / "images_2" / "shot_00.png").unlink()
+    with pytest.raises(CaptureError, match=r"lists 5 poses but images_2 has 4 images"):
+        read_llff(tmp_path)
+
+
+def test_missing_photos_are_explained(tmp_path):
+    write_llff(tmp_path, SHOTS)
+    (tmp_path / "images_2").rename(tmp_path / "elsewhere")
+    with pytest.raises(CaptureError, match="there is no images folder"):
+        read_llff(tmp_path)
+
+
+def test_nan_is_named_with_its_photo(tmp_path):
+    write_llff(tmp_path, SHOTS)
+    rows = np.load(tmp_path / "poses_bounds.npy")
+    rows[2, 3] = np.nan
+    np.save(tmp_path / "poses_bounds.npy", rows)
+    with pytest.raises(CaptureError, match=r"pose 3 of poses_bounds\.npy \(shot_02\.png\).*NaN"):
+        read_llff(tmp_path)
+
+
+def test_an_image_size_of_zero_is_named(tmp_path):
+    write_llff(tmp_path, SHOTS)
+    rows = np.load(tmp_path / "poses_bounds.npy")
+    rows[1, 4] = 0
+    np.save(tmp_path / "poses_bounds.npy", rows)
+    with pytest.raises(
+        CaptureError, match=r"pose 2 of .* no usable image height, width and focal length \(0\.0, 128\.0, 100\.0 px\)"
+    ):
+        read_llff(tmp_path)
+
+
+def test_another_shape_is_refused(tmp_path):
+    write_llff(tmp_path, SHOTS)
+    np.save(tmp_path / "poses_bounds.npy", np.zeros((5, 15)))
+    with pytest.raises(CaptureError, match=r"shape \(5, 15\), expected \(photos, 17\)"):
+        read_llff(tmp_path)
+
+
+def test_a_file_that_is_not_numpy_is_refused(tmp_path):
+    write_llff(tmp_path, SHOTS)
+    (tmp_path / "poses_bounds.npy").write_text("poses")
+    with pytest.raises(CaptureError, match=r"poses_bounds\.npy is not a numpy file"):
+        read_llff(tmp_path)
+
+
+def test_a_truncated_points_file_is_named(tmp_path):
+    file = tmp_path / "points3D.bin"
+    file.write_bytes(points_binary(SHOTS.points)[:-50])
+    with pytest.raises(CaptureError, match=r"points3D\.bin is not a COLMAP points3D file"):
+        read_colmap_points(file)

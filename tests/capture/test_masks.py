@@ -1,0 +1,149 @@
+import pytest
+import torch
+
+from splatpaint.capture.layout import read_layout
+from splatpaint.capture.masks import find_masks, read_mask_for
+from splatpaint.errors import MaskError
+from splatpaint.image.files import write_mask
+from tests.support.captures import shoot, transforms_of, write_llff, write_masks, write_photos, write_transforms
+
+SHOTS = shoot(views=3)
+
+
+def find(root, *, folder=None, polarity="auto"):
+    return find_masks(root, read_layout(root), folder=folder, polarity=polarity)
+
+
+@pytest.mark.parametrize("place", ["masks", "object_masks", "label", "seg", "images/masks", "images/label"])
+def test_masks_are_found_beside_and_below_the_images(tmp_path, place):
+    write_transforms(tmp_path, SHOTS)
+    write_masks(tmp_path / place, SHOTS)
+    found = find(tmp_path)
+    assert sorted(found.fill) == SHOTS.names
+    assert found.folder == tmp_path / place
+    assert found.fill_is == "white"
+    assert found.notes == (f"3 of 3 photos have a mask in {place}; white is taken as what is to be filled",)
+
+
+def test_labels_of_spin_nerf_are_found(tmp_path):
+    write_llff(tmp_path, SHOTS)
+    write_masks(tmp_path / "images_2" / "label", SHOTS)
+    assert len(find(tmp_path).fill) == 3
+
+
+def test_a_capture_without_masks_has_none(tmp_path):
+    found = find(write_transforms(tmp_path, SHOTS))
+    assert (found.fill, found.ignore, found.ignore_black, found.notes) == ({}, {}, {}, ())
+
+
+@pytest.mark.parametrize("end", [".png.png", ".mask.png"])
+@pytest.mark.parametrize("polarity", ["white", "black"])
+def test_foreign_names_are_found_once_the_polarity_is_said(tmp_path, end, polarity):
+    write_transforms(tmp_path, SHOTS)
+    write_masks(tmp_path / "masks", SHOTS, end=end)
+    found = find(tmp_path, polarity=polarity)
+    assert len(found.fill) == 3
+    assert found.fill_is == polarity
+
+
+@pytest.mark.parametrize("end", [".png.png", ".mask.png"])
+def test_the_polarity_of_foreign_names_is_not_guessed(tmp_path, end):
+    write_transforms(tmp_path, SHOTS)
+    write_masks(tmp_path / "masks", SHOTS, end=end)
+    with pytest.raises(MaskError, match="'white' if white is to be filled, 'black' if black is"):
+        find(tmp_path)
+
+
+def test_masks_in_subfolders_follow_their_photos(tmp_path):
+    write_photos(tmp_path / "images" / "left", SHOTS)
+    write_photos(tmp_path / "images" / "right", SHOTS)
+    frames = transforms_of(SHOTS)["frames"]
+    both = [
+        {**f, "file_path": f["file_path"].replace("images", f"images/{side}")} for side in ("left", "right") for f in frames
+    ]
+    write_transforms(tmp_path, SHOTS, frames=both)
+    write_masks(tmp_path / "masks" / "left", SHOTS)
+    assert sorted(find(tmp_path).fill) == [f"left/{name}" for name in SHOTS.names]
+
+
+@pytest.mark.parametrize("absolute", [True, False])
+def test_a_folder_can_be_given(tmp_path, absolute):
+    write_transforms(tmp_path, SHOTS)
+    write_masks(tmp_path / "masks", SHOTS)
+    write_masks(tmp_path / "mine", SHOTS)
+    assert find(tmp_path, folder=str(tmp_path / "mine") if absolute else "mine").folder == tmp_path / "mine"
+
+
+def test_a_second_folder_of_masks_is_left_aside_and_said(tmp_path):
+    write_transforms(tmp_path, SHOTS)
+    write_masks(tmp_path / "masks", SHOTS)
+    write_masks(tmp_path / "seg", SHOTS)
+    assert find(tmp_path).notes[1:] == ("the masks in seg are left aside",)
+
+
+def frames_with_mask_paths() -> list:
+    frames = transforms_of(SHOTS)["frames"]
+    return [{**frame, "mask_path": f"masks/{name}.png"} for frame, name in zip(frames, SHOTS.names, strict=True)]
+
+
+def test_mask_paths_mean_black_is_ignored(tmp_path):
+    frames = frames_with_mask_paths()
+    write_masks(tmp_path / "masks", SHOTS, black=True)
+    found = find(write_transforms(tmp_path, SHOTS, frames=frames))
+    assert found.fill == {}
+    assert sorted(found.ignore_black) == SHOTS.names
+
+
+def test_mask_paths_that_are_to_be_filled_are_not_ignored(tmp_path):
+    frames = frames_with_mask_paths()
+    write_masks(tmp_path / "masks", SHOTS, black=True)
+    found = find(write_transforms(tmp_path, SHOTS, frames=frames), folder="masks", polarity="black")
+    assert sorted(found.fill) == SHOTS.names
+    assert found.ignore_black == {}
+
+
+def test_ignore_masks_stand_beside_fill_masks(tmp_path):
+    write_transforms(tmp_path, SHOTS)
+    write_masks(tmp_path / "masks", SHOTS)
+    write_masks(tmp_path / "ignore_masks", SHOTS)
+    found = find(tmp_path)
+    assert sorted(found.ignore) == sorted(found.fill) == SHOTS.names
+    assert found.ignore["shot_00"].parent.name == "ignore_masks"
+
+
+@pytest.mark.parametrize("place", ["masks", "ignore_masks"])
+def test_masks_that_match_no_photo_are_refused(tmp_path, place):
+    write_transforms(tmp_path, SHOTS)
+    write_mask(tmp_path / place / "other.png", torch.ones(1, 4, 4))
+    with pytest.raises(
+        MaskError, match=rf"none of the 1 masks in .*{place} \(such as other\.png\) .* \(such as shot_00\.png\)"
+    ):
+        find(tmp_path)
+
+
+def test_a_given_folder_without_matches_is_refused(tmp_path):
+    write_transforms(tmp_path, SHOTS)
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(MaskError, match="mine holds no pictures"):
+        find(tmp_path, folder="mine")
+
+
+def test_a_given_folder_that_does_not_exist_is_named(tmp_path):
+    with pytest.raises(MaskError, match="the mask folder nowhere does not exist"):
+        find(write_transforms(tmp_path, SHOTS), folder="nowhere")
+
+
+def test_masks_are_resized_to_the_photo(tmp_path):
+    write_mask(tmp_path / "half.png", torch.tensor([[[1.0, 0.0]]]))
+    assert read_mask_for(tmp_path / "half.png", (4, 2), marked="white").tolist() == [[[1, 1, 0, 0]] * 2]
+
+
+def test_black_is_marked_where_it_is_said(tmp_path):
+    write_mask(tmp_path / "half.png", torch.tensor([[[1.0, 0.0]]]))
+    assert read_mask_for(tmp_path / "half.png", (2, 1), marked="black").tolist() == [[[0, 1]]]
+
+
+def test_a_mask_of_another_shape_is_refused(tmp_path):
+    write_mask(tmp_path / "tall.png", torch.ones(1, 64, 48))
+    with pytest.raises(MaskError, match=r"tall\.png is 48x64 but its photo is 64x48"):
+        read_mask_for(tmp_path / "tall.png", (64, 48), marked="white")
