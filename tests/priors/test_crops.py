@@ -1,0 +1,107 @@
+import pytest
+import torch
+
+from splatpaint.image.region import Box
+from splatpaint.priors.crops import crop_boxes, inpaint, working_shape
+from splatpaint.priors.gaussian import GaussianPrior
+from splatpaint.priors.load import PriorConfig, load_prior
+from splatpaint.priors.protocol import PriorQuery
+from tests.support.diffusion import save_toy_prior
+
+MU = torch.tensor([0.2, 0.5, 0.8])[:, None, None]
+PRIOR = GaussianPrior(MU, 0.01)
+
+
+def noise(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def holes_at(*boxes: tuple[int, int, int, int], height: int = 120, width: int = 200) -> torch.Tensor:
+    holes = torch.zeros(1, 1, height, width)
+    for top, bottom, left, right in boxes:
+        holes[:, :, top:bottom, left:right] = 1
+    return holes
+
+
+CASES = {
+    "inside": holes_at((40, 70, 60, 100)),
+    "over the border": holes_at((0, 30, 170, 200)),
+    "far apart": holes_at((5, 15, 5, 15), (100, 118, 180, 198)),
+    "one pixel": holes_at((60, 61, 90, 91)),
+    "most of the picture": holes_at((2, 118, 0, 195)),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_hole_is_painted_and_nothing_else_changes(case):
+    holes = CASES[case]
+    query = PriorQuery(torch.rand(1, 3, 120, 200), holes)
+    painted = inpaint(PRIOR, query, strength=1.0, steps=1, generator=noise())
+    inside = (holes > 0).expand_as(painted)
+    assert torch.equal(painted[~inside], query.images[~inside])
+    assert torch.allclose(painted[inside], MU.expand_as(painted[0])[None][inside], atol=1e-5)
+
+
+def test_views_are_painted_each_by_its_own_mask():
+    holes = torch.cat([CASES["inside"], torch.zeros(1, 1, 120, 200), CASES["far apart"]])
+    query = PriorQuery(torch.rand(3, 3, 120, 200), holes)
+    painted = inpaint(PRIOR, query, steps=1, generator=noise())
+    assert torch.equal(painted[1], query.images[1])
+    assert torch.allclose(painted[2, :, 110, 190], MU[:, 0, 0], atol=1e-5)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_crops_cover_the_holes_stay_inside_and_do_not_overlap(case):
+    holes = CASES[case][0]
+    boxes = crop_boxes(holes, 64)
+    covered = torch.zeros_like(holes)
+    for box in boxes:
+        assert 0 <= box.left < box.right <= 200
+        assert 0 <= box.top < box.bottom <= 120
+        box.crop(covered).add_(1)
+    assert (covered[holes > 0] == 1).all()
+    assert covered.max() == 1
+
+
+def test_a_small_hole_is_painted_at_the_native_scale_with_context_around():
+    (box,) = crop_boxes(CASES["inside"][0], 64)
+    assert (box.width, box.height) == (70, 70), "1.75 times the longer side of the hole"
+    (box,) = crop_boxes(CASES["one pixel"][0], 64)
+    assert (box.width, box.height) == (64, 64), "never enlarged beyond the pixels that there are"
+
+
+def test_neighboring_holes_share_a_crop():
+    assert len(crop_boxes(holes_at((40, 60, 40, 60), (40, 60, 70, 90))[0], 64)) == 1
+    assert len(crop_boxes(CASES["far apart"][0], 64)) == 2
+
+
+def test_working_shapes_keep_the_aspect_and_suit_the_network():
+    assert working_shape(Box(0, 0, 300, 300), 128, 32) == (128, 128)
+    height, width = working_shape(Box(0, 0, 400, 100), 128, 32)
+    assert height % 32 == width % 32 == 0
+    assert (height, width) == (64, 256)
+
+
+def test_a_guess_at_strength_zero_comes_back_as_it_is():
+    query = PriorQuery(torch.rand(1, 3, 120, 200), CASES["inside"])
+    guess = torch.rand(1, 3, 120, 200)
+    painted = inpaint(PRIOR, query, start=guess, strength=0.0, generator=noise())
+    assert torch.equal(painted, torch.where(query.holes > 0, guess, query.images))
+
+
+def test_neither_the_query_nor_the_guess_is_written_to():
+    images, guess = torch.rand(1, 3, 120, 200), torch.rand(1, 3, 120, 200)
+    before = images.clone(), guess.clone()
+    inpaint(PRIOR, PriorQuery(images, CASES["inside"]), start=guess, strength=1.0, steps=1, generator=noise())
+    assert torch.equal(images, before[0])
+    assert torch.equal(guess, before[1])
+
+
+def test_a_latent_prior_paints_holes_of_any_picture_size_deterministically(tmp_path):
+    prior = load_prior(PriorConfig(name=str(save_toy_prior(tmp_path, "bundled"))), torch.device("cpu"))
+    query = PriorQuery(torch.rand(1, 3, 71, 93), holes_at((10, 40, 0, 33), height=71, width=93))
+    first, second = (inpaint(prior, query, steps=2, generator=noise()) for _ in range(2))
+    inside = (query.holes > 0).expand_as(first)
+    assert torch.equal(first, second)
+    assert torch.equal(first[~inside], query.images[~inside])
+    assert not torch.equal(first[inside], query.images[inside])
