@@ -1,0 +1,137 @@
+// What the kernels compute, as plain pointers: no Python, no torch. The caller allocates every output.
+#pragma once
+
+#include <stdint.h>
+
+namespace splatpaint {
+
+// A tile of 16 x 16 pixels is 4 x 4 blocks; a block is 4 x 4 pixels, numbered row by row, as blocks in a tile are.
+// One bit a block says which of a tile's blocks a splat touches.
+constexpr int kBlockSide = 4;
+constexpr int kBlocks = 16;
+constexpr int kBlockPixels = 16;
+constexpr int kTileSide = 16;
+constexpr int kTilePixels = 256;
+
+static inline int tiles_across(int pixels) { return (pixels + kTileSide - 1) / kTileSide; }
+
+struct Limits {
+  float near_plane;         // world units
+  float blur_px;            // added to the diagonal of every projected covariance, square pixels
+  float alpha_min;          // below: not drawn
+  float alpha_max;          // clamp
+  float transmittance_min;  // compositing stops before it is reached
+};
+
+struct Camera {
+  float rotation[9];  // of cam_from_world, row-major
+  float translation[3];
+  float fx, fy, cx, cy;  // pixels
+  int width, height;
+};
+
+struct Gaussians {
+  int64_t count;
+  const float* means;            // (n, 3)
+  const float* quats;            // (n, 4) wxyz
+  const float* log_scales;       // (n, 3)
+  const float* logit_opacities;  // (n)
+};
+
+// A splat's log2(alpha) at the offset (dx, dy) from its center is `peak - (a dx + b dy)^2 - (e dx)^2`: a shape is (a, b, e, peak).
+// [[a, b], [e, 0]] is a square root of the inverse covariance times log2(e) / 2, so alpha costs two multiplications and one exp2,
+// and never exceeds the opacity by rounding.
+struct Projection {
+  float* means2d;  // (n, 2) pixels
+  float* shapes;   // (n, 4)
+  float* depths;   // (n)
+  int32_t* radii;  // (n) 0: not drawn
+  int32_t* tiles;  // (n) at least the number of tiles touched
+};
+
+// The slot of `shapes` carries d/d(cov_xx, cov_xy, cov_yy, ln alpha at the center): what compositing knows without inverting a shape.
+struct ProjectionGradient {
+  const float* means2d;
+  const float* shapes;
+  const float* depths;
+};
+
+// Added to.
+struct GaussiansGradient {
+  float* means;
+  float* quats;
+  float* log_scales;
+  float* logit_opacities;
+};
+
+struct Harmonics {
+  int64_t count;
+  int terms;  // 1, 4, 9 or 16
+  int channels;
+  bool rgb;              // max(.5 + sum, 0), else the sum itself
+  const float* sh;       // (n, terms, channels)
+  const float* means;    // (n, 3)
+  const int32_t* radii;  // (n) only what is drawn is touched
+  float center[3];       // of the camera
+};
+
+// Splats front to back. A record is (mean x, mean y, a, b, e, peak, paint..., depth), padded to `stride` floats.
+constexpr int kRecordPaint = 6;
+struct Records {
+  const float* data;
+  int stride;
+  int channels;  // of paint, depth not counted
+};
+
+struct Lists {
+  const int32_t* offsets;  // (tiles + 1)
+  const int32_t* ranks;    // rows of Records, ascending within a tile
+  const uint16_t* blocks;  // bit b: the splat touches block b of the tile
+};
+
+struct Canvas {
+  int width, height;
+  const float* background;  // (c) or null: black
+  float* color;             // (c, h, w)
+  float* alpha;             // (h, w)
+  float* depth;             // (h, w)
+  int32_t* stops;           // (tiles) entries of the tile's list that were looked at before every pixel was full
+};
+
+struct CanvasGradient {
+  int width, height;
+  bool geometry;                                      // else only the paint's gradient is wanted
+  const float *color, *alpha, *depth;                 // as painted
+  const float *color_grad, *alpha_grad, *depth_grad;  // any may be null
+  const int32_t* stops;
+  float* partials;  // (list entries, partial_size): six moments if geometry, then one sum a live channel
+};
+
+// How many channels carry a gradient: the colors if color_grad, the depth if depth_grad.
+static inline int live_channels(const Records& records, const CanvasGradient& g) {
+  return (g.color_grad ? records.channels : 0) + (g.depth_grad ? 1 : 0);
+}
+static inline int partial_size(const Records& records, const CanvasGradient& g) {
+  return (g.geometry ? 6 : 0) + live_channels(records, g);
+}
+
+// One instruction set's functions. Ranges are [begin, end).
+struct Target {
+  const char* name;
+  void (*project)(const Gaussians&, const Camera&, const Limits&, const Projection&, int64_t begin, int64_t end);
+  void (*project_backward)(const Gaussians&, const Camera&, const Limits&, const int32_t* radii, const ProjectionGradient&,
+                           const GaussiansGradient&, int64_t begin, int64_t end);
+  void (*shade)(const Harmonics&, float* colors, int64_t begin, int64_t end);
+  void (*shade_backward)(const Harmonics&, const float* colors, const float* colors_grad, float* sh_grad, float* means_grad,
+                         int64_t begin, int64_t end);
+  int (*touched_tiles)(const float* mean2d, const float* shape, const Limits&, int width, int height, int capacity,
+                       uint32_t* tiles, uint16_t* blocks);
+  void (*composite)(const Records&, const Lists&, const Limits&, const Canvas&, int tile, float* scratch);
+  void (*composite_backward)(const Records&, const Lists&, const Limits&, const CanvasGradient&, int tile, float* scratch);
+};
+
+// Floats of scratch that one tile needs.
+static inline int64_t composite_scratch(int channels) { return int64_t(channels + 1) * kTilePixels; }
+static inline int64_t composite_backward_scratch(int channels) { return int64_t(channels + 1) * (kTilePixels + kBlockPixels); }
+
+}  // namespace splatpaint

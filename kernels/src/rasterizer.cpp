@@ -1,0 +1,122 @@
+#include "rasterizer.hpp"
+
+#include <memory>
+
+#include "parallel.hpp"
+
+namespace splatpaint {
+
+namespace {
+
+constexpr int64_t kChunk = 4096;  // splats a thread takes at a time
+
+template <class Body>
+void for_chunks(int64_t count, int threads, const Body& body) {
+  parallel_for(int((count + kChunk - 1) / kChunk), threads, [&](int chunk, int) {
+    int64_t begin = chunk * kChunk, end = begin + kChunk;
+    body(begin, end < count ? end : count);
+  });
+}
+
+// One scratch buffer a thread, made when the loop starts.
+class Scratch {
+ public:
+  Scratch(int64_t floats, int threads) : stride_((floats + 15) / 16 * 16), data_(new float[stride_ * threads]) {}
+  float* of(int thread) const { return data_.get() + stride_ * thread; }
+
+ private:
+  int64_t stride_;
+  std::unique_ptr<float[]> data_;
+};
+
+}  // namespace
+
+void project(const Target& target, const Gaussians& g, const Camera& camera, const Limits& limits, const Projection& out, int threads) {
+  for_chunks(g.count, threads, [&](int64_t begin, int64_t end) { target.project(g, camera, limits, out, begin, end); });
+}
+
+void project_backward(const Target& target, const Gaussians& g, const Camera& camera, const Limits& limits, const int32_t* radii,
+                      const ProjectionGradient& in, const GaussiansGradient& out, int threads) {
+  for_chunks(g.count, threads,
+             [&](int64_t begin, int64_t end) { target.project_backward(g, camera, limits, radii, in, out, begin, end); });
+}
+
+void shade(const Target& target, const Harmonics& h, float* colors, int threads) {
+  for_chunks(h.count, threads, [&](int64_t begin, int64_t end) { target.shade(h, colors, begin, end); });
+}
+
+void shade_backward(const Target& target, const Harmonics& h, const float* colors, const float* colors_grad, float* sh_grad,
+                    float* means_grad, int threads) {
+  for_chunks(h.count, threads, [&](int64_t begin, int64_t end) {
+    target.shade_backward(h, colors, colors_grad, sh_grad, means_grad, begin, end);
+  });
+}
+
+void gather_records(const Projection& p, const float* paint, int channels, const int32_t* ids, int64_t drawn, float* records, int stride,
+                    int threads) {
+  for_chunks(drawn, threads, [&](int64_t begin, int64_t end) {
+    for (int64_t rank = begin; rank < end; ++rank) {
+      const int64_t id = ids[rank];
+      float* record = records + rank * stride;
+      record[0] = p.means2d[id * 2];
+      record[1] = p.means2d[id * 2 + 1];
+      for (int i = 0; i < 4; ++i) record[2 + i] = p.shapes[id * 4 + i];
+      for (int c = 0; c < channels; ++c) record[kRecordPaint + c] = paint[id * channels + c];
+      record[kRecordPaint + channels] = p.depths[id];
+    }
+  });
+}
+
+void composite(const Target& target, const Records& records, const Lists& lists, const Limits& limits, const Canvas& canvas, int threads) {
+  const Scratch scratch(composite_scratch(records.channels), threads);
+  parallel_for(tiles_across(canvas.width) * tiles_across(canvas.height), threads, [&](int tile, int thread) {
+    target.composite(records, lists, limits, canvas, tile, scratch.of(thread));
+  });
+}
+
+namespace {
+
+// A splat's moments, weighted by d loss / d ln alpha, in the coordinates where its ellipse is a circle, turned into gradients of its
+// center, covariance and peak. With w = S d (S the shape's matrix, d the offset in pixels) and Q = 2 ln2 S^T S the inverse covariance:
+// the center's is the sum of Q d = 2 ln2 S^T w, the covariance's half the sum of (Q d)(Q d)^T. Neither needs an inverse.
+void geometry_gradient(const float* record, const float* m, int64_t id, const RecordsGradient& out) {
+  const float ln2 = 0.69314718f, a = record[2], b = record[3], e = record[4];
+  out.means2d[id * 2] += 2.0f * ln2 * (a * m[1] + e * m[2]);
+  out.means2d[id * 2 + 1] += 2.0f * ln2 * b * m[1];
+  const float au = a * m[3] + e * m[4], av = a * m[4] + e * m[5];
+  float* shape = out.shapes + id * 4;
+  shape[0] += 2.0f * ln2 * ln2 * (a * au + e * av);
+  shape[1] += 4.0f * ln2 * ln2 * b * au;  // xy stands twice in the matrix
+  shape[2] += 2.0f * ln2 * ln2 * b * b * m[3];
+  shape[3] += m[0];
+}
+
+}  // namespace
+
+void composite_backward(const Target& target, const Records& records, const Lists& lists, const Limits& limits, const CanvasGradient& g,
+                        const int32_t* ids, const int32_t* first_slots, const int32_t* entries, int64_t drawn,
+                        const RecordsGradient& out, int threads) {
+  const Scratch scratch(composite_backward_scratch(records.channels), threads);
+  parallel_for(tiles_across(g.width) * tiles_across(g.height), threads, [&](int tile, int thread) {
+    target.composite_backward(records, lists, limits, g, tile, scratch.of(thread));
+  });
+  // Every splat's tiles are added in the same order, whoever composited them.
+  const int size = partial_size(records, g), moments = g.geometry ? 6 : 0, paints = g.color_grad ? records.channels : 0;
+  for_chunks(drawn, threads, [&](int64_t begin, int64_t end) {
+    std::unique_ptr<float[]> total(new float[size]);
+    for (int64_t rank = begin; rank < end; ++rank) {
+      for (int i = 0; i < size; ++i) total[i] = 0.0f;
+      for (int32_t slot = first_slots[rank]; slot < first_slots[rank + 1]; ++slot) {
+        const float* partial = g.partials + int64_t(entries[slot]) * size;
+        for (int i = 0; i < size; ++i) total[i] += partial[i];
+      }
+      const int64_t id = ids[rank];
+      if (g.geometry) geometry_gradient(records.data + rank * records.stride, total.get(), id, out);
+      if (out.paint)
+        for (int c = 0; c < paints; ++c) out.paint[id * records.channels + c] += total[moments + c];
+      if (out.depths && g.depth_grad) out.depths[id] += total[moments + paints];
+    }
+  });
+}
+
+}  // namespace splatpaint

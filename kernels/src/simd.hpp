@@ -1,0 +1,196 @@
+// One vector of floats per instruction set, so that everything above is written once. `Vec::width` divides 16.
+// Only intrinsics and builtins here: an inline function of the standard library, compiled for AVX-512 in one file, could be the copy
+// that the linker keeps for all files.
+#pragma once
+
+#include <stdint.h>
+
+#if defined(SPLATPAINT_AVX512) || defined(SPLATPAINT_AVX2)
+#include <immintrin.h>
+#elif defined(SPLATPAINT_NEON)
+#include <arm_neon.h>
+#endif
+
+#define SPLATPAINT_INLINE inline __attribute__((always_inline))
+
+namespace splatpaint::SPLATPAINT_TARGET {
+
+#if defined(SPLATPAINT_AVX512)
+
+struct Vec {
+  static constexpr int width = 16;
+  __m512 v;
+  SPLATPAINT_INLINE Vec() = default;
+  SPLATPAINT_INLINE Vec(__m512 x) : v(x) {}
+  SPLATPAINT_INLINE Vec(float x) : v(_mm512_set1_ps(x)) {}
+  static SPLATPAINT_INLINE Vec load(const float* p) { return _mm512_loadu_ps(p); }
+  SPLATPAINT_INLINE void store(float* p) const { _mm512_storeu_ps(p, v); }
+};
+using Mask = __mmask16;
+
+SPLATPAINT_INLINE Vec operator+(Vec a, Vec b) { return _mm512_add_ps(a.v, b.v); }
+SPLATPAINT_INLINE Vec operator-(Vec a, Vec b) { return _mm512_sub_ps(a.v, b.v); }
+SPLATPAINT_INLINE Vec operator*(Vec a, Vec b) { return _mm512_mul_ps(a.v, b.v); }
+SPLATPAINT_INLINE Vec operator/(Vec a, Vec b) { return _mm512_div_ps(a.v, b.v); }
+SPLATPAINT_INLINE Vec fma(Vec a, Vec b, Vec c) { return _mm512_fmadd_ps(a.v, b.v, c.v); }
+SPLATPAINT_INLINE Vec fnma(Vec a, Vec b, Vec c) { return _mm512_fnmadd_ps(a.v, b.v, c.v); }
+SPLATPAINT_INLINE Vec min(Vec a, Vec b) { return _mm512_min_ps(a.v, b.v); }
+SPLATPAINT_INLINE Vec max(Vec a, Vec b) { return _mm512_max_ps(a.v, b.v); }
+SPLATPAINT_INLINE Vec sqrt(Vec a) { return _mm512_sqrt_ps(a.v); }
+SPLATPAINT_INLINE Vec floor(Vec a) { return _mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }
+SPLATPAINT_INLINE Vec round(Vec a) { return _mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+SPLATPAINT_INLINE Mask greater(Vec a, Vec b) { return _mm512_cmp_ps_mask(a.v, b.v, _CMP_GT_OQ); }
+SPLATPAINT_INLINE Mask at_least(Vec a, Vec b) { return _mm512_cmp_ps_mask(a.v, b.v, _CMP_GE_OQ); }
+SPLATPAINT_INLINE Mask both(Mask a, Mask b) { return _kand_mask16(a, b); }
+SPLATPAINT_INLINE Mask but_not(Mask a, Mask b) { return _kandn_mask16(b, a); }
+SPLATPAINT_INLINE bool any(Mask a) { return a != 0; }
+SPLATPAINT_INLINE Vec select(Mask m, Vec a, Vec b) { return _mm512_mask_mov_ps(b.v, m, a.v); }
+SPLATPAINT_INLINE Vec zero_unless(Mask m, Vec a) { return _mm512_maskz_mov_ps(m, a.v); }
+// x * 2^n for integral n
+SPLATPAINT_INLINE Vec scale_by_power(Vec x, Vec n) { return _mm512_scalef_ps(x.v, n.v); }
+SPLATPAINT_INLINE float sum(Vec a) { return _mm512_reduce_add_ps(a.v); }
+
+#elif defined(SPLATPAINT_AVX2)
+
+struct Vec {
+  static constexpr int width = 8;
+  __m256 v;
+  SPLATPAINT_INLINE Vec() = default;
+  SPLATPAINT_INLINE Vec(__m256 x) : v(x) {}
+  SPLATPAINT_INLINE Vec(float x) : v(_mm256_set1_ps(x)) {}
+  static SPLATPAINT_INLINE Vec load(const float* p) { return _mm256_loadu_ps(p); }
+  SPLATPAINT_INLINE void store(float* p) const { _mm256_storeu_ps(p, v); }
+};
+struct Mask {
+  __m256 v;
+};
+
+SPLATPAINT_INLINE Vec operator+(Vec a, Vec b) { return _mm256_add_ps(a.v, b.v); }
+SPLATPAINT_INLINE Vec operator-(Vec a, Vec b) { return _mm256_sub_ps(a.v, b.v); }
+SPLATPAINT_INLINE Vec operator*(Vec a, Vec b) { return _mm256_mul_ps(a.v, b.v); }
+SPLATPAINT_INLINE Vec operator/(Vec a, Vec b) { return _mm256_div_ps(a.v, b.v); }
+SPLATPAINT_INLINE Vec fma(Vec a, Vec b, Vec c) { return _mm256_fmadd_ps(a.v, b.v, c.v); }
+SPLATPAINT_INLINE Vec fnma(Vec a, Vec b, Vec c) { return _mm256_fnmadd_ps(a.v, b.v, c.v); }
+SPLATPAINT_INLINE Vec min(Vec a, Vec b) { return _mm256_min_ps(a.v, b.v); }
+SPLATPAINT_INLINE Vec max(Vec a, Vec b) { return _mm256_max_ps(a.v, b.v); }
+SPLATPAINT_INLINE Vec sqrt(Vec a) { return _mm256_sqrt_ps(a.v); }
+SPLATPAINT_INLINE Vec floor(Vec a) { return _mm256_floor_ps(a.v); }
+SPLATPAINT_INLINE Vec round(Vec a) { return _mm256_round_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+SPLATPAINT_INLINE Mask greater(Vec a, Vec b) { return {_mm256_cmp_ps(a.v, b.v, _CMP_GT_OQ)}; }
+SPLATPAINT_INLINE Mask at_least(Vec a, Vec b) { return {_mm256_cmp_ps(a.v, b.v, _CMP_GE_OQ)}; }
+SPLATPAINT_INLINE Mask both(Mask a, Mask b) { return {_mm256_and_ps(a.v, b.v)}; }
+SPLATPAINT_INLINE Mask but_not(Mask a, Mask b) { return {_mm256_andnot_ps(b.v, a.v)}; }
+SPLATPAINT_INLINE bool any(Mask a) { return _mm256_movemask_ps(a.v) != 0; }
+SPLATPAINT_INLINE Vec select(Mask m, Vec a, Vec b) { return _mm256_blendv_ps(b.v, a.v, m.v); }
+SPLATPAINT_INLINE Vec zero_unless(Mask m, Vec a) { return _mm256_and_ps(m.v, a.v); }
+SPLATPAINT_INLINE Vec scale_by_power(Vec x, Vec n) {
+  __m256i shifted = _mm256_slli_epi32(_mm256_cvtps_epi32(n.v), 23);
+  return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(x.v), shifted));
+}
+SPLATPAINT_INLINE float sum(Vec a) {
+  __m128 half = _mm_add_ps(_mm256_castps256_ps128(a.v), _mm256_extractf128_ps(a.v, 1));
+  half = _mm_add_ps(half, _mm_movehl_ps(half, half));
+  return _mm_cvtss_f32(_mm_add_ss(half, _mm_movehdup_ps(half)));
+}
+
+#elif defined(SPLATPAINT_NEON)
+
+struct Vec {
+  static constexpr int width = 4;
+  float32x4_t v;
+  SPLATPAINT_INLINE Vec() = default;
+  SPLATPAINT_INLINE Vec(float32x4_t x) : v(x) {}
+  SPLATPAINT_INLINE Vec(float x) : v(vdupq_n_f32(x)) {}
+  static SPLATPAINT_INLINE Vec load(const float* p) { return vld1q_f32(p); }
+  SPLATPAINT_INLINE void store(float* p) const { vst1q_f32(p, v); }
+};
+struct Mask {
+  uint32x4_t v;
+};
+
+SPLATPAINT_INLINE Vec operator+(Vec a, Vec b) { return vaddq_f32(a.v, b.v); }
+SPLATPAINT_INLINE Vec operator-(Vec a, Vec b) { return vsubq_f32(a.v, b.v); }
+SPLATPAINT_INLINE Vec operator*(Vec a, Vec b) { return vmulq_f32(a.v, b.v); }
+SPLATPAINT_INLINE Vec operator/(Vec a, Vec b) { return vdivq_f32(a.v, b.v); }
+SPLATPAINT_INLINE Vec fma(Vec a, Vec b, Vec c) { return vfmaq_f32(c.v, a.v, b.v); }
+SPLATPAINT_INLINE Vec fnma(Vec a, Vec b, Vec c) { return vfmsq_f32(c.v, a.v, b.v); }
+SPLATPAINT_INLINE Vec min(Vec a, Vec b) { return vminq_f32(a.v, b.v); }
+SPLATPAINT_INLINE Vec max(Vec a, Vec b) { return vmaxq_f32(a.v, b.v); }
+SPLATPAINT_INLINE Vec sqrt(Vec a) { return vsqrtq_f32(a.v); }
+SPLATPAINT_INLINE Vec floor(Vec a) { return vrndmq_f32(a.v); }
+SPLATPAINT_INLINE Vec round(Vec a) { return vrndnq_f32(a.v); }
+SPLATPAINT_INLINE Mask greater(Vec a, Vec b) { return {vcgtq_f32(a.v, b.v)}; }
+SPLATPAINT_INLINE Mask at_least(Vec a, Vec b) { return {vcgeq_f32(a.v, b.v)}; }
+SPLATPAINT_INLINE Mask both(Mask a, Mask b) { return {vandq_u32(a.v, b.v)}; }
+SPLATPAINT_INLINE Mask but_not(Mask a, Mask b) { return {vbicq_u32(a.v, b.v)}; }
+SPLATPAINT_INLINE bool any(Mask a) { return vmaxvq_u32(a.v) != 0; }
+SPLATPAINT_INLINE Vec select(Mask m, Vec a, Vec b) { return vbslq_f32(m.v, a.v, b.v); }
+SPLATPAINT_INLINE Vec zero_unless(Mask m, Vec a) { return vreinterpretq_f32_u32(vandq_u32(m.v, vreinterpretq_u32_f32(a.v))); }
+SPLATPAINT_INLINE Vec scale_by_power(Vec x, Vec n) {
+  return vreinterpretq_f32_s32(vaddq_s32(vreinterpretq_s32_f32(x.v), vshlq_n_s32(vcvtnq_s32_f32(n.v), 23)));
+}
+SPLATPAINT_INLINE float sum(Vec a) { return vaddvq_f32(a.v); }
+
+#else
+
+struct Vec {
+  static constexpr int width = 1;
+  float v;
+  SPLATPAINT_INLINE Vec() = default;
+  SPLATPAINT_INLINE Vec(float x) : v(x) {}
+  static SPLATPAINT_INLINE Vec load(const float* p) { return *p; }
+  SPLATPAINT_INLINE void store(float* p) const { *p = v; }
+};
+using Mask = bool;
+
+SPLATPAINT_INLINE Vec operator+(Vec a, Vec b) { return a.v + b.v; }
+SPLATPAINT_INLINE Vec operator-(Vec a, Vec b) { return a.v - b.v; }
+SPLATPAINT_INLINE Vec operator*(Vec a, Vec b) { return a.v * b.v; }
+SPLATPAINT_INLINE Vec operator/(Vec a, Vec b) { return a.v / b.v; }
+SPLATPAINT_INLINE Vec fma(Vec a, Vec b, Vec c) { return a.v * b.v + c.v; }
+SPLATPAINT_INLINE Vec fnma(Vec a, Vec b, Vec c) { return c.v - a.v * b.v; }
+SPLATPAINT_INLINE Vec min(Vec a, Vec b) { return a.v < b.v ? a.v : b.v; }
+SPLATPAINT_INLINE Vec max(Vec a, Vec b) { return a.v > b.v ? a.v : b.v; }
+SPLATPAINT_INLINE Vec sqrt(Vec a) { return __builtin_sqrtf(a.v); }
+SPLATPAINT_INLINE Vec floor(Vec a) { return __builtin_floorf(a.v); }
+// Adding 1.5 * 2^23 leaves no bits for a fraction. Enough for the exponents that are rounded here.
+SPLATPAINT_INLINE Vec round(Vec a) { return (a.v + 12582912.0f) - 12582912.0f; }
+SPLATPAINT_INLINE Mask greater(Vec a, Vec b) { return a.v > b.v; }
+SPLATPAINT_INLINE Mask at_least(Vec a, Vec b) { return a.v >= b.v; }
+SPLATPAINT_INLINE Mask both(Mask a, Mask b) { return a & b; }
+SPLATPAINT_INLINE Mask but_not(Mask a, Mask b) { return a & !b; }
+SPLATPAINT_INLINE bool any(Mask a) { return a; }
+SPLATPAINT_INLINE Vec select(Mask m, Vec a, Vec b) { return m ? a : b; }
+SPLATPAINT_INLINE Vec zero_unless(Mask m, Vec a) { return m ? a : Vec(0.0f); }
+SPLATPAINT_INLINE Vec scale_by_power(Vec x, Vec n) {
+  int32_t bits;
+  __builtin_memcpy(&bits, &x.v, 4);
+  bits = int32_t(uint32_t(bits) + (uint32_t(int32_t(n.v)) << 23));
+  __builtin_memcpy(&x.v, &bits, 4);
+  return x;
+}
+SPLATPAINT_INLINE float sum(Vec a) { return a.v; }
+
+#endif
+
+SPLATPAINT_INLINE Vec operator-(Vec a) { return Vec(0.0f) - a; }
+
+// 2^x to 1e-7 relative, for x in [-126, 126].
+SPLATPAINT_INLINE Vec exp2(Vec x) {
+  Vec n = round(x);
+  Vec f = x - n;  // in [-.5, .5], where the polynomial was fitted for relative error
+  Vec p = fma(Vec(0.001326472614891827f), f, Vec(0.009671512991189957f));
+  p = fma(p, f, Vec(0.05550733581185341f));
+  p = fma(p, f, Vec(0.24022242426872253f));
+  p = fma(p, f, Vec(0.6931470036506653f));
+  p = fma(p, f, Vec(1.0f));
+  return scale_by_power(p, n);
+}
+
+// In this order of operands a NaN stays a NaN, so that broken splats are told apart.
+SPLATPAINT_INLINE Vec clamp(Vec x, Vec low, Vec high) { return min(high, max(low, x)); }
+
+// e^x; beyond e^-87 and e^87 it stays there.
+SPLATPAINT_INLINE Vec exp(Vec x) { return exp2(clamp(x * Vec(1.44269504f), Vec(-126.0f), Vec(126.0f))); }
+
+}  // namespace splatpaint::SPLATPAINT_TARGET

@@ -1,0 +1,131 @@
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+Array = Tensor | ArrayLike
+
+class Limits:
+    def __init__(
+        self, *, near_plane: float, blur_px: float, alpha_min: float, alpha_max: float, transmittance_min: float
+    ) -> None: ...
+
+def targets() -> list[str]:
+    """Instruction sets that this processor can run, fastest last."""
+
+def selected() -> str: ...
+def select(name: str) -> None:
+    """From now on, every call runs on that target; ValueError if it cannot run here."""
+
+def project(
+    means: Array,
+    quats: Array,
+    log_scales: Array,
+    logit_opacities: Array,
+    K: Array,
+    cam_from_world: Array,
+    width: int,
+    height: int,
+    limits: Limits,
+    *,
+    means2d: Array,
+    shapes: Array,
+    depths: Array,
+    radii: Array,
+    tiles: Array,
+    threads: int,
+) -> None: ...
+def project_backward(
+    means: Array,
+    quats: Array,
+    log_scales: Array,
+    logit_opacities: Array,
+    K: Array,
+    cam_from_world: Array,
+    width: int,
+    height: int,
+    limits: Limits,
+    *,
+    radii: Array,
+    means2d_grad: Array,
+    shapes_grad: Array,
+    depths_grad: Array,
+    means_out: Array,
+    quats_out: Array,
+    log_scales_out: Array,
+    logit_opacities_out: Array,
+    threads: int,
+) -> None: ...
+def shade(sh: Array, means: Array, center: Array, radii: Array, rgb: bool, *, colors: Array, threads: int) -> None: ...
+def shade_backward(
+    sh: Array,
+    means: Array,
+    center: Array,
+    radii: Array,
+    rgb: bool,
+    *,
+    colors: Array,
+    colors_grad: Array,
+    sh_out: Array | None,
+    means_out: Array | None,
+    threads: int,
+) -> None: ...
+def bin(
+    means2d: Array,
+    shapes: Array,
+    depths: Array,
+    radii: Array,
+    tiles: Array,
+    width: int,
+    height: int,
+    limits: Limits,
+    *,
+    ids: Array,
+    first_slots: Array,
+    offsets: Array,
+    ranks: Array,
+    blocks: Array,
+    entries: Array,
+    threads: int,
+) -> tuple[int, int]:
+    """How many splats are drawn, and how many list entries they have in all tiles together."""
+
+def gather_records(
+    means2d: Array, shapes: Array, depths: Array, paint: Array, ids: Array, *, records: Array, threads: int
+) -> None: ...
+def composite(
+    records: Array,
+    offsets: Array,
+    ranks: Array,
+    blocks: Array,
+    limits: Limits,
+    background: Array | None,
+    *,
+    color: Array,
+    alpha: Array,
+    depth: Array,
+    stops: Array,
+    threads: int,
+) -> None: ...
+def composite_backward(
+    records: Array,
+    offsets: Array,
+    ranks: Array,
+    blocks: Array,
+    limits: Limits,
+    *,
+    ids: Array,
+    first_slots: Array,
+    entries: Array,
+    color: Array,
+    alpha: Array,
+    depth: Array,
+    stops: Array,
+    color_grad: Array | None,
+    alpha_grad: Array | None,
+    depth_grad: Array | None,
+    partials: Array,
+    means2d_out: Array | None,
+    shapes_out: Array | None,
+    depths_out: Array | None,
+    paint_out: Array | None,
+    threads: int,
+) -> None: ...
