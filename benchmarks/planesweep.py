@@ -1,0 +1,95 @@
+"""Where a surface is that brought no sparse points: the depth at which neighboring photos agree best (plane sweep)."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from splatpaint.image.resample import warp
+from splatpaint.scene.camera import Cameras
+
+HALF_WIDTH_SHARE, HALF_HEIGHT_SHARE = 0.12, 0.07
+"""Size of the compared patch as shares of the picture: level ground seen at a slant is wide and low."""
+DEPTHS = 160
+TILTS_DEG = (-6.0, -4.0, -2.0, 0.0, 2.0, 4.0, 6.0)
+"""About the camera's horizontal axis: how far cameras looked up or down on average is not known better."""
+
+
+@dataclass(frozen=True, eq=False)
+class Plane:
+    """A point of a surface and its unit normal, and how well photos agree on it."""
+
+    point: Float[Tensor, "3"]
+    normal: Float[Tensor, "3"]
+    agreement: float
+    """Mean normalized cross-correlation with the two neighbors that agree best, in [-1, 1]."""
+
+
+def sweep(
+    grays: Float[Tensor, "v 1 h w"],
+    cameras: Cameras,
+    *,
+    reference: int,
+    pixel: Float[Tensor, "2"],
+    up: Float[Tensor, "3"],
+    nearest: float,
+    farthest: float,
+    reach: int = 2,
+) -> Plane:
+    """The roughly level plane seen at a pixel of one view.
+
+    Args:
+        grays: all photos.
+        cameras: theirs, in the order they were taken.
+        reference: which photo the pixel is in.
+        pixel: x, y.
+        up: the normal to tilt a little.
+        nearest: smallest z-depth to try, world units.
+        farthest: largest.
+        reach: how many photos before and after are compared.
+    """
+    camera = cameras[reference]
+    window = _window(pixel, camera)
+    patch = warp(grays[reference : reference + 1], window[None])[0, 0]
+    world_from_image = camera.world_from_cam[0, :3, :3] @ torch.linalg.inv(camera.K[0])
+    rays = _homogeneous(window) @ world_from_image.T
+    middle = _homogeneous(pixel) @ world_from_image.T
+    neighbors = [i for i in range(reference - reach, reference + reach + 1) if i != reference and 0 <= i < len(cameras)]
+    planes = []
+    for tilt in TILTS_DEG:
+        normal = _tilted(up, camera.world_from_cam[0, :3, 0], math.radians(tilt))
+        for depth in torch.logspace(math.log10(nearest), math.log10(farthest), DEPTHS):
+            scale = (depth * middle) @ normal / (rays @ normal)
+            points = camera.centers[0] + scale[..., None] * rays
+            scores = [_correlation(patch, _look_up(points, grays[i : i + 1], cameras[i])) for i in neighbors]
+            planes.append(Plane(camera.centers[0] + depth * middle, normal, sum(sorted(scores)[-2:]) / 2))
+    return max(planes, key=lambda plane: plane.agreement)
+
+
+def _window(pixel: Tensor, camera: Cameras) -> Float[Tensor, "h w 2"]:
+    half_x, half_y = round(HALF_WIDTH_SHARE * camera.width), round(HALF_HEIGHT_SHARE * camera.height)
+    y, x = torch.meshgrid(torch.arange(-half_y, half_y + 1.0), torch.arange(-half_x, half_x + 1.0), indexing="ij")
+    return torch.stack([x, y], dim=-1) + pixel
+
+
+def _homogeneous(pixels: Tensor) -> Tensor:
+    return torch.cat([pixels, torch.ones_like(pixels[..., :1])], dim=-1)
+
+
+def _look_up(points: Tensor, gray: Tensor, camera: Cameras) -> Tensor:
+    pixels, depth = camera.project(points.reshape(-1, 3))
+    seen = torch.where(depth[0, :, None] > 0, pixels[0], torch.full_like(pixels[0], -1e6))
+    return warp(gray, seen.reshape(1, *points.shape[:2], 2))[0, 0]
+
+
+def _correlation(a: Tensor, b: Tensor) -> float:
+    a, b = a - a.mean(), b - b.mean()
+    return ((a * b).sum() / (a.norm() * b.norm()).clamp(min=1e-6)).item()
+
+
+def _tilted(vector: Tensor, axis: Tensor, angle: float) -> Tensor:
+    """Rodrigues' rotation of a vector perpendicular to the axis, up to its small component along it."""
+    return normalize(math.cos(angle) * vector + math.sin(angle) * torch.linalg.cross(axis, vector), dim=0)
