@@ -1,0 +1,131 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageFilter
+
+from splatpaint.errors import PriorError
+from splatpaint.events import Progressed, drain
+from splatpaint.priors.load import PriorConfig, load_prior
+from splatpaint.priors.noise import zero_snr_cosine
+from splatpaint.priors.photos import read_photos
+from splatpaint.priors.pretrain import PriorTraining, train_prior
+from splatpaint.priors.pretrain_codec import CodecTraining, train_codec
+from splatpaint.priors.pretrain_denoiser import (
+    DenoiserTraining,
+    build_denoiser,
+    build_scheduler,
+    denoising_loss,
+    draw_levels,
+)
+from splatpaint.priors.protocol import PriorQuery
+from splatpaint.priors.sampling import partial_denoise
+
+CODEC = CodecTraining(steps=6, batch=2, crop_px=16, width=8, encoder_blocks=(0, 1, 1), decoder_blocks=(1, 1, 0), precision="no")
+DENOISER = DenoiserTraining(steps=6, batch=2, crop_px=32, widths=(8, 16), attended=1, crops=4, holes_per_crop=1, precision="no")
+TINY = PriorTraining(replace(CODEC, checkpoint_every=3), replace(DENOISER, checkpoint_every=3))
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("photos")
+    rng = np.random.default_rng(0)
+    for number in range(6):
+        noise = Image.fromarray(rng.integers(0, 256, (40, 40, 3), dtype=np.uint8))
+        noise.filter(ImageFilter.GaussianBlur(3)).save(folder / f"{number}.png")
+    return folder
+
+
+def stop_after(events, stage: str, done: int) -> None:
+    for event in events:
+        if isinstance(event, Progressed) and event.stage == stage and event.done == done:
+            events.close()
+            return
+    raise AssertionError(f"{stage} never got to {done}")
+
+
+def weights(folder):
+    from safetensors.torch import load_file
+
+    return load_file(folder / "diffusion_pytorch_model.safetensors")
+
+
+def test_training_gives_a_prior_that_loads_and_paints(photos, tmp_path):
+    drain(train_prior(TINY, photos, tmp_path))
+    prior = load_prior(PriorConfig(name=str(tmp_path)), torch.device("cpu"))
+    assert prior.native_px == 32
+    assert prior.unet.config.in_channels == 9
+    query = PriorQuery(torch.rand(1, 3, 32, 32), torch.ones(1, 1, 32, 32).triu())
+    painted = partial_denoise(prior, query, query.images, strength=1.0, steps=2, generator=torch.Generator())
+    assert painted.isfinite().all()
+
+
+def test_a_run_stopped_in_either_half_continues_to_the_same_weights(photos, tmp_path):
+    straight, broken = tmp_path / "straight", tmp_path / "broken"
+    drain(train_prior(TINY, photos, straight))
+    stop_after(train_prior(TINY, photos, broken), "codec", 4)
+    stop_after(train_prior(TINY, photos, broken), "denoiser", 4)
+    drain(train_prior(TINY, photos, broken))
+    for part in ("vae", "unet"):
+        first, second = weights(straight / part), weights(broken / part)
+        assert first.keys() == second.keys()
+        assert all(torch.equal(first[key], second[key]) for key in first), part
+
+
+def test_a_run_with_other_settings_is_not_continued(photos, tmp_path):
+    stop_after(train_prior(TINY, photos, tmp_path), "codec", 3)
+    other = replace(TINY, codec=replace(TINY.codec, seed=7))
+    with pytest.raises(PriorError, match=r"begun with other settings \(codec\.seed\)"):
+        drain(train_prior(other, photos, tmp_path))
+
+
+def test_the_codec_learns(photos, tmp_path):
+    config = replace(CODEC, steps=40, batch=8, learning_rate=3e-3)
+    losses = [
+        event.values["loss"] for event in train_codec(config, read_photos(photos), tmp_path) if isinstance(event, Progressed)
+    ]
+    assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
+
+
+def test_an_untrained_denoiser_paints_the_membrane():
+    model = build_denoiser(DENOISER, 4).eval()
+    inputs = torch.randn(1, 9, 8, 8)
+    token = torch.zeros(1, 1, model.config.cross_attention_dim)
+    assert torch.equal(model(inputs, torch.tensor([500]), token).sample, torch.zeros(1, 4, 8, 8))
+
+
+def test_the_loss_of_an_untrained_denoiser_is_the_mean_square_of_the_velocity():
+    """In pure noise the velocity is minus the residual on the filled latents, whatever the noise."""
+    schedule, t = zero_snr_cosine(), torch.tensor([999, 999])
+    clean, given = torch.randn(2, 4, 8, 8), torch.rand(2, 5, 8, 8)
+    given[:, :1] = 1
+    loss = denoising_loss(build_denoiser(DENOISER, 4), clean, given, t, torch.randn(2, 4, 8, 8), schedule, known_weight=0.1)
+    assert loss.item() == pytest.approx((clean - given[:, 1:]).square().mean().item(), rel=1e-5)
+
+
+def test_errors_outside_the_holes_weigh_little():
+    schedule, t = zero_snr_cosine(), torch.tensor([999, 999])
+    given = torch.zeros(2, 5, 8, 8)
+    given[:, :1, :, :4] = 1
+    clean = given[:, :1].expand(-1, 4, -1, -1).clone()
+    model, eps = build_denoiser(DENOISER, 4), torch.randn(2, 4, 8, 8)
+    inside, outside = (denoising_loss(model, wrong, given, t, eps, schedule, known_weight=0.1) for wrong in (clean, 1 - clean))
+    assert outside.item() == pytest.approx(0.1 * inside.item(), rel=1e-5)
+
+
+def test_the_share_of_draws_in_pure_noise_is_as_asked():
+    levels = draw_levels(20_000, 1000, 0.3, torch.Generator().manual_seed(0))
+    assert (levels == 999).float().mean().item() == pytest.approx(0.3, abs=0.02)
+    assert levels.min() == 0
+
+
+def test_the_schedule_ends_in_pure_noise():
+    alpha_bar = build_scheduler().alphas_cumprod
+    assert alpha_bar[-1] == 0
+    assert alpha_bar[0] > 0.999
+
+
+def test_the_denoiser_has_the_layers_that_low_rank_adapters_look_for():
+    names = {name.rsplit("attn1.", 1)[-1] for name, _ in build_denoiser(DENOISER, 4).named_modules() if "attn1." in name}
+    assert {"to_q", "to_k", "to_v", "to_out.0"} <= names
