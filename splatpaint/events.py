@@ -19,7 +19,7 @@ class Progressed:
     stage: str
     done: int
     total: int
-    values: Mapping[str, float] = field(default_factory=dict)
+    values: Mapping[str, float | int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Measured:
     """Numbers worth keeping: they land in metrics.json under the stage's name."""
 
     stage: str
-    values: Mapping[str, float]
+    values: Mapping[str, float | int]
 
 
 @dataclass(frozen=True)

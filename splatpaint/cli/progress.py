@@ -156,12 +156,12 @@ def table(event: Measured) -> Table:
     return rows
 
 
-def described(values: Mapping[str, float]) -> str:
+def described(values: Mapping[str, float | int]) -> str:
     """Names and numbers in one line."""
     return ", ".join(f"{name} {number(value)}" for name, value in values.items())
 
 
-def number(value: float) -> str:
+def number(value: float | int) -> str:
     """Four digits of a fraction, all digits of a count."""
     return f"{int(value)}" if float(value).is_integer() and abs(value) < 1e12 else f"{value:.4g}"
 

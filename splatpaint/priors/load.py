@@ -45,9 +45,7 @@ def load_prior(config: PriorConfig, device: torch.device) -> LatentInpaintingPri
         PriorError: if the name is neither a folder nor a hub id, the hub cannot be reached, a part of the model is missing, or
             the model is not an inpainting model.
     """
-    folder = find_folder(config.name)
-    unet_config, vae_config = (_part_config(folder, part, config.name) for part in ("unet", "vae"))
-    _refuse_wrong_channels(unet_config, vae_config, config.name)
+    folder = find_prior(config.name)
     match config.dtype:
         case "auto":
             dtype = torch.float16 if device.type == "cuda" else torch.float32
@@ -58,6 +56,18 @@ def load_prior(config: PriorConfig, device: torch.device) -> LatentInpaintingPri
     except (OSError, KeyError, RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise PriorError(f"the prior {config.name!r} in {folder} cannot be loaded: {reason}") from error
+
+
+def find_prior(name: str) -> Path:
+    """The folder of a prior that is an inpainting model, as far as can be told without reading its weights.
+
+    Raises:
+        PriorError: as `load_prior` does.
+    """
+    folder = find_folder(name)
+    unet_config, vae_config = (_part_config(folder, part, name) for part in ("unet", "vae"))
+    _refuse_wrong_channels(unet_config, vae_config, name)
+    return folder
 
 
 def find_folder(name: str) -> Path:

@@ -174,7 +174,7 @@ class RunFolder:
         if isinstance(event, Measured):
             self.record(event.stage, event.values)
 
-    def record(self, stage: str, values: Mapping[str, float]) -> None:
+    def record(self, stage: str, values: Mapping[str, float | int]) -> None:
         """Adds numbers to the stage's part of metrics.json; a name that is there already is replaced."""
         metrics = self.metrics
         metrics[stage] = {**metrics.get(stage, {}), **_plain(dict(values))}

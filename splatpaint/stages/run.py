@@ -10,7 +10,7 @@ from splatpaint.errors import BackendError, MaskError
 from splatpaint.events import Events, Measured, Product, Saved, Skipped
 from splatpaint.formats import read_splats, write_splats
 from splatpaint.image.files import read_mask, write_mask
-from splatpaint.priors.load import load_prior
+from splatpaint.priors.load import find_prior, load_prior
 from splatpaint.render.pick import pick_rasterizer
 from splatpaint.render.protocol import Rasterizer
 from splatpaint.scene.splats import Splats, concatenate
@@ -36,6 +36,8 @@ def run(capture: Path, folder: RunFolder, config: RunConfig) -> Events[Splats]:
             f"no image of {capture} has a mask, so there is nothing to remove: put white-on-black masks with the images' names "
             f"into {capture / 'masks'} (or give --masks)"
         )
+    if not folder.finished:
+        find_prior(config.prior.name)  # only a check: a name that is wrong should not cost the minutes until it is needed
     reconstructed = yield from _reconstructed(prepared, folder, rasterizer, config, device)
     removal = yield from _removed(reconstructed, prepared, folder, rasterizer, config, device)
     scene = yield from _inpainted(removal, prepared, folder, rasterizer, config, device)

@@ -43,9 +43,9 @@ def _kernels() -> str:
     from splatpaint.render.pick import pick_rasterizer
 
     pick_rasterizer("native", "cpu")
-    from splatpaint.render.native import target
+    from splatpaint._kernels import selected
 
-    return f"built for this machine, {target()} in use"
+    return f"{selected()} in use"
 
 
 def _open3d() -> str:
