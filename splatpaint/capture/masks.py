@@ -8,14 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from splatpaint.capture.posed import PosedPhotos, pictures_in, same_aspect
+from splatpaint.capture.posed import FILL_FOLDERS, IGNORE_FOLDER, PosedPhotos, pictures_in, same_aspect
 from splatpaint.errors import MaskError
 from splatpaint.image.files import read_mask
-
-FILL_FOLDERS = ("masks", "object_masks", "label", "seg")
-"""Searched in the capture, in the image folder and beside it; the first one with a match wins."""
-IGNORE_FOLDER = "ignore_masks"
-"""White = ignore."""
 
 Polarity = Literal["auto", "white", "black"]
 
@@ -37,6 +32,9 @@ class MaskFiles:
 
 def find_masks(root: Path, posed: PosedPhotos, *, folder: str | None, polarity: Polarity) -> MaskFiles:
     """The masks of a capture: what to fill and what to ignore.
+
+    Folders called masks, object_masks, label or seg are searched in the capture, in the image folder and beside it, then the
+    image folder itself; the first one with a mask for some photo is used.
 
     The mask of `a/img.jpg` is called `a/img`, `a/img.jpg` or `a/img.mask`, with any picture suffix; the folder part may be left
     out. White = fill where masks are named like the photos' stems, as SPIn-NeRF, InFusion and diffusers have it. The names
@@ -108,9 +106,13 @@ def _given_folder(root: Path, folder: str) -> Path:
 
 
 def _search(places: list[Path], posed: PosedPhotos, *, taken: set[Path]) -> tuple[Path | None, dict[str, Path], list[Path]]:
-    """The first folder with masks for some photo, those masks, and further such folders."""
+    """The first folder with masks for some photo (last, that of the photos itself), those masks, and further such folders."""
     folders = [place / name for name in FILL_FOLDERS for place in places if (place / name).is_dir()]
-    matches = {folder: fill for folder in folders if (fill := _match(folder, posed)) and not taken >= set(fill.values())}
+    matches = {
+        folder: fill
+        for folder in (*folders, posed.image_folder)
+        if (fill := _match(folder, posed)) and not taken >= set(fill.values())
+    }
     if matches:
         chosen, *others = matches
         return chosen, matches[chosen], others
@@ -121,16 +123,16 @@ def _search(places: list[Path], posed: PosedPhotos, *, taken: set[Path]) -> tupl
 
 
 def _match(folder: Path, posed: PosedPhotos) -> dict[str, Path]:
+    """The masks in a folder by the name of their photo. Among the photos, a mask does not have the bare name of one."""
     files = pictures_in(folder)
-    found = {
-        photo.name: next((files[key] for key in _keys(photo.name, photo.path) if key in files), None) for photo in posed.photos
-    }
-    return {name: path for name, path in found.items() if path}
-
-
-def _keys(name: str, path: Path) -> list[str]:
-    short = name.rsplit("/", 1)[-1]
-    return list(dict.fromkeys(key + end for key in (name, short) for end in ("", path.suffix, ".mask")))
+    bare = ("",) if folder != posed.image_folder else ()
+    matched = {}
+    for photo in posed.photos:
+        names = dict.fromkeys((photo.name, photo.name.rsplit("/", 1)[-1]))
+        keys = [name + end for name in names for end in (*bare, photo.path.suffix, ".mask")]
+        found = [files[key] for key in keys if key in files]
+        matched |= {photo.name: found[0]} if found else {}
+    return matched
 
 
 def _polarity(

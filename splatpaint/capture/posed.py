@@ -12,6 +12,12 @@ from splatpaint.capture.lens import Lens
 from splatpaint.errors import CaptureError
 from splatpaint.image.files import IMAGE_SUFFIXES, image_size
 
+FILL_FOLDERS = ("masks", "object_masks", "label", "seg")
+"""Folders of masks of what is to be filled, in the order in which they are searched."""
+IGNORE_FOLDER = "ignore_masks"
+"""The folder of masks of what is to be ignored: white = ignore."""
+MASK_FOLDERS = {*FILL_FOLDERS, IGNORE_FOLDER}
+
 
 @dataclass(frozen=True, eq=False)
 class Photo:
@@ -26,8 +32,6 @@ class Photo:
     """Rigid, OpenCV axes, input units, double precision because inputs may lie far from their origin."""
     ignore_mask: Path | None = None
     """Black = ignore, as nerfstudio's `mask_path` has it."""
-    depth: Path | None = None
-    """16-bit millimeters, if the capture measured it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,10 +66,14 @@ class PosedPhotos:
 
 
 def pictures_in(folder: Path, *, deep: bool = True) -> dict[str, Path]:
-    """All picture files in a folder by name (relative, without suffix, `/` kept), hidden files left out."""
+    """All picture files in a folder by name (relative, without suffix, `/` kept), without hidden files and folders of masks."""
     found = folder.rglob("*") if deep else folder.iterdir()
-    pictures = [path for path in found if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")]
-    return {path.relative_to(folder).with_suffix("").as_posix(): path for path in sorted(pictures) if path.is_file()}
+    pictures = {path.relative_to(folder): path for path in sorted(found) if path.suffix.lower() in IMAGE_SUFFIXES}
+    return {
+        inside.with_suffix("").as_posix(): path
+        for inside, path in pictures.items()
+        if path.is_file() and not path.name.startswith(".") and not MASK_FOLDERS & set(inside.parts)
+    }
 
 
 def common_folder(paths: list[Path]) -> Path:

@@ -1,5 +1,6 @@
 """From a capture as it lies on disk to one that can be fitted: undistorted, resized, masked, with points, in a tidy world."""
 
+import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +30,10 @@ MIN_VIEWS = 3
 """Two views leave depth to chance wherever one of them sees nothing."""
 MIN_POINTS = 100
 """With fewer points than this, the scene's extent and its first splats would hang on a few matches."""
+REGISTERED_WELL = 0.9
+"""Share of the pictures with a pose, below which it is worth saying what can be done."""
+MAX_WORKERS = 4
+"""Photos developed at once; each takes some 50 bytes a pixel while it is worked on."""
 FULL = 0.999
 """Share of marked pixels from which a mask counts as covering everything."""
 
@@ -75,6 +80,8 @@ def prepare(path: Path, config: CaptureConfig, *, cache: Path) -> Events[Capture
     yield Noted(STAGE, recognized(posed))
     for message in posed.notes:
         yield Noted(STAGE, message, "warning")
+    if len(posed.photos) < REGISTERED_WELL * posed.found:
+        yield Noted(STAGE, _few_registered(posed), "warning")
     for message in masks.notes:
         yield Noted(STAGE, message)
     folder.mkdir(parents=True, exist_ok=True)
@@ -91,12 +98,15 @@ def prepare(path: Path, config: CaptureConfig, *, cache: Path) -> Events[Capture
     cached.save(folder, capture)
     counts = {"views": len(capture.views), "held_out": len(capture.held_out), "points": len(points), "masks": len(masks.fill)}
     yield Measured(STAGE, {name: float(count) for name, count in counts.items()})
+    undistortion.cache_clear()
     return capture
 
 
 def check_count(path: Path, posed: PosedPhotos, config: CaptureConfig) -> None:
-    """Raises:
-    CaptureError: if too few photos are left to learn from.
+    """Sees to it that enough photos are left to learn from.
+
+    Raises:
+        CaptureError: if not.
     """
     usable = len(posed.photos)
     supervising = usable - (len(range(0, usable, config.test_every)) if config.test_every else 0)
@@ -139,7 +149,7 @@ def _develop_all(
 
     total = len(posed.photos)
     developed = []
-    pool = ThreadPoolExecutor()
+    pool = ThreadPoolExecutor(max_workers=min(MAX_WORKERS, os.cpu_count() or 1))
     try:
         yield Progressed(STAGE, 0, total)
         for done, item in enumerate(pool.map(one, range(total)), start=1):
@@ -181,7 +191,8 @@ def _judge_masks(developed: Sequence[Developed], masks: MaskFiles) -> Iterator[N
 
 
 def _triangulated(posed: PosedPhotos, workspace: Path) -> Events[InputPoints | None]:
-    yield Noted(STAGE, "the capture brings no points: they are triangulated from the photos with the known poses")
+    brings = f"only {len(posed.points)} points" if posed.points else "no points"
+    yield Noted(STAGE, f"the capture brings {brings}: they are triangulated from the photos with the known poses")
     pictures = []
     for number, photo in enumerate(posed.photos):
         full = (photo.lens.width, photo.lens.height)
@@ -196,6 +207,13 @@ def _triangulated(posed: PosedPhotos, workspace: Path) -> Events[InputPoints | N
 
 def _feature_file(number: int) -> str:
     return f"{number:05d}.jpg"
+
+
+def _few_registered(posed: PosedPhotos) -> str:
+    return (
+        f"{posed.found - len(posed.photos)} of {posed.found} pictures have no pose and are not used: if they matter, solve the "
+        "poses again with exhaustive matching, or with more pictures between those that were left out"
+    )
 
 
 def _no_points(points: InputPoints | None) -> str:
@@ -214,7 +232,7 @@ def _assembled(
         pose = normalized_pose(item.photo.cam_from_world, world_from_input)
         K, cam_from_world = torch.from_numpy(item.K).float(), torch.from_numpy(pose).float()
         camera = Cameras(K[None], cam_from_world[None], item.width, item.height)
-        views.append(View(item.photo.name, camera, item.image, item.fill_mask, item.ignore_mask, item.photo.depth))
+        views.append(View(item.photo.name, camera, item.image, item.fill_mask, item.ignore_mask))
     positions = torch.from_numpy(normalized_points(points.positions, world_from_input)).float()
     cloud = PointCloud(positions, torch.from_numpy(points.colors))
     supervising, held_out = split(views, test_every=config.test_every)

@@ -14,6 +14,8 @@ WIDEST, NARROWEST = 0.8, 1.1
 """Bounds of the focal length of the pinhole relative to the lens's: at most a fifth of the resolution in the center is given up
 to keep what the borders show, at most a tenth of the view to get rid of borders that show nothing."""
 STEP = 0.005
+ROWS = 64
+"""Worked on at a time: the double precision of a whole large photo would take gigabytes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,14 +42,17 @@ def undistortion(lens: Lens) -> Undistortion:
     zoom = NARROWEST
     while zoom - STEP >= WIDEST and _fits(lens, zoom - STEP):
         zoom -= STEP
-    y, x = np.mgrid[0.5 : lens.height, 0.5 : lens.width]
-    source = lens.image(np.stack([(x - lens.cx) / (zoom * lens.fx), (y - lens.cy) / (zoom * lens.fy)], axis=-1))
+    source = np.empty((lens.height, lens.width, 2), dtype=np.float32)
+    for top in range(0, lens.height, ROWS):
+        y, x = np.mgrid[top + 0.5 : min(top + ROWS, lens.height), 0.5 : lens.width]
+        rays = np.stack([(x - lens.cx) / (zoom * lens.fx), (y - lens.cy) / (zoom * lens.fy)], axis=-1)
+        source[top : top + ROWS] = lens.image(rays)
     beyond = (source < 0) | (source > (lens.width, lens.height))
     outside = beyond[..., 0] | beyond[..., 1]
     K = lens.K
     K[0, 0] *= zoom
     K[1, 1] *= zoom
-    return Undistortion(K, source.astype(np.float32), outside if outside.any() else None)
+    return Undistortion(K, source, outside if outside.any() else None)
 
 
 def undistorted(image: Float[Tensor, "c h w"], via: Undistortion, *, smooth: bool = True) -> Float[Tensor, "c h w"]:

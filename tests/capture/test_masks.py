@@ -31,6 +31,20 @@ def test_labels_of_spin_nerf_are_found(tmp_path):
     assert len(find(tmp_path).fill) == 3
 
 
+@pytest.mark.parametrize("end", [".png.png", ".mask.png"])
+def test_masks_may_lie_among_the_photos(tmp_path, end):
+    write_transforms(tmp_path, SHOTS)
+    write_masks(tmp_path / "images", SHOTS, end=end)
+    found = find(tmp_path, polarity="black")
+    assert found.fill == {name: tmp_path / "images" / f"{name}{end}" for name in SHOTS.names}
+
+
+def test_a_second_version_of_a_photo_is_no_mask(tmp_path):
+    write_transforms(tmp_path, SHOTS)
+    write_photos(tmp_path / "images", SHOTS, suffix=".webp")
+    assert find(tmp_path).fill == {}
+
+
 def test_a_capture_without_masks_has_none(tmp_path):
     found = find(write_transforms(tmp_path, SHOTS))
     assert (found.fill, found.ignore, found.ignore_black, found.notes) == ({}, {}, {}, ())

@@ -195,6 +195,14 @@ def test_the_layout_the_masks_and_their_share_are_said(tmp_path):
     assert share.startswith("the masks mark 5")
 
 
+def test_pictures_without_a_pose_are_said_with_what_helps(tmp_path):
+    write_colmap(tmp_path, SHOTS)
+    for name in ("a", "b"):
+        write_image(tmp_path / "images" / f"{name}.png", SHOTS.images[0])
+    (warning,) = messages(tmp_path, level="warning")
+    assert warning.startswith("2 of 7 pictures have no pose and are not used")
+
+
 def test_photos_without_a_mask_are_said(tmp_path):
     write_colmap(tmp_path, SHOTS)
     write_masks(tmp_path / "masks", shoot(views=3))
@@ -272,3 +280,20 @@ def test_without_points_or_texture_random_ones_are_taken_and_said(tmp_path):
 def test_settings_out_of_range_are_refused(wrong):
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         CaptureConfig(**wrong)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["kermit", "spin_statue"])
+def test_real_captures_show_their_points_in_their_color(tmp_path, real_capture, name):
+    capture = drain(prepare(real_capture(name), CaptureConfig(max_resolution=480), cache=tmp_path))
+    torch.manual_seed(0)
+    for view in capture.views[::4]:
+        pixels, depth = view.camera.project(capture.points.positions)
+        size = torch.tensor([view.camera.width, view.camera.height])
+        shown = (depth[0] > 0) & ((pixels[0] > 0) & (pixels[0] < size)).all(dim=-1)
+        grid = (pixels[0][shown] / size * 2 - 1)[None, None]
+        seen = torch.nn.functional.grid_sample(read_image(view.image)[None], grid, align_corners=False)[0, :, 0].T
+        colors = capture.points.colors[shown] / 255
+        right = (seen - colors).abs().mean(dim=1).median()
+        wrong = (seen - colors[torch.randperm(len(colors))]).abs().mean(dim=1).median()
+        assert right < wrong / 2

@@ -22,6 +22,13 @@ def test_everything_found_is_counted(tmp_path):
     assert (summary.fill_masks, summary.ignore_masks, summary.points) == (3, 2, 200)
 
 
+def test_masks_below_the_images_are_not_counted_as_pictures(tmp_path):
+    write_colmap(tmp_path, SHOTS)
+    write_masks(tmp_path / "images" / "masks", SHOTS)
+    summary = inspect(tmp_path, CaptureConfig())
+    assert (summary.pictures, summary.fill_masks) == (5, 5)
+
+
 def test_extents_are_in_input_units(tmp_path):
     small, large = tmp_path / "small", tmp_path / "large"
     world_from_cam = SHOTS.world_from_cam.copy()
