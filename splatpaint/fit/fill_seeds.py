@@ -14,6 +14,7 @@ from torch import Tensor
 
 from splatpaint.fit.seeding import round_splats
 from splatpaint.image.harmonic import harmonic_fill
+from splatpaint.masks.background import continued
 from splatpaint.render.protocol import Rasterizer
 from splatpaint.scene.camera import Cameras
 from splatpaint.scene.splats import Splats, concatenate
@@ -23,7 +24,7 @@ from splatpaint.scene.splats import Splats, concatenate
 class SeedConfig:
     """How the fill starts."""
 
-    views: int = 8
+    views: int = 16
     """At most this many views add splats."""
     spacing_px: float = 1.5
     """Distance between seeds in the view that adds them."""
@@ -77,7 +78,7 @@ def _seeds_of_view(view: Surroundings, fill: Splats, rasterizer: Rasterizer, con
     return round_splats(
         points,
         colors[0].permute(1, 2, 0)[chosen[0, 0]].clamp(0, 1),
-        0.7 * footprint,
+        0.8 * footprint,
         opacity=config.opacity,
         sh_degree=sh_degree,
     )
@@ -93,12 +94,7 @@ def continued_depth(view: Surroundings, fill_depth: Float[Tensor, "1 1 h w"], co
     """
     around = (view.hole == 0) & (view.alpha >= config.min_alpha) & (view.depth > 0)
     within = (view.hole > 0) & (fill_depth > 0)
-    depth = torch.where(within, fill_depth, view.depth)
-    known = around | within
-    if not known.any():
-        return torch.zeros_like(view.depth)
-    disparity = torch.where(known, 1 / depth.clamp_min(1e-6), torch.zeros_like(depth))
-    return 1 / harmonic_fill(disparity, (~known).to(depth)).clamp_min(1e-6)
+    return continued(torch.where(within, fill_depth, view.depth), (~(around | within)).to(fill_depth))
 
 
 def in_the_way(points: Float[Tensor, "n 3"], views: Sequence[Surroundings], config: SeedConfig) -> Bool[Tensor, " n"]:

@@ -16,7 +16,7 @@ class FloatersConfig:
     min_supervised: float = 0.3
     """A splat whose weight in the photos was less than this share of its weight after the removal was hidden in the object."""
     neighbors: int = 16
-    deviations: float = 2.0
+    deviations: float = 3.0
     """A splat farther from its neighbors than the mean by this many standard deviations is alone."""
 
 

@@ -21,7 +21,7 @@ from splatpaint.fit.loop import Example, LoopConfig, optimize
 from splatpaint.fit.parameters import LearningRates, SplatParameters
 from splatpaint.fit.photos import Photos
 from splatpaint.image.region import Box, bounding_box
-from splatpaint.masks.lift import lift
+from splatpaint.masks.lift import Ballot, lift
 from splatpaint.objectives.perceptual import Perceptual, PerceptualConfig
 from splatpaint.objectives.photometric import Photometric, PhotometricConfig
 from splatpaint.objectives.shape import Shape, ShapeConfig
@@ -224,5 +224,5 @@ def astray(
 ) -> Bool[Tensor, " n"]:
     """Fill splats that show mainly outside the holes, or nowhere."""
     scene = concatenate([kept, fill])
-    holes = ((view.camera, view.hole, torch.ones_like(view.hole)) for view in views if view.hole.any())
-    return lift(scene, holes, rasterizer).share[len(kept) :] < config.min_inside
+    ballots = (Ballot(view.camera, view.hole, torch.ones_like(view.hole)) for view in views if view.hole.any())
+    return lift(scene, ballots, rasterizer).share[len(kept) :] < config.min_inside

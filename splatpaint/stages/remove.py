@@ -11,25 +11,34 @@ from splatpaint.errors import MaskError
 from splatpaint.events import Events, Measured, Progressed
 from splatpaint.fit.photos import Photo, Photos
 from splatpaint.image.region import dilate
+from splatpaint.masks.background import on_background
 from splatpaint.masks.floaters import FloatersConfig, alone, hidden
 from splatpaint.masks.holes import HolesConfig, Revealed, find_holes
-from splatpaint.masks.lift import centers_inside, lift
+from splatpaint.masks.lift import Ballot, centers_inside, lift
 from splatpaint.render.protocol import Rasterizer
 from splatpaint.scene.splats import Splats
 from splatpaint.scene.views import Capture
 
 STAGE = "remove"
+MIN_WEIGHT = 1e-3
+"""A splat that paints less than this, in pixels of full opacity over all photos, is not seen by any of them."""
 
 
 @dataclass(frozen=True)
 class RemoveConfig:
     """Which splats go, and which pixels are holes."""
 
-    threshold: float = 0.5
+    mask_grow: float = 0.01
+    """Masks grow by this share of the longer image side before they vote: drawn outlines run a little inside."""
+    threshold: float = 0.4
     """A splat goes if more than this share of its weight in the photos lies inside the masks."""
     buried_threshold: float = 0.6
     """A splat that no photo shows goes if its center lies inside this share of the masks that look at it."""
-    visible_alpha: float = 0.1
+    background_share: float = 0.1
+    """A splat on the surface around the masks stays, even against the vote, if this share of its weight is outside them."""
+    background_tolerance: float = 0.03
+    """How much nearer than that surface a splat may be to count as on it, relative to the depth."""
+    visible_alpha: float = 0.4
     """A pixel belongs to the removed silhouette if removed splats made up this much of it."""
     silhouette_grow_px: int = 2
     floaters: FloatersConfig = field(default_factory=FloatersConfig)
@@ -67,8 +76,9 @@ def remove(
         MaskError: if the masks select no splats, or all of them.
     """
     photos = Photos(capture.views, device)
-    gone = yield from _selected(splats, photos, rasterizer, config)
-    gone |= _stray(splats, photos, gone, rasterizer, config)
+    ballots = [ballot_of(photo, config.mask_grow) for photo in photos]
+    gone = yield from _selected(splats, ballots, rasterizer, config)
+    gone |= _stray(splats, ballots, gone, rasterizer, config)
     kept = splats[~gone]
     views = list(_revealed(splats, gone, photos, rasterizer, config))
     yield Progressed(STAGE, 2 * len(photos), 3 * len(photos))
@@ -89,14 +99,23 @@ def mean_share(masks: Sequence[Float[Tensor, "1 1 h w"]]) -> float:
     return sum(float(mask.mean()) for mask in masks) / len(masks)
 
 
-def _selected(splats: Splats, photos: Photos, rasterizer: Rasterizer, config: RemoveConfig) -> Events[Bool[Tensor, " n"]]:
+def ballot_of(photo: Photo, grow: float) -> Ballot:
+    """The photo's fill mask, grown by a share of the longer image side."""
+    return Ballot(photo.camera, dilate(photo.fill, grow * max(photo.camera.width, photo.camera.height)), photo.usable)
+
+
+def _selected(
+    splats: Splats, ballots: Sequence[Ballot], rasterizer: Rasterizer, config: RemoveConfig
+) -> Events[Bool[Tensor, " n"]]:
     """The splats that the masks vote out."""
     with torch.enable_grad():
-        votes = lift(splats, _masks(photos), rasterizer)
-    yield Progressed(STAGE, len(photos), 3 * len(photos))
-    shown = votes.total > 1e-3
-    buried = centers_inside(splats, _masks(photos)) > config.buried_threshold
-    gone = torch.where(shown, votes.share > config.threshold, buried)
+        votes = lift(splats, ballots, rasterizer)
+    yield Progressed(STAGE, len(ballots), 3 * len(ballots))
+    shown = votes.total > MIN_WEIGHT
+    depths = ((ballot.camera, ballot.mask, rasterizer(splats, ballot.camera).depth) for ballot in ballots)
+    spared = on_background(splats, depths, tolerance=config.background_tolerance) & (1 - votes.share > config.background_share)
+    buried = centers_inside(splats, ballots) > config.buried_threshold
+    gone = torch.where(shown, (votes.share > config.threshold) & ~spared, buried)
     if not gone.any():
         raise MaskError(
             f"the masks select none of the {len(splats)} splats: check that white marks the object (--mask-polarity) and that "
@@ -110,24 +129,19 @@ def _selected(splats: Splats, photos: Photos, rasterizer: Rasterizer, config: Re
 
 
 def _stray(
-    splats: Splats, photos: Photos, gone: Bool[Tensor, " n"], rasterizer: Rasterizer, config: RemoveConfig
+    splats: Splats, ballots: Sequence[Ballot], gone: Bool[Tensor, " n"], rasterizer: Rasterizer, config: RemoveConfig
 ) -> Bool[Tensor, " n"]:
     """Kept splats that only the object's presence hid, or that hang alone where it was."""
     kept = splats[~gone]
     with torch.enable_grad():
-        before = lift(splats, _masks(photos), rasterizer).outside[~gone]
-        after = lift(kept, _masks(photos), rasterizer)
-    brought_out = hidden(before, after.total, config.floaters) & (after.inside > 0)
-    near = after.share > 0.1
-    strays = brought_out.clone()
-    strays[near & ~brought_out] |= alone(kept.means[near & ~brought_out], config.floaters)
+        before = lift(splats, ballots, rasterizer).outside[~gone]
+        after = lift(kept, ballots, rasterizer)
+    strays = hidden(before, after.total, config.floaters) & (after.inside > 0)
+    uncertain = (after.share > 0.5) & ~strays
+    strays[uncertain] |= alone(kept.means[uncertain], config.floaters)
     result = torch.zeros_like(gone)
     result[~gone] = strays
     return result
-
-
-def _masks(photos: Sequence[Photo]) -> Iterator[tuple]:
-    return ((photo.camera, photo.fill, photo.usable) for photo in photos)
 
 
 def _revealed(

@@ -1,6 +1,6 @@
 import torch
 
-from splatpaint.masks.lift import centers_inside, lift
+from splatpaint.masks.lift import Ballot, centers_inside, lift
 from splatpaint.render.reference import rasterize
 from splatpaint.scene.splats import concatenate
 from tests.support.scenes import cloud, one_camera, orbit, splat_at
@@ -14,14 +14,14 @@ def seen_masks(splats, cameras, labels):
     for index in range(len(cameras)):
         camera = cameras[index]
         mask = (rasterize(splats, camera, features=labels[:, None]).color > 0.1).float()
-        yield camera, mask, torch.ones_like(mask)
+        yield Ballot(camera, mask, torch.ones_like(mask))
 
 
 def test_votes_are_the_weights_with_which_splats_paint_the_mask():
     splats, camera = cloud(6), orbit(1)
     mask = torch.zeros(1, 1, camera.height, camera.width)
     mask[..., :12] = 1
-    votes = lift(splats, [(camera, mask, torch.ones_like(mask))], rasterize)
+    votes = lift(splats, [Ballot(camera, mask, torch.ones_like(mask))], rasterize)
     for index in range(len(splats)):
         label = torch.zeros(len(splats), 1)
         label[index] = 1
@@ -33,7 +33,7 @@ def test_votes_are_the_weights_with_which_splats_paint_the_mask():
 def test_all_votes_together_are_the_accumulated_opacity():
     splats, camera = cloud(20), orbit(1)
     everywhere = torch.ones(1, 1, camera.height, camera.width)
-    votes = lift(splats, [(camera, everywhere, everywhere)], rasterize)
+    votes = lift(splats, [Ballot(camera, everywhere, everywhere)], rasterize)
     torch.testing.assert_close(votes.total.sum(), rasterize(splats, camera).alpha.sum(), rtol=1e-4, atol=1e-3)
     assert votes.outside.abs().max() == 0
 
@@ -48,7 +48,7 @@ def test_lifted_mask_casts_back_onto_the_object():
 def test_pixels_that_do_not_count_do_not_vote():
     splats, cameras = two_balls(), orbit(3)
     nothing = torch.zeros(1, 1, cameras.height, cameras.width)
-    votes = lift(splats, [(cameras[index], nothing + 1, nothing) for index in range(3)], rasterize)
+    votes = lift(splats, [Ballot(cameras[index], nothing + 1, nothing) for index in range(3)], rasterize)
     assert votes.total.abs().max() == 0
     assert votes.share.abs().max() == 0
 
@@ -60,5 +60,5 @@ def test_a_buried_center_is_judged_by_the_views_that_look_at_it():
     splats = concatenate(
         [splat_at((-0.2, 0.0, 2.0)), splat_at((0.2, 0.0, 2.0)), splat_at((0.0, 0.0, -2.0)), splat_at((9.0, 0.0, 2.0))]
     )
-    inside = centers_inside(splats, [(camera, left_half, left_half)])
+    inside = centers_inside(splats, [Ballot(camera, left_half, left_half)])
     assert inside.tolist() == [1.0, 0.0, 0.0, 0.0]

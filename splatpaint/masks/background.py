@@ -1,0 +1,55 @@
+"""Background that a generous mask takes along.
+
+Masks are often drawn with room to spare, and what they cover from most viewpoints would be voted out although a few photos
+show it beside the object. Such splats lie on the surface that continues the scene around the mask; an object stands in front
+of it.
+"""
+
+from collections.abc import Iterable
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from splatpaint.image.harmonic import harmonic_fill
+from splatpaint.scene.camera import Cameras
+from splatpaint.scene.splats import Splats
+
+
+def on_background(
+    splats: Splats,
+    views: Iterable[tuple[Cameras, Float[Tensor, "1 1 h w"], Float[Tensor, "1 1 h w"]]],
+    *,
+    tolerance: float,
+) -> Bool[Tensor, " n"]:
+    """Splats that most of the views that have them under their mask find on, or behind, the surface around the mask.
+
+    Args:
+        splats: the whole scene.
+        views: camera (batch of one), mask in {0, 1}, and z-depth of the scene (0 = unknown), a view.
+        tolerance: how much nearer than that surface counts as on it, relative to the depth.
+    """
+    behind = splats.means.new_zeros(len(splats))
+    looked = splats.means.new_zeros(len(splats))
+    for camera, mask, depth in views:
+        surface = continued(depth, mask)
+        pixels, distance = camera.project(splats.means)
+        column, row = pixels[0].floor().long().unbind(-1)
+        inside = (distance[0] > 0) & (column >= 0) & (column < camera.width) & (row >= 0) & (row < camera.height)
+        row, column = row.clamp(0, camera.height - 1), column.clamp(0, camera.width - 1)
+        inside &= (mask[0, 0, row, column] > 0) & (surface[0, 0, row, column] > 0)
+        behind += inside & (distance[0] >= (1 - tolerance) * surface[0, 0, row, column])
+        looked += inside
+    return behind > 0.5 * looked.clamp_min(1)
+
+
+def continued(depth: Float[Tensor, "1 1 h w"], unknown: Float[Tensor, "1 1 h w"]) -> Float[Tensor, "1 1 h w"]:
+    """Depth with the unknown part (1) replaced by the harmonic extension of disparity, which continues planes exactly.
+
+    Where the given depth is 0 it is unknown too. All zero if nothing is known.
+    """
+    known = (unknown == 0) & (depth > 0)
+    if not known.any():
+        return torch.zeros_like(depth)
+    disparity = torch.where(known, 1 / depth.clamp_min(1e-6), torch.zeros_like(depth))
+    return 1 / harmonic_fill(disparity, (~known).to(depth)).clamp_min(1e-6)

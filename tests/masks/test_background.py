@@ -1,0 +1,34 @@
+import torch
+
+from splatpaint.masks.background import continued, on_background
+from tests.support.scenes import one_camera, splat_at
+
+
+def wall_behind_a_box():
+    """A wall at depth 3 and a box at depth 2 under the mask."""
+    camera = one_camera()
+    depth = torch.full((1, 1, camera.height, camera.width), 3.0)
+    mask = torch.zeros_like(depth)
+    mask[..., 8:17, 10:23] = 1
+    depth[..., 10:15, 12:21] = 2.0
+    return camera, mask, depth
+
+
+def test_splats_on_or_behind_the_surrounding_surface_are_background():
+    splats = splat_at((0.0, 0.0, 2.0), (0.0, 0.0, 3.0), (0.0, 0.0, 2.95), (0.0, 0.0, 4.0))
+    assert on_background(splats, [wall_behind_a_box()], tolerance=0.03).tolist() == [False, True, True, True]
+
+
+def test_splats_outside_every_mask_are_not_called_background():
+    splats = splat_at((1.0, 0.0, 3.0), (0.0, 0.0, -3.0))
+    assert not on_background(splats, [wall_behind_a_box()], tolerance=0.03).any()
+
+
+def test_depth_is_continued_over_planes_and_unknown_pixels():
+    camera, mask, _ = wall_behind_a_box()
+    rays = camera.rays()[0]
+    truth = (3 / (1 - 0.4 * rays[..., 1]))[None, None]
+    holed = truth.clone()
+    holed[..., 0:4, 0:4] = 0
+    torch.testing.assert_close(continued(holed * (1 - mask) + 9 * mask, mask), truth, rtol=2e-2, atol=0)
+    assert continued(truth, torch.ones_like(mask)).abs().max() == 0
