@@ -16,7 +16,7 @@ import json
 import math
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -122,8 +122,14 @@ def find_spot(capture: Capture) -> Ball:
     balls = [ball for index in chosen if (ball := _resting(points.positions[index], points, cameras, up)) is not None]
     if not balls:
         raise ValueError("no point of this capture lies on a flat, level, free surface")
-    ranked = sorted(balls, key=lambda ball: _merit(ball, capture), reverse=True)
-    return ranked[0]
+    best, most = balls[0], -1
+    for ball, showing in sorted(((ball, _showing_well(ball, capture.all_views)) for ball in balls), key=lambda it: -len(it[1])):
+        if len(showing) <= most:
+            break
+        clear = sum(not _hidden(ball, view, points) for view in showing)
+        if clear > most:
+            best, most = ball, clear
+    return best
 
 
 def swept_spot(capture: Capture, spot: Spot) -> Ball:
@@ -240,20 +246,17 @@ def _plane(points: Float[Tensor, "n 3"]) -> tuple[Float[Tensor, "3"], Float[Tens
     return center, normal
 
 
-def _merit(ball: Ball, capture: Capture) -> float:
-    """How many views show the ball whole, unhidden and neither tiny nor huge; ties go to the better surrounded spot."""
-    assert capture.points is not None
-    good = 0
-    for view in capture.all_views:
+def _showing_well(ball: Ball, views: Sequence[View]) -> list[View]:
+    """The views that have the ball whole in the picture, neither tiny nor huge, and look down on its place."""
+    good = []
+    for view in views:
         center, depth = view.camera.project(ball.center[None])
-        if depth.item() <= 2 * ball.radius:
-            continue
-        share = 2 * ball.radius * view.camera.K[0, 0, 0].item() / depth.item() / view.camera.width
+        share = 2 * ball.radius * view.camera.K[0, 0, 0].item() / max(depth.item(), 1e-6) / view.camera.width
         whole = _in_frame(center[:, 0], depth[:, 0], view.camera, margin=share / 2 + 0.02).item()
         above = normalize(view.camera.centers[0] - ball.center, dim=0) @ ball.up > LOOKING_DOWN
-        good += bool(whole and above and 0.04 < share < 0.3 and not _hidden(ball, view, capture.points))
-    around = ((capture.points.positions - ball.center).norm(dim=1) < 3 * ball.radius).sum().item()
-    return good + min(around, 999) / 1000
+        if whole and above and 0.04 < share < 0.3:
+            good.append(view)
+    return good
 
 
 def _shows(ball: Ball, view: View) -> bool:

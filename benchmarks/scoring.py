@@ -1,0 +1,62 @@
+"""What the demo and the removal benchmark share: calling the command line, pairing pictures by name, strips to look at."""
+
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from splatpaint.evaluation import Pair
+from splatpaint.image.files import read_image, read_mask, write_image
+
+
+def splatpaint(*arguments: str | Path) -> None:
+    """Runs the real command line as a user would.
+
+    Raises:
+        SystemExit: with its exit code, if it fails; it has said why.
+    """
+    code = subprocess.run([sys.executable, "-m", "splatpaint", *map(str, arguments)]).returncode
+    if code:
+        raise SystemExit(code)
+
+
+def names(folder: Path) -> list[str]:
+    """The names of the pictures in a folder, subfolders included."""
+    return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.png"))
+
+
+def pairs(renders: Path, truths: Path, holes: Path) -> Iterator[Pair]:
+    """Renders with the truths and holes of the same names."""
+    for name in names(truths):
+        file = f"{name}.png"
+        yield Pair(name, read_image(renders / file), read_image(truths / file), read_mask(holes / file))
+
+
+def write_strips(out: Path, columns: Sequence[Path], chosen: Sequence[str]) -> None:
+    """One picture: a row a view, the same view from every folder side by side."""
+    rows = [torch.cat([read_image(folder / f"{name}.png") for folder in columns], dim=2) for name in chosen]
+    write_image(out, torch.cat(rows, dim=1))
+
+
+def largest_holes(holes: Path, count: int) -> list[str]:
+    """The views whose holes are largest, spread over the capture: the largest of each of `count` equal parts."""
+    every = names(holes)
+    parts = [every[i * len(every) // count : (i + 1) * len(every) // count] for i in range(count)]
+    return [max(part, key=lambda name: _area(holes / f"{name}.png")) for part in parts if part]
+
+
+def text_table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows as aligned text, the first column to the left."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = (
+        [row[0].ljust(widths[0])] + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)] for row in rows
+    )
+    return "\n".join("  ".join(line) for line in lines)
+
+
+def _area(mask: Path) -> float:
+    pixels: Tensor = read_mask(mask)
+    return pixels.sum().item()
