@@ -74,10 +74,12 @@ def bin(
     depths: Array,
     radii: Array,
     tiles: Array,
+    paint: Array,
     width: int,
     height: int,
     limits: Limits,
     *,
+    records: Array,
     ids: Array,
     first_slots: Array,
     offsets: Array,
@@ -88,9 +90,6 @@ def bin(
 ) -> tuple[int, int]:
     """How many splats are drawn, and how many list entries they have in all tiles together."""
 
-def gather_records(
-    means2d: Array, shapes: Array, depths: Array, paint: Array, ids: Array, *, records: Array, threads: int
-) -> None: ...
 def composite(
     records: Array,
     offsets: Array,

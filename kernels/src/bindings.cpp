@@ -172,47 +172,36 @@ NB_MODULE(_kernels, m) {
 
   m.def(
       "bin",
-      [](FloatsOut<-1, 2> means2d, FloatsOut<-1, 4> shapes, FloatsOut<-1> depths, IntsOut<-1> radii, IntsOut<-1> tiles, int width,
-         int height, const Limits& limits, IntsOut<-1> ids, IntsOut<-1> first_slots, IntsOut<-1> offsets, IntsOut<-1> ranks,
-         Array<uint16_t, -1> blocks, IntsOut<-1> entries, int threads) {
+      [](FloatsOut<-1, 2> means2d, FloatsOut<-1, 4> shapes, FloatsOut<-1> depths, IntsOut<-1> radii, IntsOut<-1> tiles,
+         Floats<-1, -1> paint, int width, int height, const Limits& limits, FloatsOut<-1, -1> records, IntsOut<-1> ids,
+         IntsOut<-1> first_slots, IntsOut<-1> offsets, IntsOut<-1> ranks, Array<uint64_t, -1> blocks, IntsOut<-1> entries, int threads) {
         const size_t n = means2d.shape(0), bound = ranks.shape(0);
         int64_t needed = 0;
         for (size_t i = 0; i < n; ++i) needed += tiles.data()[i];
-        expect(shapes.shape(0) == n && depths.shape(0) == n && radii.shape(0) == n && tiles.shape(0) == n && ids.shape(0) == n &&
-                   first_slots.shape(0) == n + 1,
+        expect(shapes.shape(0) == n && depths.shape(0) == n && radii.shape(0) == n && tiles.shape(0) == n && paint.shape(0) == n &&
+                   records.shape(0) == n && ids.shape(0) == n && first_slots.shape(0) == n + 1,
                "arrays disagree on the number of splats");
+        expect(records.shape(1) >= paint.shape(1) + kRecordPaint + 1, "records are too short for their channels");
         expect(offsets.shape(0) == size_t(tiles_across(width)) * tiles_across(height) + 1, "offsets has another size than the tiles plus 1");
         expect(int64_t(bound) >= needed && blocks.shape(0) == bound && entries.shape(0) == bound, "lists are shorter than the sum of tiles");
         Binned binned;
         {
           nb::gil_scoped_release release;
-          binned = bin(*selected, {means2d.data(), shapes.data(), depths.data(), radii.data(), tiles.data()}, int64_t(n), int64_t(bound),
-                       limits, width, height,
-                       {ids.data(), first_slots.data(), offsets.data(), ranks.data(), blocks.data(), entries.data()}, threads);
+          binned = bin(*selected, {means2d.data(), shapes.data(), depths.data(), radii.data(), tiles.data()}, int64_t(n), paint.data(),
+                       int(paint.shape(1)), int(records.shape(1)), int64_t(bound), limits, width, height,
+                       {records.data(), ids.data(), first_slots.data(), offsets.data(), ranks.data(), blocks.data(), entries.data()},
+                       threads);
         }
         return std::pair<int64_t, int64_t>(binned.drawn, binned.entries);
       },
-      "means2d"_a.noconvert(), "shapes"_a.noconvert(), "depths"_a.noconvert(), "radii"_a.noconvert(), "tiles"_a.noconvert(), "width"_a,
-      "height"_a, "limits"_a, nb::kw_only(), "ids"_a.noconvert(), "first_slots"_a.noconvert(), "offsets"_a.noconvert(),
-      "ranks"_a.noconvert(), "blocks"_a.noconvert(), "entries"_a.noconvert(), "threads"_a);
-
-  m.def(
-      "gather_records",
-      [](FloatsOut<-1, 2> means2d, FloatsOut<-1, 4> shapes, FloatsOut<-1> depths, Floats<-1, -1> paint, Ints<-1> ids,
-         FloatsOut<-1, -1> records, int threads) {
-        const size_t n = means2d.shape(0);
-        expect(shapes.shape(0) == n && depths.shape(0) == n && paint.shape(0) == n, "arrays disagree on the number of splats");
-        expect(records.shape(0) == ids.shape(0) && records.shape(1) >= paint.shape(1) + kRecordPaint + 1, "records have the wrong shape");
-        nb::gil_scoped_release release;
-        gather_records({means2d.data(), shapes.data(), depths.data(), nullptr, nullptr}, paint.data(), int(paint.shape(1)), ids.data(),
-                       int64_t(ids.shape(0)), records.data(), int(records.shape(1)), threads);
-      },
-      "means2d"_a.noconvert(), "shapes"_a.noconvert(), "depths"_a.noconvert(), "paint"_a.noconvert(), "ids"_a.noconvert(), nb::kw_only(),
-      "records"_a.noconvert(), "threads"_a);
+      "means2d"_a.noconvert(), "shapes"_a.noconvert(), "depths"_a.noconvert(), "radii"_a.noconvert(), "tiles"_a.noconvert(),
+      "paint"_a.noconvert(), "width"_a, "height"_a, "limits"_a, nb::kw_only(), "records"_a.noconvert(), "ids"_a.noconvert(),
+      "first_slots"_a.noconvert(), "offsets"_a.noconvert(), "ranks"_a.noconvert(), "blocks"_a.noconvert(), "entries"_a.noconvert(),
+      "threads"_a);
 
   m.def(
       "composite",
-      [](Floats<-1, -1> records, Ints<-1> offsets, Ints<-1> ranks, Array<const uint16_t, -1> blocks, const Limits& limits,
+      [](Floats<-1, -1> records, Ints<-1> offsets, Ints<-1> ranks, Array<const uint64_t, -1> blocks, const Limits& limits,
          std::optional<Floats<-1>> background, FloatsOut<-1, -1, -1> color, FloatsOut<-1, -1> alpha, FloatsOut<-1, -1> depth,
          IntsOut<-1> stops, int threads) {
         const size_t channels = color.shape(0), height = color.shape(1), width = color.shape(2);
@@ -233,7 +222,7 @@ NB_MODULE(_kernels, m) {
 
   m.def(
       "composite_backward",
-      [](Floats<-1, -1> records, Ints<-1> offsets, Ints<-1> ranks, Array<const uint16_t, -1> blocks, const Limits& limits, Ints<-1> ids,
+      [](Floats<-1, -1> records, Ints<-1> offsets, Ints<-1> ranks, Array<const uint64_t, -1> blocks, const Limits& limits, Ints<-1> ids,
          Ints<-1> first_slots, Ints<-1> entries, Floats<-1, -1, -1> color, Floats<-1, -1> alpha, Floats<-1, -1> depth, Ints<-1> stops,
          std::optional<Floats<-1, -1, -1>> color_grad, std::optional<Floats<-1, -1>> alpha_grad, std::optional<Floats<-1, -1>> depth_grad,
          FloatsOut<-1> partials, std::optional<FloatsOut<-1, 2>> means2d_out, std::optional<FloatsOut<-1, 4>> shapes_out,

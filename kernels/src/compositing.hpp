@@ -7,48 +7,56 @@ namespace splatpaint::SPLATPAINT_TARGET {
 
 constexpr int kParts = kBlockPixels / W;  // vectors a block
 
-// Column and row of a block's pixels, and of a tile's blocks.
+// Column and row of a block's pixels.
 alignas(64) constexpr float kColumn[16] = {0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3};
 alignas(64) constexpr float kRow[16] = {0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3};
 
+// A tile's state is one group of planes a block, each plane the block's 16 pixels; the first is the transmittance. A negative
+// transmittance is final: the pixel is full, or outside the image.
 struct Tile {
-  int left, top;    // pixels
-  int begin, end;   // of its list
-  uint32_t live;    // blocks with a pixel that is inside the image and not full
+  int left, top;   // pixels
+  int begin, end;  // of its list
+  uint64_t live;   // blocks with a pixel that is inside the image and not full
 };
 
-// Transmittance of every pixel; a negative one is final: the pixel is full, or outside the image.
-SPLATPAINT_INLINE Tile open_tile(const Lists& lists, int width, int height, int tile, float* transmittance) {
-  int columns = tiles_across(width);
-  Tile t{tile % columns * kTileSide, tile / columns * kTileSide, lists.offsets[tile], lists.offsets[tile + 1], 0};
+SPLATPAINT_INLINE Tile open_tile(const Lists& lists, int width, int height, int index, float* state, int planes) {
+  const int columns = tiles_across(width);
+  Tile t{index % columns * kTileSide, index / columns * kTileSide, lists.offsets[index], lists.offsets[index + 1], 0};
   for (int block = 0; block < kBlocks; ++block) {
-    int left = t.left + block % 4 * kBlockSide, top = t.top + block / 4 * kBlockSide;
-    if (left < width && top < height) t.live |= 1u << block;
-    for (int i = 0; i < kBlockPixels; ++i)
-      transmittance[block * kBlockPixels + i] = left + i % 4 < width && top + i / 4 < height ? 1.0f : -1.0f;
+    float* group = state + block * planes * kBlockPixels;
+    const float columns_left = float(width - t.left - block % kTileBlocks * kBlockSide);
+    const float rows_left = float(height - t.top - block / kTileBlocks * kBlockSide);
+    if (columns_left > 0 && rows_left > 0) t.live |= uint64_t(1) << block;
+    for (int i = 0; i < kBlockPixels; i += W) {
+      Mask inside = both(greater(Vec(columns_left), Vec::load(kColumn + i)), greater(Vec(rows_left), Vec::load(kRow + i)));
+      select(inside, Vec(1.0f), Vec(-1.0f)).store(group + i);
+    }
+    for (int i = kBlockPixels; i < planes * kBlockPixels; i += W) Vec(0.0f).store(group + i);
   }
   return t;
 }
 
-// A splat against the blocks of a tile: log2(alpha) is peak - (U + u)^2 - (V + v)^2, capital letters within a block, small ones
-// from block to block.
+// A splat against a tile: log2(alpha) is peak - u^2 - v^2, with u and v the sums of a part within the block and a part of the block.
 struct Brush {
   Vec within_u[kParts], within_v[kParts];
-  alignas(64) float block_u[kBlocks], block_v[kBlocks];
+  float column_u[kTileBlocks], row_u[kTileBlocks], column_v[kTileBlocks];
   Vec peak;
 };
 
 SPLATPAINT_INLINE void dip(Brush& brush, const float* record, const Tile& tile) {
-  Vec a(record[2]), b(record[3]), e(record[4]);
+  const float a = record[2], b = record[3], e = record[4];
+  const float dx = float(tile.left) + 0.5f - record[0], dy = float(tile.top) + 0.5f - record[1];
   brush.peak = Vec(record[5]);
-  Vec dx(float(tile.left) + 0.5f - record[0]), dy(float(tile.top) + 0.5f - record[1]);
   for (int part = 0; part < kParts; ++part) {
     Vec column = Vec::load(kColumn + part * W), row = Vec::load(kRow + part * W);
-    brush.within_u[part] = fma(a, column, b * row);
-    brush.within_v[part] = e * column;
-    Vec x = fma(column, Vec(float(kBlockSide)), dx), y = fma(row, Vec(float(kBlockSide)), dy);
-    fma(a, x, b * y).store(brush.block_u + part * W);
-    (e * x).store(brush.block_v + part * W);
+    brush.within_u[part] = fma(Vec(a), column, Vec(b) * row);
+    brush.within_v[part] = Vec(e) * column;
+  }
+  for (int i = 0; i < kTileBlocks; ++i) {
+    const float x = dx + float(i * kBlockSide), y = dy + float(i * kBlockSide);
+    brush.column_u[i] = a * x;
+    brush.row_u[i] = b * y;
+    brush.column_v[i] = e * x;
   }
 }
 
@@ -56,110 +64,108 @@ struct Limit {
   Vec log2_alpha_min, alpha_max, transmittance_min;
 };
 
+SPLATPAINT_INLINE Limit limit_of(const Limits& limits) {
+  return {Vec(__builtin_log2f(limits.alpha_min)), Vec(limits.alpha_max), Vec(limits.transmittance_min)};
+}
+
 struct Dab {
   Vec u, v;
   Vec alpha, unclamped;
-  Vec weight;         // alpha times the transmittance before, 0 where nothing is painted
-  Vec transmittance;  // after
+  Vec before;    // transmittance
+  Vec weight;    // alpha times the transmittance before, 0 where nothing is painted
   Mask painted;
-  bool filled;        // a pixel became full
 };
 
-// Composites one vector of pixels, or returns false where nothing is visible. Both directions call this, so that they agree on
-// every pixel's last splat.
-SPLATPAINT_INLINE bool dab(const Brush& brush, const Limit& limit, int block, int part, Vec before, Dab& d) {
-  d.u = brush.within_u[part] + Vec(brush.block_u[block]);
-  d.v = brush.within_v[part] + Vec(brush.block_v[block]);
+// Composites a splat into one vector of pixels, whose transmittance it updates. Both directions call this, so that they agree on
+// every pixel's last splat. Gives false where nothing is visible; `filled` is set if a pixel became full.
+SPLATPAINT_INLINE bool dab(const Brush& brush, const Limit& limit, int block, int part, float* transmittance, Dab& d, bool& filled) {
+  d.before = Vec::load(transmittance);
+  d.u = brush.within_u[part] + Vec(brush.column_u[block % kTileBlocks] + brush.row_u[block / kTileBlocks]);
+  d.v = brush.within_v[part] + Vec(brush.column_v[block % kTileBlocks]);
   Vec power = fnma(d.v, d.v, fnma(d.u, d.u, brush.peak));
-  Mask seen = both(at_least(power, limit.log2_alpha_min), greater(before, Vec(0.0f)));
+  Mask seen = both(at_least(power, limit.log2_alpha_min), greater(d.before, Vec(0.0f)));
   if (!any(seen)) return false;
   d.unclamped = exp2(power);
   d.alpha = min(d.unclamped, limit.alpha_max);
-  Vec opaque = d.alpha * before;
-  Vec after = before - opaque;
-  d.painted = both(seen, greater(after, limit.transmittance_min));
+  Vec opaque = d.alpha * d.before;
+  d.painted = both(seen, greater(d.before - opaque, limit.transmittance_min));
   d.weight = zero_unless(d.painted, opaque);
+  Vec after = d.before - d.weight;
   Mask full = but_not(seen, d.painted);
-  d.transmittance = select(d.painted, after, before);
-  d.filled = any(full);
-  if (d.filled) d.transmittance = select(full, -before, d.transmittance);
+  if (any(full)) {
+    filled = true;
+    after = select(full, -after, after);
+  }
+  after.store(transmittance);
   return true;
 }
 
 SPLATPAINT_INLINE bool is_full(const float* transmittance) {
   bool open = false;
-  for (int part = 0; part < kParts; ++part) open |= any(greater(Vec::load(transmittance + part * W), Vec(0.0f)));
+  for (int i = 0; i < kBlockPixels; i += W) open |= any(greater(Vec::load(transmittance + i), Vec(0.0f)));
   return !open;
 }
 
-SPLATPAINT_INLINE Limit limit_of(const Limits& limits) {
-  return {Vec(__builtin_log2f(limits.alpha_min)), Vec(limits.alpha_max), Vec(limits.transmittance_min)};
-}
-
-constexpr int kAhead = 6;  // list entries between asking for a record and using it
+constexpr int kAhead = 8;  // list entries between asking for a record and using it
 
 SPLATPAINT_INLINE void ask_for(const Records& records, const Lists& lists, int entry) {
-  const float* record = records.data + int64_t(lists.ranks[entry]) * records.stride;
-  __builtin_prefetch(record);
+  __builtin_prefetch(records.data + int64_t(lists.ranks[entry]) * records.stride);
 }
 
-// Between an image row and the rows of four pixels that blocks are made of.
+// visit(place in a plane of a block, group of planes, pixel of the image, how many pixels) for every run of a block's row.
 template <class Visit>
-SPLATPAINT_INLINE void for_each_run(const Tile& tile, int width, int height, Visit visit) {
+SPLATPAINT_INLINE void for_each_run(const Tile& tile, int width, int height, float* state, int planes, Visit visit) {
   for (int block = 0; block < kBlocks; ++block) {
-    int left = tile.left + block % 4 * kBlockSide, top = tile.top + block / 4 * kBlockSide;
-    int run = width - left < kBlockSide ? width - left : kBlockSide;
+    const int left = tile.left + block % kTileBlocks * kBlockSide, top = tile.top + block / kTileBlocks * kBlockSide;
+    const int run = width - left < kBlockSide ? width - left : kBlockSide;
     for (int y = 0; y < kBlockSide && top + y < height && run > 0; ++y)
-      visit(block * kBlockPixels + y * kBlockSide, int64_t(top + y) * width + left, run);
+      visit(state + block * planes * kBlockPixels + y * kBlockSide, int64_t(top + y) * width + left, run);
   }
 }
 
-// channels counts the depth; 0 is any number.
+// Planes: transmittance, then one sum a channel. `channels_or_any` counts the depth; 0 is any number.
 template <int channels_or_any>
-void composite_tile(const Records& records, const Lists& lists, const Limits& limits, const Canvas& canvas, int tile_index, float* sums) {
+void composite_tile(const Records& records, const Lists& lists, const Limits& limits, const Canvas& canvas, int index, float* state) {
   const int channels = channels_or_any ? channels_or_any : records.channels + 1;
-  alignas(64) float transmittance[kTilePixels];
-  Tile tile = open_tile(lists, canvas.width, canvas.height, tile_index, transmittance);
+  const int planes = channels + 1;
+  Tile tile = open_tile(lists, canvas.width, canvas.height, index, state, planes);
   const Limit limit = limit_of(limits);
-  for (int i = 0; i < channels * kTilePixels; i += W) Vec(0.0f).store(sums + i);
 
   Brush brush;
   int entry = tile.begin;
   for (; entry < tile.end && tile.live; ++entry) {
     if (entry + kAhead < tile.end) ask_for(records, lists, entry + kAhead);
-    uint32_t left = lists.blocks[entry] & tile.live;
+    uint64_t left = lists.blocks[entry] & tile.live;
     if (!left) continue;
     const float* record = records.data + int64_t(lists.ranks[entry]) * records.stride;
     dip(brush, record, tile);
     for (; left; left &= left - 1) {
-      int block = __builtin_ctz(left);
+      const int block = __builtin_ctzll(left);
+      float* group = state + block * planes * kBlockPixels;
       bool filled = false;
       for (int part = 0; part < kParts; ++part) {
-        int at = block * kBlockPixels + part * W;
+        float* at = group + part * W;
         Dab d;
-        if (!dab(brush, limit, block, part, Vec::load(transmittance + at), d)) continue;
-        d.transmittance.store(transmittance + at);
+        if (!dab(brush, limit, block, part, at, d, filled)) continue;
         for (int c = 0; c < channels; ++c) {
-          float* sum = sums + c * kTilePixels + at;
+          float* sum = at + (c + 1) * kBlockPixels;
           fma(d.weight, Vec(record[kRecordPaint + c]), Vec::load(sum)).store(sum);
         }
-        filled |= d.filled;
       }
-      if (filled && is_full(transmittance + block * kBlockPixels)) tile.live &= ~(1u << block);
+      if (filled && is_full(group)) tile.live &= ~(uint64_t(1) << block);
     }
   }
-  canvas.stops[tile_index] = entry - tile.begin;
+  canvas.stops[index] = entry - tile.begin;
 
   const int64_t plane = int64_t(canvas.width) * canvas.height;
   const int paints = channels - 1;
-  for_each_run(tile, canvas.width, canvas.height, [&](int at, int64_t pixel, int run) {
+  for_each_run(tile, canvas.width, canvas.height, state, planes, [&](const float* at, int64_t pixel, int run) {
     for (int i = 0; i < run; ++i) {
-      float left = __builtin_fabsf(transmittance[at + i]);
-      float alpha = 1.0f - left;
+      const float left = __builtin_fabsf(at[i]), alpha = 1.0f - left;
       for (int c = 0; c < paints; ++c)
-        canvas.color[c * plane + pixel + i] = sums[c * kTilePixels + at + i] + (canvas.background ? left * canvas.background[c] : 0.0f);
+        canvas.color[c * plane + pixel + i] = at[(c + 1) * kBlockPixels + i] + (canvas.background ? left * canvas.background[c] : 0.0f);
       canvas.alpha[pixel + i] = alpha;
-      canvas.depth[pixel + i] = alpha > 0.0f ? sums[paints * kTilePixels + at + i] / alpha : 0.0f;
+      canvas.depth[pixel + i] = alpha > 0.0f ? at[channels * kBlockPixels + i] / alpha : 0.0f;
     }
   });
 }
@@ -173,49 +179,59 @@ void composite(const Records& records, const Lists& lists, const Limits& limits,
   }
 }
 
-// With w_i = alpha_i T_i and d_i = sum over channels of grad * paint_i, the loss moves with alpha_i as (T_i d_i - Q_i) / (1 - alpha_i),
-// where Q_i is the sum of w_j d_j over j >= i, background and final alpha included. So one number a pixel, Q, stands for all channels.
-template <bool geometry, int channels_or_any>
-void composite_tile_backward(const Records& records, const Lists& lists, const Limits& limits, const CanvasGradient& g, int tile_index,
-                             float* scratch) {
-  const int channels = channels_or_any ? channels_or_any : live_channels(records, g);
-  const int size = (geometry ? 6 : 0) + channels;
-  alignas(64) float transmittance[kTilePixels], behind[kTilePixels];
-  float* grads = scratch;                                             // (channels, pixels of the tile)
-  float* paint_sums = scratch + int64_t(channels) * kTilePixels;      // (channels, lanes)
-  Tile tile = open_tile(lists, g.width, g.height, tile_index, transmittance);
-  const Limit limit = limit_of(limits);
+// Planes: transmittance, Q, then one gradient a channel. With w_i = alpha_i T_i and d_i the sum over channels of gradient times paint,
+// the loss moves with alpha_i as (T_i d_i - Q_i) / (1 - alpha_i), where Q_i is the sum of w_j d_j over j >= i, background and final
+// alpha included. So one number a pixel, Q, stands for all channels.
+SPLATPAINT_INLINE Tile open_tile_backward(const Records& records, const Lists& lists, const CanvasGradient& g, int index, float* state,
+                                          int planes) {
+  const Tile tile = open_tile(lists, g.width, g.height, index, state, planes);
   const int64_t plane = int64_t(g.width) * g.height;
   const int paints = g.color_grad ? records.channels : 0;
-  // Without a gradient of the colors, the depth is the only channel; it is the record's last.
-  const int first_channel = kRecordPaint + (g.color_grad ? 0 : records.channels);
-
-  for (int i = 0; i < channels * kTilePixels; i += W) Vec(0.0f).store(grads + i);
-  for (int i = 0; i < kTilePixels; i += W) Vec(0.0f).store(behind + i);
-  for_each_run(tile, g.width, g.height, [&](int at, int64_t pixel, int run) {
+  for_each_run(tile, g.width, g.height, state, planes, [&](float* at, int64_t pixel, int run) {
+    float* behind = at + kBlockPixels;
+    float* grads = at + 2 * kBlockPixels;
     for (int i = 0; i < run; ++i) {
-      float alpha = g.alpha[pixel + i], q = 0.0f, alpha_grad = g.alpha_grad ? g.alpha_grad[pixel + i] : 0.0f;
+      const float alpha = g.alpha[pixel + i];
+      float q = 0.0f, alpha_grad = g.alpha_grad ? g.alpha_grad[pixel + i] : 0.0f;
       for (int c = 0; c < paints; ++c) {
-        float grad = g.color_grad[c * plane + pixel + i];
-        grads[c * kTilePixels + at + i] = grad;
+        const float grad = g.color_grad[c * plane + pixel + i];
+        grads[c * kBlockPixels + i] = grad;
         q += grad * g.color[c * plane + pixel + i];
       }
       if (g.depth_grad && alpha > 0.0f) {
         // depth is a sum divided by alpha
-        float grad = g.depth_grad[pixel + i] / alpha, pull = grad * g.depth[pixel + i];
-        grads[paints * kTilePixels + at + i] = grad;
+        const float grad = g.depth_grad[pixel + i] / alpha, pull = grad * g.depth[pixel + i];
+        grads[paints * kBlockPixels + i] = grad;
         alpha_grad -= pull;
         q += pull * alpha;
       }
-      behind[at + i] = q - alpha_grad * (1.0f - alpha);
+      behind[i] = q - alpha_grad * (1.0f - alpha);
     }
   });
+  return tile;
+}
+
+// channels_or_any counts the channels with a gradient; 0 is any number.
+template <bool geometry, int channels_or_any>
+void composite_tile_backward(const Records& records, const Lists& lists, const Limits& limits, const CanvasGradient& g, int index,
+                             float* scratch) {
+  const int channels = channels_or_any ? channels_or_any : live_channels(records, g);
+  const int planes = channels + 2;
+  constexpr int moments = geometry ? 6 : 0;
+  const int size = (moments + channels + 3) / 4 * 4;
+  constexpr int fixed = (moments + channels_or_any + 3) / 4 * 4;  // sums in registers; any number of channels has its sums in scratch
+  float* more_sums = scratch;
+  float* state = scratch + (channels_or_any ? 0 : (channels + 3) / 4 * 4 * W);
+  Tile tile = open_tile_backward(records, lists, g, index, state, planes);
+  const Limit limit = limit_of(limits);
+  // Without a gradient of the colors, the depth is the only channel; it is the record's last.
+  const int first_channel = kRecordPaint + (g.color_grad ? 0 : records.channels);
 
   Brush brush;
-  const int stop = tile.begin + g.stops[tile_index];
+  const int stop = tile.begin + g.stops[index];
   for (int entry = tile.begin; entry < tile.end; ++entry) {
     float* partial = g.partials + int64_t(entry) * size;
-    uint32_t left = entry < stop ? lists.blocks[entry] & tile.live : 0;
+    uint64_t left = entry < stop ? lists.blocks[entry] & tile.live : 0;
     if (entry + kAhead < stop) ask_for(records, lists, entry + kAhead);
     if (!left) {
       for (int i = 0; i < size; ++i) partial[i] = 0.0f;
@@ -224,50 +240,60 @@ void composite_tile_backward(const Records& records, const Lists& lists, const L
     const float* record = records.data + int64_t(lists.ranks[entry]) * records.stride;
     const float* paint = record + first_channel;
     dip(brush, record, tile);
-    Vec moments[6] = {0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f};
-    Vec sums[channels_or_any ? channels_or_any : 1];
-    if (channels_or_any)
-      for (Vec& sum : sums) sum = Vec(0.0f);
-    else
-      for (int i = 0; i < channels * W; i += W) Vec(0.0f).store(paint_sums + i);
+    Vec sums[fixed ? fixed : 1];
+    for (Vec& sum : sums) sum = Vec(0.0f);
+    if (!channels_or_any)
+      for (int i = 0; i < (channels + 3) / 4 * 4 * W; i += W) Vec(0.0f).store(more_sums + i);
     for (; left; left &= left - 1) {
-      int block = __builtin_ctz(left);
+      const int block = __builtin_ctzll(left);
+      float* group = state + block * planes * kBlockPixels;
       bool filled = false;
       for (int part = 0; part < kParts; ++part) {
-        int at = block * kBlockPixels + part * W;
-        Vec before = Vec::load(transmittance + at);
+        float* at = group + part * W;
         Dab d;
-        if (!dab(brush, limit, block, part, before, d)) continue;
-        d.transmittance.store(transmittance + at);
-        filled |= d.filled;
+        if (!dab(brush, limit, block, part, at, d, filled)) continue;
         Vec dot(0.0f);
         for (int c = 0; c < channels; ++c) {
-          Vec grad = Vec::load(grads + c * kTilePixels + at);
+          const Vec grad = Vec::load(at + (c + 2) * kBlockPixels);
           if (geometry) dot = fma(grad, Vec(paint[c]), dot);
           if (channels_or_any)
-            sums[c] = fma(d.weight, grad, sums[c]);
+            sums[moments + c] = fma(d.weight, grad, sums[moments + c]);
           else
-            fma(d.weight, grad, Vec::load(paint_sums + c * W)).store(paint_sums + c * W);
+            fma(d.weight, grad, Vec::load(more_sums + c * W)).store(more_sums + c * W);
         }
         if (!geometry) continue;
-        Vec q = Vec::load(behind + at);
-        fnma(d.weight, dot, q).store(behind + at);
+        const Vec behind = Vec::load(at + kBlockPixels);
+        fnma(d.weight, dot, behind).store(at + kBlockPixels);
         // d loss / d ln alpha; a clamped alpha does not move
-        Vec pull = d.alpha * fma(before, dot, -q) / (Vec(1.0f) - d.alpha);
+        Vec pull = d.alpha * fma(d.before, dot, -behind) * reciprocal(Vec(1.0f) - d.alpha);
         pull = zero_unless(both(d.painted, at_least(limit.alpha_max, d.unclamped)), pull);
-        Vec pull_u = pull * d.u, pull_v = pull * d.v;
-        moments[0] = moments[0] + pull;
-        moments[1] = moments[1] + pull_u;
-        moments[2] = moments[2] + pull_v;
-        moments[3] = fma(pull_u, d.u, moments[3]);
-        moments[4] = fma(pull_u, d.v, moments[4]);
-        moments[5] = fma(pull_v, d.v, moments[5]);
+        const Vec pull_u = pull * d.u, pull_v = pull * d.v;
+        sums[0] = sums[0] + pull;
+        sums[1] = sums[1] + pull_u;
+        sums[2] = sums[2] + pull_v;
+        sums[3] = fma(pull_u, d.u, sums[3]);
+        sums[4] = fma(pull_u, d.v, sums[4]);
+        sums[5] = fma(pull_v, d.v, sums[5]);
       }
-      if (filled && is_full(transmittance + block * kBlockPixels)) tile.live &= ~(1u << block);
+      if (filled && is_full(group)) tile.live &= ~(uint64_t(1) << block);
     }
-    if (geometry)
-      for (int i = 0; i < 6; ++i) *partial++ = sum(moments[i]);
-    for (int c = 0; c < channels; ++c) *partial++ = sum(channels_or_any ? sums[channels_or_any ? c : 0] : Vec::load(paint_sums + c * W));
+    if (channels_or_any) {
+      for (int i = 0; i < fixed; i += 4) store_sums(sums[i], sums[i + 1], sums[i + 2], sums[i + 3], partial + i);
+      continue;
+    }
+    // The six moments leave two places in their second group of four, so what follows them is stored by channel.
+    alignas(64) float all[8];
+    if (geometry) {
+      store_sums(sums[0], sums[1], sums[2], sums[3], all);
+      store_sums(sums[4], sums[5], Vec(0.0f), Vec(0.0f), all + 4);
+      for (int i = 0; i < 6; ++i) partial[i] = all[i];
+    }
+    for (int c = 0; c < channels; c += 4) {
+      const float* four = more_sums + c * W;
+      store_sums(Vec::load(four), Vec::load(four + W), Vec::load(four + 2 * W), Vec::load(four + 3 * W), all);
+      for (int i = 0; i < 4 && c + i < channels; ++i) partial[moments + c + i] = all[i];
+    }
+    for (int i = moments + channels; i < size; ++i) partial[i] = 0.0f;
   }
 }
 

@@ -52,21 +52,6 @@ void shade_backward(const Target& target, const Harmonics& h, const float* color
   });
 }
 
-void gather_records(const Projection& p, const float* paint, int channels, const int32_t* ids, int64_t drawn, float* records, int stride,
-                    int threads) {
-  for_chunks(drawn, threads, [&](int64_t begin, int64_t end) {
-    for (int64_t rank = begin; rank < end; ++rank) {
-      const int64_t id = ids[rank];
-      float* record = records + rank * stride;
-      record[0] = p.means2d[id * 2];
-      record[1] = p.means2d[id * 2 + 1];
-      for (int i = 0; i < 4; ++i) record[2 + i] = p.shapes[id * 4 + i];
-      for (int c = 0; c < channels; ++c) record[kRecordPaint + c] = paint[id * channels + c];
-      record[kRecordPaint + channels] = p.depths[id];
-    }
-  });
-}
-
 void composite(const Target& target, const Records& records, const Lists& lists, const Limits& limits, const Canvas& canvas, int threads) {
   const Scratch scratch(composite_scratch(records.channels), threads);
   parallel_for(tiles_across(canvas.width) * tiles_across(canvas.height), threads, [&](int tile, int thread) {
@@ -91,6 +76,18 @@ void geometry_gradient(const float* record, const float* m, int64_t id, const Re
   shape[3] += m[0];
 }
 
+// The sum of the partials of the given list entries. They lie scattered, so those soon needed are asked for.
+void add_up(const float* partials, int size, const int32_t* entry, const int32_t* end, const int32_t* last, float* total) {
+  constexpr int kAhead = 12;
+  for (int i = 0; i < size; ++i) total[i] = 0.0f;
+  for (; entry < end; ++entry) {
+    if (entry + kAhead < last) __builtin_prefetch(partials + int64_t(entry[kAhead]) * size);
+    const float* partial = partials + int64_t(*entry) * size;
+    for (int i = 0; i < size; i += 4)
+      for (int j = 0; j < 4; ++j) total[i + j] += partial[i + j];
+  }
+}
+
 }  // namespace
 
 void composite_backward(const Target& target, const Records& records, const Lists& lists, const Limits& limits, const CanvasGradient& g,
@@ -103,13 +100,9 @@ void composite_backward(const Target& target, const Records& records, const List
   // Every splat's tiles are added in the same order, whoever composited them.
   const int size = partial_size(records, g), moments = g.geometry ? 6 : 0, paints = g.color_grad ? records.channels : 0;
   for_chunks(drawn, threads, [&](int64_t begin, int64_t end) {
-    std::unique_ptr<float[]> total(new float[size]);
+    const std::unique_ptr<float[]> total(new float[size]);
     for (int64_t rank = begin; rank < end; ++rank) {
-      for (int i = 0; i < size; ++i) total[i] = 0.0f;
-      for (int32_t slot = first_slots[rank]; slot < first_slots[rank + 1]; ++slot) {
-        const float* partial = g.partials + int64_t(entries[slot]) * size;
-        for (int i = 0; i < size; ++i) total[i] += partial[i];
-      }
+      add_up(g.partials, size, entries + first_slots[rank], entries + first_slots[rank + 1], entries + first_slots[end], total.get());
       const int64_t id = ids[rank];
       if (g.geometry) geometry_gradient(records.data + rank * records.stride, total.get(), id, out);
       if (out.paint)

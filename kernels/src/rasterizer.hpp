@@ -6,14 +6,15 @@
 
 namespace splatpaint {
 
-// Sorted front to back and binned to tiles. Sizes: (n), (n + 1), (tiles + 1), then `bound` each, where `bound` is the sum of
-// Projection::tiles.
+// Splats sorted front to back and dealt to tiles. Room: (n, stride), (n), (n + 1), (tiles + 1), then `bound` each, where `bound` is the
+// sum of Projection::tiles.
 struct Binning {
+  float* records;
   int32_t* ids;          // splats by rank
   int32_t* first_slots;  // slots [first_slots[r], first_slots[r + 1]) are the tiles of rank r
   int32_t* offsets;      // list entries [offsets[t], offsets[t + 1]) are the splats of tile t
   int32_t* ranks;        // by list entry
-  uint16_t* blocks;      // by list entry
+  uint64_t* blocks;      // by list entry
   int32_t* entries;      // by slot
 };
 
@@ -28,9 +29,8 @@ void project_backward(const Target&, const Gaussians&, const Camera&, const Limi
 void shade(const Target&, const Harmonics&, float* colors, int threads);
 void shade_backward(const Target&, const Harmonics&, const float* colors, const float* colors_grad, float* sh_grad, float* means_grad,
                     int threads);
-Binned bin(const Target&, const Projection&, int64_t count, int64_t bound, const Limits&, int width, int height, const Binning&, int threads);
-void gather_records(const Projection&, const float* paint, int channels, const int32_t* ids, int64_t drawn, float* records, int stride,
-                    int threads);
+Binned bin(const Target&, const Projection&, int64_t count, const float* paint, int channels, int stride, int64_t bound, const Limits&,
+           int width, int height, const Binning&, int threads);
 void composite(const Target&, const Records&, const Lists&, const Limits&, const Canvas&, int threads);
 
 // Gradients of what was drawn, by splat; added to. Geometry's may all be null.

@@ -15,6 +15,8 @@
 
 namespace splatpaint::SPLATPAINT_TARGET {
 
+// Beside arithmetic: reciprocal(x) to 1e-6 relative or better; scale_by_power(x, n), x * 2^n for integral n; store_sums(a, b, c, d),
+// the four sums over lanes.
 #if defined(SPLATPAINT_AVX512)
 
 struct Vec {
@@ -46,9 +48,19 @@ SPLATPAINT_INLINE Mask but_not(Mask a, Mask b) { return _kandn_mask16(b, a); }
 SPLATPAINT_INLINE bool any(Mask a) { return a != 0; }
 SPLATPAINT_INLINE Vec select(Mask m, Vec a, Vec b) { return _mm512_mask_mov_ps(b.v, m, a.v); }
 SPLATPAINT_INLINE Vec zero_unless(Mask m, Vec a) { return _mm512_maskz_mov_ps(m, a.v); }
-// x * 2^n for integral n
 SPLATPAINT_INLINE Vec scale_by_power(Vec x, Vec n) { return _mm512_scalef_ps(x.v, n.v); }
-SPLATPAINT_INLINE float sum(Vec a) { return _mm512_reduce_add_ps(a.v); }
+SPLATPAINT_INLINE Vec reciprocal(Vec x) {
+  __m512 r = _mm512_rcp14_ps(x.v);
+  return _mm512_mul_ps(r, _mm512_fnmadd_ps(x.v, r, _mm512_set1_ps(2.0f)));
+}
+SPLATPAINT_INLINE __m256 halved(Vec a) { return _mm256_add_ps(_mm512_castps512_ps256(a.v), _mm512_extractf32x8_ps(a.v, 1)); }
+SPLATPAINT_INLINE void store_sums(Vec a, Vec b, Vec c, Vec d, float* out) {
+  __m256 p = halved(a), q = halved(b), r = halved(c), s = halved(d);
+  __m256 pq = _mm256_add_ps(_mm256_unpacklo_ps(p, q), _mm256_unpackhi_ps(p, q));
+  __m256 rs = _mm256_add_ps(_mm256_unpacklo_ps(r, s), _mm256_unpackhi_ps(r, s));
+  __m256 all = _mm256_add_ps(_mm256_shuffle_ps(pq, rs, 0x44), _mm256_shuffle_ps(pq, rs, 0xee));
+  _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps(all, 1)));
+}
 
 #elif defined(SPLATPAINT_AVX2)
 
@@ -87,10 +99,15 @@ SPLATPAINT_INLINE Vec scale_by_power(Vec x, Vec n) {
   __m256i shifted = _mm256_slli_epi32(_mm256_cvtps_epi32(n.v), 23);
   return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(x.v), shifted));
 }
-SPLATPAINT_INLINE float sum(Vec a) {
-  __m128 half = _mm_add_ps(_mm256_castps256_ps128(a.v), _mm256_extractf128_ps(a.v, 1));
-  half = _mm_add_ps(half, _mm_movehl_ps(half, half));
-  return _mm_cvtss_f32(_mm_add_ss(half, _mm_movehdup_ps(half)));
+SPLATPAINT_INLINE Vec reciprocal(Vec x) {
+  __m256 r = _mm256_rcp_ps(x.v);
+  return _mm256_mul_ps(r, _mm256_fnmadd_ps(x.v, r, _mm256_set1_ps(2.0f)));
+}
+SPLATPAINT_INLINE void store_sums(Vec a, Vec b, Vec c, Vec d, float* out) {
+  __m256 ab = _mm256_add_ps(_mm256_unpacklo_ps(a.v, b.v), _mm256_unpackhi_ps(a.v, b.v));
+  __m256 cd = _mm256_add_ps(_mm256_unpacklo_ps(c.v, d.v), _mm256_unpackhi_ps(c.v, d.v));
+  __m256 all = _mm256_add_ps(_mm256_shuffle_ps(ab, cd, 0x44), _mm256_shuffle_ps(ab, cd, 0xee));
+  _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps(all, 1)));
 }
 
 #elif defined(SPLATPAINT_NEON)
@@ -129,7 +146,10 @@ SPLATPAINT_INLINE Vec zero_unless(Mask m, Vec a) { return vreinterpretq_f32_u32(
 SPLATPAINT_INLINE Vec scale_by_power(Vec x, Vec n) {
   return vreinterpretq_f32_s32(vaddq_s32(vreinterpretq_s32_f32(x.v), vshlq_n_s32(vcvtnq_s32_f32(n.v), 23)));
 }
-SPLATPAINT_INLINE float sum(Vec a) { return vaddvq_f32(a.v); }
+SPLATPAINT_INLINE Vec reciprocal(Vec x) { return vdivq_f32(vdupq_n_f32(1.0f), x.v); }
+SPLATPAINT_INLINE void store_sums(Vec a, Vec b, Vec c, Vec d, float* out) {
+  vst1q_f32(out, vpaddq_f32(vpaddq_f32(a.v, b.v), vpaddq_f32(c.v, d.v)));
+}
 
 #else
 
@@ -169,7 +189,13 @@ SPLATPAINT_INLINE Vec scale_by_power(Vec x, Vec n) {
   __builtin_memcpy(&x.v, &bits, 4);
   return x;
 }
-SPLATPAINT_INLINE float sum(Vec a) { return a.v; }
+SPLATPAINT_INLINE Vec reciprocal(Vec x) { return 1.0f / x.v; }
+SPLATPAINT_INLINE void store_sums(Vec a, Vec b, Vec c, Vec d, float* out) {
+  out[0] = a.v;
+  out[1] = b.v;
+  out[2] = c.v;
+  out[3] = d.v;
+}
 
 #endif
 

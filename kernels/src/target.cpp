@@ -11,7 +11,7 @@ namespace splatpaint::SPLATPAINT_TARGET {
 
 extern const Target target;
 const Target target = {
-    SPLATPAINT_STRING(SPLATPAINT_TARGET), project, project_backward, shade, shade_backward, touched_tiles, composite, composite_backward,
+    SPLATPAINT_STRING(SPLATPAINT_TARGET), project, project_backward, shade, shade_backward, touch, composite, composite_backward,
 };
 
 }  // namespace splatpaint::SPLATPAINT_TARGET

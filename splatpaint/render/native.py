@@ -20,7 +20,7 @@ from splatpaint.scene.splats import Splats
 LIMITS = _kernels.Limits(
     near_plane=NEAR, blur_px=BLUR_PX, alpha_min=ALPHA_MIN, alpha_max=ALPHA_MAX, transmittance_min=TRANSMITTANCE_MIN
 )
-TILE_SIDE = 16
+TILE_SIDE = 32
 """Pixels; as in kernels.hpp."""
 RECORD_GEOMETRY = 7
 """Floats of a splat's record that are not paint: center, shape and depth."""
@@ -178,6 +178,7 @@ class _Shade(torch.autograd.Function):
 class _Lists:
     """Splats front to back, and which of them touch which tile; see rasterizer.hpp."""
 
+    records: Tensor
     ids: Tensor
     first_slots: Tensor
     offsets: Tensor
@@ -207,20 +208,11 @@ class _Composite(torch.autograd.Function):
         behind = None if background is None else background.detach().contiguous()
         saved = []
         for view in range(v):
-            lists = _bin(means2d[view], shapes[view], depths[view], radii[view], tiles[view], w, h)
-            records = paint.new_empty(len(lists.ids), _record_stride(c))
-            _kernels.gather_records(
-                means2d[view],
-                shapes[view],
-                depths[view],
-                _of_view(paint, view),
-                lists.ids,
-                records=records,
-                threads=torch.get_num_threads(),
-            )
+            ellipses = (means2d[view], shapes[view], depths[view], radii[view], tiles[view])
+            lists = _bin(*ellipses, _of_view(paint, view), w, h)
             stops = torch.empty(len(lists.offsets) - 1, dtype=torch.int32)
             _kernels.composite(
-                records,
+                lists.records,
                 lists.offsets,
                 lists.ranks,
                 lists.blocks,
@@ -232,7 +224,7 @@ class _Composite(torch.autograd.Function):
                 stops=stops,
                 threads=torch.get_num_threads(),
             )
-            saved += [records, stops, *vars(lists).values()]
+            saved += [stops, *vars(lists).values()]
         ctx.save_for_backward(color, alpha, depth, *saved)
         ctx.paint_shape, ctx.splats = paint.shape, len(paint[0])
         ctx.set_materialize_grads(False)
@@ -261,10 +253,10 @@ class _Composite(torch.autograd.Function):
         paint_grad = color.new_zeros(ctx.paint_shape) if wants_paint and grads[0] is not None else None
         channels = (color.shape[1] if grads[0] is not None else 0) + (grads[2] is not None)
         for view in range(v):
-            records, stops, *lists = saved[8 * view : 8 * view + 8]
+            stops, *lists = saved[8 * view : 8 * view + 8]
             lists = _Lists(*lists)
             _kernels.composite_backward(
-                records,
+                lists.records,
                 lists.offsets,
                 lists.ranks,
                 lists.blocks,
@@ -279,7 +271,7 @@ class _Composite(torch.autograd.Function):
                 color_grad=None if grads[0] is None else grads[0][view],
                 alpha_grad=None if grads[1] is None else grads[1][view, 0],
                 depth_grad=None if grads[2] is None else grads[2][view, 0],
-                partials=color.new_empty(len(lists.ranks) * (channels + 6 * geometry)),
+                partials=color.new_empty(len(lists.ranks) * -(-(channels + 6 * geometry) // 4) * 4),
                 means2d_out=None if means2d_grad is None else means2d_grad[view],
                 shapes_out=None if shapes_grad is None else shapes_grad[view],
                 depths_out=None if depths_grad is None else depths_grad[view],
@@ -306,20 +298,19 @@ def _of_view(paint: Tensor, view: int) -> Tensor:
     return paint[view if len(paint) > 1 else 0]
 
 
-def _record_stride(channels: int) -> int:
-    return -(-(RECORD_GEOMETRY + channels) // CACHE_LINE) * CACHE_LINE
-
-
-def _bin(means2d: Tensor, shapes: Tensor, depths: Tensor, radii: Tensor, tiles: Tensor, width: int, height: int) -> _Lists:
+def _bin(
+    means2d: Tensor, shapes: Tensor, depths: Tensor, radii: Tensor, tiles: Tensor, paint: Tensor, width: int, height: int
+) -> _Lists:
     n, bound = len(means2d), int(tiles.sum())
     if bound >= 2**31:
         raise ValueError(f"the splats touch up to {bound} tiles together, more than the {2**31 - 1} that can be listed")
+    stride = -(-(RECORD_GEOMETRY + paint.shape[1]) // CACHE_LINE) * CACHE_LINE
     tile_count = -(-width // TILE_SIDE) * -(-height // TILE_SIDE)
     sizes = {"ids": n, "first_slots": n + 1, "offsets": tile_count + 1, "ranks": bound, "entries": bound}
     room = {name: torch.empty(size, dtype=torch.int32) for name, size in sizes.items()}
-    room["blocks"] = torch.empty(bound, dtype=torch.uint16)
+    room |= {"records": torch.empty(n, stride), "blocks": torch.empty(bound, dtype=torch.uint64)}
     drawn, entries = _kernels.bin(
-        means2d, shapes, depths, radii, tiles, width, height, LIMITS, **room, threads=torch.get_num_threads()
+        means2d, shapes, depths, radii, tiles, paint, width, height, LIMITS, **room, threads=torch.get_num_threads()
     )
-    used = {"ids": drawn, "first_slots": drawn + 1, "ranks": entries, "entries": entries, "blocks": entries}
+    used = {"records": drawn, "ids": drawn, "first_slots": drawn + 1, "ranks": entries, "entries": entries, "blocks": entries}
     return _Lists(**{name: tensor[: used.get(name, len(tensor))] for name, tensor in room.items()})

@@ -5,13 +5,13 @@
 
 namespace splatpaint {
 
-// A tile of 16 x 16 pixels is 4 x 4 blocks; a block is 4 x 4 pixels, numbered row by row, as blocks in a tile are.
+// A tile of 32 x 32 pixels is 8 x 8 blocks; a block is 4 x 4 pixels. Both are numbered row by row.
 // One bit a block says which of a tile's blocks a splat touches.
 constexpr int kBlockSide = 4;
-constexpr int kBlocks = 16;
-constexpr int kBlockPixels = 16;
-constexpr int kTileSide = 16;
-constexpr int kTilePixels = 256;
+constexpr int kBlockPixels = kBlockSide * kBlockSide;
+constexpr int kTileSide = 32;
+constexpr int kTileBlocks = kTileSide / kBlockSide;  // a side
+constexpr int kBlocks = kTileBlocks * kTileBlocks;
 
 static inline int tiles_across(int pixels) { return (pixels + kTileSide - 1) / kTileSide; }
 
@@ -86,7 +86,7 @@ struct Records {
 struct Lists {
   const int32_t* offsets;  // (tiles + 1)
   const int32_t* ranks;    // rows of Records, ascending within a tile
-  const uint16_t* blocks;  // bit b: the splat touches block b of the tile
+  const uint64_t* blocks;  // bit b: the splat touches block b of the tile
 };
 
 struct Canvas {
@@ -104,7 +104,7 @@ struct CanvasGradient {
   const float *color, *alpha, *depth;                 // as painted
   const float *color_grad, *alpha_grad, *depth_grad;  // any may be null
   const int32_t* stops;
-  float* partials;  // (list entries, partial_size): six moments if geometry, then one sum a live channel
+  float* partials;  // (list entries, partial_size): six moments if geometry, then one sum a live channel, then padding
 };
 
 // How many channels carry a gradient: the colors if color_grad, the depth if depth_grad.
@@ -112,8 +112,16 @@ static inline int live_channels(const Records& records, const CanvasGradient& g)
   return (g.color_grad ? records.channels : 0) + (g.depth_grad ? 1 : 0);
 }
 static inline int partial_size(const Records& records, const CanvasGradient& g) {
-  return (g.geometry ? 6 : 0) + live_channels(records, g);
+  return ((g.geometry ? 6 : 0) + live_channels(records, g) + 3) / 4 * 4;
 }
+
+// What a stretch of splats touches, in order.
+struct Touched {
+  uint32_t* tiles;
+  uint64_t* blocks;
+  int64_t room;     // entries that fit
+  int32_t* counts;  // by rank: entries of that splat
+};
 
 // One instruction set's functions. Ranges are [begin, end).
 struct Target {
@@ -124,14 +132,13 @@ struct Target {
   void (*shade)(const Harmonics&, float* colors, int64_t begin, int64_t end);
   void (*shade_backward)(const Harmonics&, const float* colors, const float* colors_grad, float* sh_grad, float* means_grad,
                          int64_t begin, int64_t end);
-  int (*touched_tiles)(const float* mean2d, const float* shape, const Limits&, int width, int height, int capacity,
-                       uint32_t* tiles, uint16_t* blocks);
+  int64_t (*touch)(const Records&, const Limits&, int width, int height, int64_t begin, int64_t end, const Touched&);
   void (*composite)(const Records&, const Lists&, const Limits&, const Canvas&, int tile, float* scratch);
   void (*composite_backward)(const Records&, const Lists&, const Limits&, const CanvasGradient&, int tile, float* scratch);
 };
 
 // Floats of scratch that one tile needs.
-static inline int64_t composite_scratch(int channels) { return int64_t(channels + 1) * kTilePixels; }
-static inline int64_t composite_backward_scratch(int channels) { return int64_t(channels + 1) * (kTilePixels + kBlockPixels); }
+static inline int64_t composite_scratch(int channels) { return int64_t(channels + 2) * kBlocks * kBlockPixels; }
+static inline int64_t composite_backward_scratch(int channels) { return int64_t(channels + 4) * (kBlocks + 1) * kBlockPixels; }
 
 }  // namespace splatpaint
