@@ -33,8 +33,8 @@ class SeedConfig:
     """Kept depth counts as known where the kept splats are at least this opaque."""
     carve_tolerance: float = 0.05
     """A seed is in the way if it stands nearer than the surface seen behind it by more than this share of the depth."""
-    carve_views: int = 2
-    """Seeds in the way of this many views go."""
+    carve_share: float = 0.5
+    """Seeds go that are in the way of more than this share of the views that know what is there."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,16 +98,18 @@ def continued_depth(view: Surroundings, fill_depth: Float[Tensor, "1 1 h w"], co
 
 
 def in_the_way(points: Float[Tensor, "n 3"], views: Sequence[Surroundings], config: SeedConfig) -> Bool[Tensor, " n"]:
-    """Points in space that enough photos saw to be empty: something farther was visible there, outside any hole."""
-    objections = torch.zeros(len(points), dtype=torch.int, device=points.device)
+    """Points in space that most photos of it saw to be empty: something farther was visible there, outside any hole."""
+    objections = torch.zeros(len(points), device=points.device)
+    opinions = torch.zeros_like(objections)
     for view in views:
         pixels, depth = view.camera.project(points)
         column, row = pixels[0].floor().long().unbind(-1)
         within = (depth[0] > 0) & (column >= 0) & (column < view.camera.width) & (row >= 0) & (row < view.camera.height)
         row, column = row.clamp(0, view.camera.height - 1), column.clamp(0, view.camera.width - 1)
-        seen = (view.hole[0, 0, row, column] == 0) & (view.alpha[0, 0, row, column] >= config.min_alpha)
-        objections += within & seen & (depth[0] < (1 - config.carve_tolerance) * view.depth[0, 0, row, column])
-    return objections >= config.carve_views
+        knows = within & (view.hole[0, 0, row, column] == 0) & (view.alpha[0, 0, row, column] >= config.min_alpha)
+        opinions += knows
+        objections += knows & (depth[0] < (1 - config.carve_tolerance) * view.depth[0, 0, row, column])
+    return objections > config.carve_share * opinions
 
 
 def _lattice(like: Tensor, spacing: float) -> Bool[Tensor, "1 1 h w"]:

@@ -22,6 +22,8 @@ class PerceptualConfig:
 
     kind: Literal["perceptual"] = "perceptual"
     weight: float = 0.5
+    side_px: int = 160
+    """Larger pictures are compared at about the area of a square of this side: a small prior paints no finer than that."""
 
 
 class Perceptual:
@@ -35,9 +37,11 @@ class Perceptual:
         """The term `perceptual`: mean squared distance of unit feature vectors where a hole is, averaged over layers."""
         inside = step.holes * step.weight
         shown = step.rendered.color * inside + step.target * (1 - inside)
-        stride = self.codec.stride
-        pad = (0, -shown.shape[3] % stride, 0, -shown.shape[2] % stride)
-        shown, target, inside = (F.pad(image, pad, mode="replicate") for image in (shown, step.target, inside))
+        height, width = working_size(shown.shape[2], shown.shape[3], side_px=self.config.side_px, stride=self.codec.stride)
+        shown, target, inside = (
+            F.interpolate(image, (height, width), mode="bilinear", antialias=True, align_corners=False)
+            for image in (shown, step.target, inside)
+        )
         with torch.no_grad():
             wanted = self.codec.features(target)
         total = shown.new_zeros(())
@@ -47,3 +51,9 @@ class Perceptual:
             where = F.adaptive_max_pool2d(inside, have.shape[2:])
             total = total + (distance * where).sum() / where.sum().clamp_min(1.0)
         return {"perceptual": self.config.weight * total / len(wanted)}
+
+
+def working_size(height: int, width: int, *, side_px: int, stride: int) -> tuple[int, int]:
+    """The multiples of `stride` nearest to the size, reduced to the area of a square of `side_px` where it is larger."""
+    scale = min(1.0, side_px / (height * width) ** 0.5)
+    return max(stride, round(scale * height / stride) * stride), max(stride, round(scale * width / stride) * stride)

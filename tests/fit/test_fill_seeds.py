@@ -44,7 +44,7 @@ def test_seeds_cover_the_hole_on_the_surface_in_the_color_around_it():
     assert alpha[view.hole > 0].mean() > 0.8
     far = view.hole.clone()
     far[..., 8:24, 10:22] = 1
-    assert alpha[far == 0].max() < 0.1
+    assert alpha[far == 0].max() < 0.25, "only a fringe of faint splats reaches farther than two pixels out"
 
 
 def test_a_second_view_adds_only_what_the_first_left_uncovered():
@@ -59,8 +59,10 @@ def test_no_hole_means_no_seeds():
     assert len(seed_fill([view], rasterize, SeedConfig(), sh_degree=1)) == 0
 
 
-def test_points_in_space_that_photos_looked_through_are_in_the_way():
-    views = [slanted_wall(0.0, slice(0, 0)), slanted_wall(0.2, slice(0, 0))]
+def test_points_in_space_that_most_photos_looked_through_are_in_the_way():
+    through = [slanted_wall(0.0, slice(0, 0)), slanted_wall(0.2, slice(0, 0))]
     points = torch.tensor([[0.0, 0.0, 2.0], [0.0, 0.0, 4.0], [0.0, 0.0, 6.0]])
-    assert in_the_way(points, views, SeedConfig(carve_views=2)).tolist() == [True, False, False]
-    assert not in_the_way(points, views[:1], SeedConfig(carve_views=2)).any()
+    assert in_the_way(points, through, SeedConfig()).tolist() == [True, False, False]
+    blind = slanted_wall(0.0, slice(0, SIZE))
+    assert not in_the_way(points, [blind], SeedConfig()).any(), "a view with a hole there knows nothing"
+    assert not in_the_way(points, [through[0], blind], SeedConfig(carve_share=1.0)).any()

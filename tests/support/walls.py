@@ -48,7 +48,7 @@ def wall_with_ball(folder: Path, *, views: int = 5, ball_z: float = 0.6) -> Wall
     wall_splats = flat(wall, stripes, 0.05)
     generator = torch.Generator().manual_seed(0)
     ball = torch.nn.functional.normalize(torch.randn(60, 3, generator=generator), dim=1) * 0.05
-    ball_splats = flat(ball + torch.tensor([0.0, 0.0, ball_z]), torch.tensor([0.9, 0.1, 0.1]).expand(60, 3), 0.015)
+    ball_splats = flat(ball + torch.tensor([0.0, 0.0, ball_z]), torch.tensor([0.9, 0.1, 0.1]).expand(60, 3), 0.025)
     scene = concatenate([wall_splats, ball_splats])
     is_ball = torch.cat([torch.zeros(len(wall_splats), 1), torch.ones(60, 1)])
 
