@@ -1,0 +1,64 @@
+import json
+import platform
+from pathlib import Path
+
+import torch
+
+from benchmarks.measure import environment, write_json
+from benchmarks.removal import telea
+from benchmarks.scoring import largest_holes, pairs, text_table, write_strips
+from splatpaint.image.files import read_image, write_image, write_mask
+
+
+def test_pictures_are_paired_by_name(tmp_path: Path):
+    for name, level in (("a/x", 0.0), ("b", 1.0)):
+        for kind in ("renders", "truths"):
+            write_image(tmp_path / kind / f"{name}.png", torch.full((3, 4, 5), level))
+        write_mask(tmp_path / "holes" / f"{name}.png", torch.ones(1, 4, 5))
+    found = list(pairs(tmp_path / "renders", tmp_path / "truths", tmp_path / "holes"))
+    assert [pair.name for pair in found] == ["a/x", "b"]
+    assert all(torch.equal(pair.render, pair.truth) for pair in found)
+
+
+def test_the_largest_hole_of_each_part_is_chosen(tmp_path: Path):
+    for name, width in zip("abcdef", (1, 3, 2, 5, 4, 6), strict=True):
+        mask = torch.zeros(1, 8, 8)
+        mask[..., :width] = 1
+        write_mask(tmp_path / f"{name}.png", mask)
+    assert largest_holes(tmp_path, 2) == ["b", "f"]
+    assert largest_holes(tmp_path, 3) == ["b", "d", "f"]
+
+
+def test_strips_have_a_row_a_view_and_a_column_a_folder(tmp_path: Path):
+    for folder in "xyz":
+        for name in "ab":
+            write_image(tmp_path / folder / f"{name}.png", torch.rand(3, 4, 6))
+    write_strips(tmp_path / "strips.png", [tmp_path / folder for folder in "xyz"], ["b", "a"])
+    strips = read_image(tmp_path / "strips.png")
+    assert strips.shape == (3, 8, 18)
+    assert torch.equal(strips[:, :4, 6:12], read_image(tmp_path / "y" / "b.png"))
+
+
+def test_telea_changes_only_the_hole(tmp_path: Path):
+    photo, hole = torch.rand(3, 20, 24), torch.zeros(1, 20, 24)
+    photo[:, 8:12, 8:14] = 1.0
+    hole[:, 8:12, 8:14] = 1
+    write_image(tmp_path / "images" / "a.png", photo)
+    write_mask(tmp_path / "masks" / "a.png", hole)
+    telea(tmp_path, tmp_path / "out")
+    before, after = read_image(tmp_path / "images" / "a.png"), read_image(tmp_path / "out" / "a.png")
+    known = hole[0] == 0
+    assert torch.equal(before[:, known], after[:, known])
+    assert after[:, ~known].mean() < 0.8
+
+
+def test_a_text_table_is_aligned():
+    assert text_table([["method", "psnr"], ["a", "9.1"], ["bc", "10.12"]]) == "method   psnr\na         9.1\nbc      10.12"
+
+
+def test_a_record_names_the_machine_but_neither_host_nor_paths(tmp_path: Path):
+    write_json(tmp_path / "new" / "result.json", {"environment": environment()})
+    text = (tmp_path / "new" / "result.json").read_text()
+    assert json.loads(text)["environment"]["cores"] >= 1
+    assert platform.node() not in text or platform.node() == ""
+    assert str(Path.home()) not in text
