@@ -19,7 +19,8 @@ class RunConfig:
     """auto = cuda where torch finds a usable GPU, else cpu."""
     rasterizer: Literal["auto", "reference", "native", "cuda"] = "auto"
     """auto = gsplat's CUDA kernels on a GPU, our own SIMD kernels elsewhere."""
-    capture: CaptureConfig = field(default_factory=CaptureConfig)
+    capture: CaptureConfig = field(default_factory=lambda: CaptureConfig(max_resolution=480))
+    """At the default resolution a run takes minutes on two CPU cores; `--max-resolution` takes it further."""
     reconstruct: ReconstructConfig = field(default_factory=ReconstructConfig)
     remove: RemoveConfig = field(default_factory=RemoveConfig)
     prior: PriorConfig = field(default_factory=PriorConfig)
