@@ -38,6 +38,7 @@ class GaussianPrior:
         self.codec = IdentityCodec()
         self.noise = noise or zero_snr_cosine()
         self.native_px = 64
+        self.most_steps = None
 
     def condition(self, query: PriorQuery) -> Conditioning:
         """Nothing but the mask: the distribution does not depend on the known pixels."""

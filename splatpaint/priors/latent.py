@@ -24,6 +24,8 @@ class Habits:
     """It denoises the difference to the conditioning latents instead of the latents."""
     native_px: int = 512
     """Side of its training pictures."""
+    most_steps: int | None = None
+    """A network that was trained for minutes knows the mean of all fills long before it knows how to sample one."""
 
 
 class LatentInpaintingPrior:
@@ -46,7 +48,7 @@ class LatentInpaintingPrior:
         guidance: float = 1.0,
     ) -> None:
         self.unet, self.codec, self.noise = unet, codec, noise
-        self.native_px = habits.native_px
+        self.native_px, self.most_steps = habits.native_px, habits.most_steps
         self._prediction: Prediction = prediction
         self._text, self._habits = text, habits
         self._prompt, self._guidance = prompt, guidance

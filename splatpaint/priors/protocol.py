@@ -80,6 +80,8 @@ class Prior(Protocol):
     noise: NoiseSchedule
     native_px: int
     """Side of the square pictures that the denoiser was trained on: crops of about this size come out best."""
+    most_steps: int | None
+    """More denoiser calls than this make this prior's pictures worse, so samplers stop at it; None = the more the better."""
 
     def condition(self, query: PriorQuery) -> Conditioning:
         """Everything about the query that does not change from step to step."""

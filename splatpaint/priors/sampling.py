@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from splatpaint.image.harmonic import harmonic_fill
 from splatpaint.image.region import to_cells
 from splatpaint.priors.noise import step_down
 from splatpaint.priors.protocol import Prior, PriorQuery
@@ -23,18 +24,21 @@ def partial_denoise(
     """The query's pictures with their holes painted, the known pixels bit-identical.
 
     Noises `start` to a level and walks down by DDIM (SDEdit, with the known cells held on their own noisy path as in RePaint).
+    What comes out is decoded as a change of a picture that was encoded too, so what the codec loses is lost only where
+    something new was painted: no step at the holes' rim, no blur from round to round.
 
     Args:
         prior: paints.
         query: what is known; sides must be multiples of the codec's stride.
         start: a first guess of the holes' content; known pixels are taken from the query.
         strength: how much of the guess is given up: 0 = nothing happens, 1 = start from pure noise, the guess is lost.
-        steps: denoiser calls on the way down; 1 from pure noise gives the mean of all plausible fills, more give texture.
+        steps: denoiser calls on the way down; 1 from pure noise gives the mean of all plausible fills, more give texture. At
+            most the prior's `most_steps`.
         generator: draws the noise, on the CPU whatever the device, so every device sees the same.
         guidance: see `Prior.denoise`.
 
     Raises:
-        ValueError: if the strength is outside [0, 1].
+        ValueError: if the strength is outside [0, 1], or a picture has no known pixel.
     """
     if not 0.0 <= strength <= 1.0:
         raise ValueError(f"strength {strength} is outside 0 to 1")
@@ -46,10 +50,14 @@ def partial_denoise(
     given = prior.condition(query)
     unknown = to_cells(query.holes, prior.codec.stride) > 0.5
     noise = torch.randn(begun.shape, generator=generator).to(begun)
+    steps = min(steps, prior.most_steps or steps)
     levels = [torch.full((len(begun),), t, device=begun.device) for t in prior.noise.timesteps(steps, level)]
     x = prior.noise.add_noise(begun, noise, levels[0])
     for t, lower in zip(levels, [*levels[1:], None], strict=True):
         x = step_down(prior.denoise(x, t, given, guidance=guidance), lower, prior.noise)
         known = begun if lower is None else prior.noise.add_noise(begun, noise, lower)
         x = torch.where(unknown, x, known)
-    return torch.where(query.holes > 0.5, prior.codec.decode(x).clamp(0, 1), query.images)
+    # The guess counts as far as it is kept; the rest is the membrane, which has no detail that the codec could lose.
+    base = torch.lerp(guess, harmonic_fill(query.images, query.holes), strength)
+    change = prior.codec.decode(x) - prior.codec.decode(prior.codec.encode(base))
+    return torch.where(query.holes > 0.5, (base + change).clamp(0, 1), query.images)

@@ -11,7 +11,14 @@ MU, S = 0.5, 0.05
 
 
 def all_hole(side: int = 16) -> PriorQuery:
-    return PriorQuery(torch.zeros(1, 3, side, side), torch.ones(1, 1, side, side))
+    """Nothing is known but one pixel, which is as black as the guess."""
+    holes = torch.ones(1, 1, side, side)
+    holes[..., 0, 0] = 0
+    return PriorQuery(torch.zeros(1, 3, side, side), holes)
+
+
+def inside(query: PriorQuery, images: torch.Tensor) -> torch.Tensor:
+    return images[query.holes.expand_as(images) > 0]
 
 
 def half_hole(side: int = 32) -> PriorQuery:
@@ -52,14 +59,16 @@ def test_many_ddim_steps_reach_the_closed_form():
     x_T = torch.randn(query.images.shape, generator=noise())
     a_T = prior.noise.alpha_bar[-1]
     expected = MU + S * (x_T - a_T.sqrt() * MU) / (a_T * S**2 + 1 - a_T).sqrt()
-    assert torch.allclose(painted, expected, atol=0.1 * S)
+    assert torch.allclose(inside(query, painted), inside(query, expected), atol=0.1 * S)
 
 
 def test_fewer_ddim_steps_are_further_from_the_closed_form():
     prior, query = GaussianPrior(torch.tensor(MU), S), all_hole()
     expected = MU + S * torch.randn(query.images.shape, generator=noise())
     errors = [
-        (partial_denoise(prior, query, query.images, strength=1.0, steps=steps, generator=noise()) - expected).abs().mean()
+        inside(query, partial_denoise(prior, query, query.images, strength=1.0, steps=steps, generator=noise()) - expected)
+        .abs()
+        .mean()
         for steps in (1, 10, 100)
     ]
     assert errors[0] > errors[1] > errors[2]
@@ -68,14 +77,14 @@ def test_fewer_ddim_steps_are_further_from_the_closed_form():
 def test_one_step_from_pure_noise_is_the_mean():
     prior, query = GaussianPrior(torch.tensor(MU), S), all_hole()
     painted = partial_denoise(prior, query, query.images, strength=1.0, steps=1, generator=noise())
-    assert torch.equal(painted, torch.full_like(painted, MU))
+    assert torch.allclose(inside(query, painted), torch.tensor(MU))
 
 
 def test_strength_is_how_far_the_guess_is_given_up():
     prior, query = GaussianPrior(torch.tensor(MU), S), all_hole()
     guess = torch.full_like(query.images, 0.9)
     drift = [
-        (partial_denoise(prior, query, guess, strength=strength, steps=50, generator=noise()) - guess).abs().mean()
+        inside(query, partial_denoise(prior, query, guess, strength=strength, steps=50, generator=noise()) - guess).abs().mean()
         for strength in (0.0, 0.02, 0.2, 0.6)
     ]
     assert drift[0] == 0
@@ -122,6 +131,14 @@ def test_painted_pixels_are_displayable(toy):
     assert painted.max() <= 1
 
 
+def test_what_the_codec_loses_of_a_guess_is_kept_where_nothing_new_is_painted(toy):
+    """A toy codec loses nearly everything, yet a guess that is hardly noised comes back nearly whole."""
+    query = half_hole()
+    lost = (toy.codec.decode(toy.codec.encode(query.images)) - query.images).abs().mean()
+    painted = partial_denoise(toy, query, query.images, strength=0.001, steps=1, generator=noise())
+    assert (painted - query.images).abs().mean() < 0.2 * lost
+
+
 def test_a_strength_beyond_one_is_refused():
     query = all_hole()
     with pytest.raises(ValueError, match=r"strength 1\.5"):
@@ -136,4 +153,13 @@ def test_the_closed_form_holds_for_every_noise_level_as_a_start():
         a = prior.noise.alpha_bar[round(strength * 1000) - 1]
         x_t = a.sqrt() * guess + (1 - a).sqrt() * torch.randn(guess.shape, generator=noise())
         expected = MU + S * (x_t - a.sqrt() * MU) / (a * S**2 + 1 - a).sqrt()
-        assert torch.allclose(painted, expected, atol=0.15 * S)
+        assert torch.allclose(inside(query, painted), inside(query, expected), atol=0.15 * S)
+
+
+def test_samplers_stop_at_the_steps_that_still_help_a_prior():
+    query, prior = half_hole(), GaussianPrior(torch.tensor(MU), S)
+    few, many = (partial_denoise(prior, query, query.images, strength=1.0, steps=n, generator=noise()) for n in (2, 9))
+    prior.most_steps = 2
+    capped = partial_denoise(prior, query, query.images, strength=1.0, steps=9, generator=noise())
+    assert torch.equal(capped, few)
+    assert not torch.equal(capped, many)
