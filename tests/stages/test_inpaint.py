@@ -1,0 +1,83 @@
+from dataclasses import replace
+
+import torch
+
+from splatpaint.events import Noted, Progressed, drain
+from splatpaint.fit.parameters import LearningRates
+from splatpaint.priors.gaussian import GaussianPrior
+from splatpaint.render.reference import rasterize
+from splatpaint.scene.splats import concatenate
+from splatpaint.stages.inpaint import InpaintConfig, inpaint, strength_of_round
+from splatpaint.stages.remove import Hole, Removal
+from tests.support.walls import SIZE, wall_with_ball
+
+CPU = torch.device("cpu")
+GREEN = torch.tensor([0.1, 0.7, 0.2])
+QUICK = InpaintConfig(rounds=2, steps=30, views=3, denoise_steps=4, rates=LearningRates(means=1e-5, means_final=1e-6, sh0=0.1))
+PRIOR = GaussianPrior(mu=GREEN[None, :, None, None], s=0.02)
+
+
+def holed_wall(folder):
+    """A wall without its ball, and a hole in the middle of every view from which the splats are taken."""
+    scene = wall_with_ball(folder)
+    middle = (scene.wall.means[:, :2].abs() < 0.12).all(dim=1)
+    kept = scene.wall[~middle]
+    holes = []
+    for view in scene.capture.views:
+        missing = (rasterize(kept, view.camera).alpha < 0.8).float()
+        missing[..., :8, :] = missing[..., -8:, :] = 0
+        missing[..., :10] = missing[..., -10:] = 0
+        assert 0 < missing.sum() < 0.3 * missing.numel()
+        holes.append(Hole(view.name, missing, missing))
+    return scene, Removal(kept, tuple(holes))
+
+
+def test_the_fill_takes_the_colors_that_the_prior_paints(tmp_path):
+    scene, removal = holed_wall(tmp_path)
+    fill = drain(inpaint(scene.capture, removal, PRIOR, rasterize, QUICK, device=CPU, seed=0))
+    for view, hole in zip(scene.capture.views, removal.holes, strict=True):
+        rendered = rasterize(concatenate([removal.kept, fill]), view.camera)
+        bare = rasterize(removal.kept, view.camera)
+        inside = hole.hole[0, 0] > 0
+        color = rendered.color[0][:, inside].mean(dim=1)
+        assert color[1] > color[0] + 0.1, "the hole is not green"
+        assert rendered.alpha[0, 0][inside].mean() > bare.alpha[0, 0][inside].mean() + 0.3
+        outside = torch.nn.functional.max_pool2d(hole.hole, 7, 1, 3)[0, 0] == 0
+        assert (rendered.color - bare.color)[0][:, outside].abs().mean() < 0.01
+
+
+def test_the_kept_splats_do_not_change(tmp_path):
+    scene, removal = holed_wall(tmp_path)
+    before = {name: value.clone() for name, value in removal.kept.tensors().items()}
+    drain(inpaint(scene.capture, removal, PRIOR, rasterize, QUICK, device=CPU, seed=0))
+    assert all(torch.equal(value, before[name]) for name, value in removal.kept.tensors().items())
+
+
+def test_the_same_seed_gives_the_same_fill_also_when_interrupted_between_rounds(tmp_path):
+    scene, removal = holed_wall(tmp_path)
+
+    def start(checkpoint=None):
+        return inpaint(scene.capture, removal, PRIOR, rasterize, QUICK, device=CPU, seed=3, checkpoint=checkpoint)
+
+    straight = drain(start())
+    for event in start(tmp_path / "fill.pt"):
+        if isinstance(event, Progressed) and event.stage.startswith("inpaint 2/2: repaint"):
+            break
+    resumed = drain(start(tmp_path / "fill.pt"))
+    for name, value in straight.tensors().items():
+        assert torch.equal(value, resumed.tensors()[name]), name
+
+
+def test_without_holes_there_is_nothing_to_paint(tmp_path):
+    scene = wall_with_ball(tmp_path)
+    nothing = torch.zeros(1, 1, SIZE[1], SIZE[0])
+    removal = Removal(scene.wall, tuple(Hole(view.name, nothing, nothing) for view in scene.capture.views))
+    events = inpaint(scene.capture, removal, PRIOR, rasterize, QUICK, device=CPU, seed=0)
+    assert any(isinstance(event, Noted) and "nothing to paint" in event.message for event in events)
+    assert len(drain(inpaint(scene.capture, removal, PRIOR, rasterize, QUICK, device=CPU, seed=0))) == 0
+
+
+def test_noise_falls_with_the_square_root_of_the_rounds():
+    config = replace(QUICK, rounds=5, strength_first=1.0, strength_last=0.2)
+    strengths = [strength_of_round(number, config) for number in range(5)]
+    torch.testing.assert_close(torch.tensor(strengths), 1.0 - 0.8 * torch.tensor([0.0, 0.25, 0.5, 0.75, 1.0]).sqrt())
