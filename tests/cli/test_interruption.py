@@ -1,0 +1,72 @@
+"""A run survives Ctrl-C and kill at any moment."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+STEPS = 1000
+"""Of the reconstruction: its only checkpoint is at half of them."""
+
+
+def start(arguments: list[str]) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "splatpaint", *arguments]
+    # One thread: the scene is tiny, and threads that wait for each other are at the mercy of whatever else runs.
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+def wait_until(happened: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 200
+    while not happened():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline, "nothing happened for minutes"
+        time.sleep(0.005)
+
+
+def events(run: Path) -> list[dict]:
+    file = run / "events.jsonl"
+    if not file.exists():
+        return []
+    complete = [line for line in file.read_text().splitlines(keepends=True) if line.endswith("}\n")]
+    return [json.loads(line) for line in complete]
+
+
+def reconstructed_steps(run: Path) -> list[int]:
+    return [event["done"] for event in events(run) if event["stage"] == "reconstruct" and event["event"] == "Progressed"]
+
+
+@pytest.mark.slow
+def test_an_interrupted_and_a_killed_run_are_continued_to_the_end(wall: Path, settings: list[str], tmp_path: Path):
+    run = tmp_path / "run"
+    arguments = ["fit", str(wall), "-o", str(run), *settings, "--set", f"reconstruct.steps={STEPS}"]
+
+    interrupted = start(arguments)
+    wait_until(lambda: bool(reconstructed_steps(run)), interrupted)
+    interrupted.send_signal(signal.SIGINT)
+    _, said = interrupted.communicate(timeout=120)
+    assert interrupted.returncode == 130
+    assert said.strip().endswith("--resume")
+    assert said.startswith("interrupted; continue with: splatpaint fit ")
+
+    killed = start([*arguments, "--resume"])
+    wait_until((run / "reconstruct" / "checkpoint.pt").exists, killed)
+    killed.kill()
+    killed.communicate(timeout=120)
+    assert not (run / "reconstruct" / "splats.safetensors").exists()
+    before = len(reconstructed_steps(run))
+
+    finished = start([*arguments, "--resume"])
+    said, errors = finished.communicate(timeout=300)
+    assert finished.returncode == 0, errors
+    continued = reconstructed_steps(run)[before:]
+    assert continued[0] > STEPS / 2, "the checkpoint was not used"
+    assert continued[-1] == STEPS
+    assert (run / "inpaint" / "splats.safetensors").exists()
+    assert (run / "pictures" / "contact-sheet.png").exists()
