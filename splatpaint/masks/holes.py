@@ -23,9 +23,9 @@ class HolesConfig:
 
     min_alpha: float = 0.6
     """Below this accumulated opacity of the kept splats there is no surface to test."""
-    depth_tolerance: float = 0.04
+    depth_tolerance: float = 0.06
     """Relative difference of depths up to which two views look at the same surface."""
-    min_views: int = 2
+    min_views: int = 1
     """This many other views must have seen the surface."""
     grow_px: int = 2
     """Holes grow by this much, over the fringe of half-removed splats at their rim."""
