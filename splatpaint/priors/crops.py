@@ -43,23 +43,21 @@ def inpaint(
         guidance: see `Prior.denoise`.
     """
     images, holes = query.images, query.holes
-    painted = harmonic_fill(images, holes) if start is None else torch.where(holes > 0.5, start, images)
+    membrane = harmonic_fill(images, holes)
+    painted = membrane.clone() if start is None else torch.where(holes > 0.5, start, images)
+    base = torch.lerp(painted, membrane, strength)
     side = size or prior.native_px
     for view in range(len(images)):
         for box in crop_boxes(holes[view], side):
-            one = slice(view, view + 1)
+            guess, known, hole, coarse = (box.crop(each[view : view + 1]) for each in (painted, images, holes, base))
             shape = working_shape(box, side, prior.codec.stride * CELLS)
-            small = PriorQuery(
-                resized(box.crop(images[one]), shape),
-                (resized(box.crop(holes[one]), shape) > 0).to(holes),
-                query.prompt,
-                query.reference,
+            small = PriorQuery(resized(known, shape), (resized(hole, shape) > 0).to(hole), query.prompt, query.reference)
+            done = partial_denoise(
+                prior, small, resized(guess, shape), strength=strength, steps=steps, generator=generator, guidance=guidance
             )
-            guess = resized(box.crop(painted[one]), shape)
-            done = partial_denoise(prior, small, guess, strength=strength, steps=steps, generator=generator, guidance=guidance)
-            fresh = resized(done, (box.height, box.width)) if strength > 0 else box.crop(painted[one])
-            inside = box.crop(holes[one]) > 0.5
-            box.crop(painted[one]).copy_(torch.where(inside, fresh, box.crop(images[one])))
+            # Enlarged as a change, so that the detail of the guess survives as far as the guess is kept.
+            fresh = coarse + resized(done - resized(coarse, shape), (box.height, box.width))
+            guess.copy_(torch.where(hole > 0.5, fresh.clamp(0, 1), known))
     return painted
 
 

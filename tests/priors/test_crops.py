@@ -23,6 +23,11 @@ def holes_at(*boxes: tuple[int, int, int, int], height: int = 120, width: int = 
     return holes
 
 
+def wall(shade: float) -> torch.Tensor:
+    """Nearly one color, so that its membrane has no detail."""
+    return (shade + 1e-6 * torch.rand(1, 3, 120, 200)).clamp(0, 1)
+
+
 CASES = {
     "inside": holes_at((40, 70, 60, 100)),
     "over the border": holes_at((0, 30, 170, 200)),
@@ -35,7 +40,7 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_every_hole_is_painted_and_nothing_else_changes(case):
     holes = CASES[case]
-    query = PriorQuery(torch.rand(1, 3, 120, 200), holes)
+    query = PriorQuery(wall(0.6), holes)
     painted = inpaint(PRIOR, query, strength=1.0, steps=1, generator=noise())
     inside = (holes > 0).expand_as(painted)
     assert torch.equal(painted[~inside], query.images[~inside])
@@ -44,7 +49,7 @@ def test_every_hole_is_painted_and_nothing_else_changes(case):
 
 def test_views_are_painted_each_by_its_own_mask():
     holes = torch.cat([CASES["inside"], torch.zeros(1, 1, 120, 200), CASES["far apart"]])
-    query = PriorQuery(torch.rand(3, 3, 120, 200), holes)
+    query = PriorQuery(wall(0.6).expand(3, -1, -1, -1), holes)
     painted = inpaint(PRIOR, query, steps=1, generator=noise())
     assert torch.equal(painted[1], query.images[1])
     assert torch.allclose(painted[2, :, 110, 190], MU[:, 0, 0], atol=1e-5)
@@ -87,6 +92,15 @@ def test_a_guess_at_strength_zero_comes_back_as_it_is():
     guess = torch.rand(1, 3, 120, 200)
     painted = inpaint(PRIOR, query, start=guess, strength=0.0, generator=noise())
     assert torch.equal(painted, torch.where(query.holes > 0, guess, query.images))
+
+
+def test_detail_of_a_guess_survives_a_painting_at_a_smaller_size():
+    """A guess that is hardly given up keeps its grain, although it is painted at half the size."""
+    query = PriorQuery(wall(0.5), holes_at((10, 110, 20, 180)))
+    guess = (0.5 + 0.1 * torch.randn(1, 3, 120, 200)).clamp(0, 1)
+    painted = inpaint(PRIOR, query, start=guess, strength=0.001, steps=1, size=64, generator=noise())
+    inside = (query.holes > 0).expand_as(guess)
+    assert (painted - guess)[inside].abs().mean() < 0.3 * guess[inside].std()
 
 
 def test_neither_the_query_nor_the_guess_is_written_to():
