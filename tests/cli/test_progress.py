@@ -79,6 +79,19 @@ def test_a_terminal_shows_bars_with_rates_and_numbers_and_takes_no_text_for_mark
         assert piece in drawn
 
 
+def test_on_a_narrow_terminal_the_numbers_are_cut_and_not_the_bar():
+    console = Console(file=io.StringIO(), force_terminal=True, width=80, color_system=None)
+    losses = {"photometric": 0.123, "perceptual": 0.456, "coverage": 0.789, "splats": 1}
+    with Bars(console) as bars:
+        bars.show(Progressed("reconstruct", 500, 3000, losses))
+    lines = console.file.getvalue().splitlines()  # pyright: ignore[reportAttributeAccessIssue]
+    bar = next(line for line in lines if "reconstruct" in line)
+    assert "500/3000" in bar
+    assert "━" * 10 in bar
+    assert "photometric" in bar
+    assert "splats" not in bar
+
+
 def test_an_error_leaves_the_terminal_usable():
     console = Console(file=io.StringIO(), force_terminal=True)
     bars = Bars(console)
