@@ -80,20 +80,19 @@ def bin(
     limits: Limits,
     *,
     records: Array,
-    ids: Array,
     first_slots: Array,
     offsets: Array,
-    ranks: Array,
+    splats: Array,
     blocks: Array,
     entries: Array,
     threads: int,
-) -> tuple[int, int]:
-    """How many splats are drawn, and how many list entries they have in all tiles together."""
+) -> int:
+    """How many list entries there are in all tiles together."""
 
 def composite(
     records: Array,
     offsets: Array,
-    ranks: Array,
+    splats: Array,
     blocks: Array,
     limits: Limits,
     background: Array | None,
@@ -107,11 +106,10 @@ def composite(
 def composite_backward(
     records: Array,
     offsets: Array,
-    ranks: Array,
+    splats: Array,
     blocks: Array,
     limits: Limits,
     *,
-    ids: Array,
     first_slots: Array,
     entries: Array,
     color: Array,

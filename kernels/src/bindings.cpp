@@ -173,35 +173,31 @@ NB_MODULE(_kernels, m) {
   m.def(
       "bin",
       [](FloatsOut<-1, 2> means2d, FloatsOut<-1, 4> shapes, FloatsOut<-1> depths, IntsOut<-1> radii, IntsOut<-1> tiles,
-         Floats<-1, -1> paint, int width, int height, const Limits& limits, FloatsOut<-1, -1> records, IntsOut<-1> ids,
-         IntsOut<-1> first_slots, IntsOut<-1> offsets, IntsOut<-1> ranks, Array<uint64_t, -1> blocks, IntsOut<-1> entries, int threads) {
-        const size_t n = means2d.shape(0), bound = ranks.shape(0);
+         Floats<-1, -1> paint, int width, int height, const Limits& limits, FloatsOut<-1, -1> records,
+         IntsOut<-1> first_slots, IntsOut<-1> offsets, IntsOut<-1> splats, Array<uint64_t, -1> blocks, IntsOut<-1> entries, int threads) {
+        const size_t n = means2d.shape(0), bound = splats.shape(0);
         int64_t needed = 0;
         for (size_t i = 0; i < n; ++i) needed += tiles.data()[i];
         expect(shapes.shape(0) == n && depths.shape(0) == n && radii.shape(0) == n && tiles.shape(0) == n && paint.shape(0) == n &&
-                   records.shape(0) == n && ids.shape(0) == n && first_slots.shape(0) == n + 1,
+                   records.shape(0) == n && first_slots.shape(0) == n + 1,
                "arrays disagree on the number of splats");
         expect(records.shape(1) >= paint.shape(1) + kRecordPaint + 1, "records are too short for their channels");
         expect(offsets.shape(0) == size_t(tiles_across(width)) * tiles_across(height) + 1, "offsets has another size than the tiles plus 1");
         expect(int64_t(bound) >= needed && blocks.shape(0) == bound && entries.shape(0) == bound, "lists are shorter than the sum of tiles");
-        Binned binned;
-        {
-          nb::gil_scoped_release release;
-          binned = bin(*selected, {means2d.data(), shapes.data(), depths.data(), radii.data(), tiles.data()}, int64_t(n), paint.data(),
-                       int(paint.shape(1)), int(records.shape(1)), int64_t(bound), limits, width, height,
-                       {records.data(), ids.data(), first_slots.data(), offsets.data(), ranks.data(), blocks.data(), entries.data()},
-                       threads);
-        }
-        return std::pair<int64_t, int64_t>(binned.drawn, binned.entries);
+        expect(threads >= 1, "threads is not positive");
+        nb::gil_scoped_release release;
+        return bin(*selected, {means2d.data(), shapes.data(), depths.data(), radii.data(), tiles.data()}, int64_t(n), paint.data(),
+                   int(paint.shape(1)), int(records.shape(1)), int64_t(bound), limits, width, height,
+                   {records.data(), first_slots.data(), offsets.data(), splats.data(), blocks.data(), entries.data()}, threads);
       },
       "means2d"_a.noconvert(), "shapes"_a.noconvert(), "depths"_a.noconvert(), "radii"_a.noconvert(), "tiles"_a.noconvert(),
-      "paint"_a.noconvert(), "width"_a, "height"_a, "limits"_a, nb::kw_only(), "records"_a.noconvert(), "ids"_a.noconvert(),
-      "first_slots"_a.noconvert(), "offsets"_a.noconvert(), "ranks"_a.noconvert(), "blocks"_a.noconvert(), "entries"_a.noconvert(),
+      "paint"_a.noconvert(), "width"_a, "height"_a, "limits"_a, nb::kw_only(), "records"_a.noconvert(),
+      "first_slots"_a.noconvert(), "offsets"_a.noconvert(), "splats"_a.noconvert(), "blocks"_a.noconvert(), "entries"_a.noconvert(),
       "threads"_a);
 
   m.def(
       "composite",
-      [](Floats<-1, -1> records, Ints<-1> offsets, Ints<-1> ranks, Array<const uint64_t, -1> blocks, const Limits& limits,
+      [](Floats<-1, -1> records, Ints<-1> offsets, Ints<-1> splats, Array<const uint64_t, -1> blocks, const Limits& limits,
          std::optional<Floats<-1>> background, FloatsOut<-1, -1, -1> color, FloatsOut<-1, -1> alpha, FloatsOut<-1, -1> depth,
          IntsOut<-1> stops, int threads) {
         const size_t channels = color.shape(0), height = color.shape(1), width = color.shape(2);
@@ -211,32 +207,32 @@ NB_MODULE(_kernels, m) {
         expect(offsets.shape(0) == tiles + 1 && stops.shape(0) == tiles, "lists are of another number of tiles");
         expect(records.shape(1) >= channels + kRecordPaint + 1 && (!background || background->shape(0) == channels),
                "arrays disagree on the number of channels");
-        expect(ranks.shape(0) == blocks.shape(0), "lists disagree on their length");
+        expect(splats.shape(0) == blocks.shape(0), "lists disagree on their length");
         nb::gil_scoped_release release;
-        composite(*selected, {records.data(), int(records.shape(1)), int(channels)}, {offsets.data(), ranks.data(), blocks.data()}, limits,
+        composite(*selected, {records.data(), int(records.shape(1)), int(channels)}, {offsets.data(), splats.data(), blocks.data()}, limits,
                   {int(width), int(height), pointer_or_null(background), color.data(), alpha.data(), depth.data(), stops.data()}, threads);
       },
-      "records"_a.noconvert(), "offsets"_a.noconvert(), "ranks"_a.noconvert(), "blocks"_a.noconvert(), "limits"_a,
+      "records"_a.noconvert(), "offsets"_a.noconvert(), "splats"_a.noconvert(), "blocks"_a.noconvert(), "limits"_a,
       "background"_a.noconvert().none(), nb::kw_only(), "color"_a.noconvert(), "alpha"_a.noconvert(), "depth"_a.noconvert(),
       "stops"_a.noconvert(), "threads"_a);
 
   m.def(
       "composite_backward",
-      [](Floats<-1, -1> records, Ints<-1> offsets, Ints<-1> ranks, Array<const uint64_t, -1> blocks, const Limits& limits, Ints<-1> ids,
+      [](Floats<-1, -1> records, Ints<-1> offsets, Ints<-1> splats, Array<const uint64_t, -1> blocks, const Limits& limits,
          Ints<-1> first_slots, Ints<-1> entries, Floats<-1, -1, -1> color, Floats<-1, -1> alpha, Floats<-1, -1> depth, Ints<-1> stops,
          std::optional<Floats<-1, -1, -1>> color_grad, std::optional<Floats<-1, -1>> alpha_grad, std::optional<Floats<-1, -1>> depth_grad,
          FloatsOut<-1> partials, std::optional<FloatsOut<-1, 2>> means2d_out, std::optional<FloatsOut<-1, 4>> shapes_out,
          std::optional<FloatsOut<-1>> depths_out, std::optional<FloatsOut<-1, -1>> paint_out, int threads) {
         const size_t channels = color.shape(0), height = color.shape(1), width = color.shape(2);
-        const size_t drawn = records.shape(0);
+        const size_t n = records.shape(0);
         expect(alpha.shape(0) == height && alpha.shape(1) == width && depth.shape(0) == height && depth.shape(1) == width,
                "images disagree on their size");
         expect((!color_grad || (color_grad->shape(0) == channels && color_grad->shape(1) == height && color_grad->shape(2) == width)) &&
                    (!alpha_grad || (alpha_grad->shape(0) == height && alpha_grad->shape(1) == width)) &&
                    (!depth_grad || (depth_grad->shape(0) == height && depth_grad->shape(1) == width)),
                "gradients have another size than their images");
-        expect(ids.shape(0) == drawn && first_slots.shape(0) == drawn + 1 && ranks.shape(0) == blocks.shape(0) &&
-                   entries.shape(0) == ranks.shape(0),
+        expect(first_slots.shape(0) == n + 1 && splats.shape(0) == blocks.shape(0) &&
+                   entries.shape(0) == splats.shape(0),
                "lists disagree on their length");
         expect(bool(means2d_out) == bool(shapes_out) && bool(means2d_out) == bool(depths_out), "geometry wants all its gradients or none");
         Records r{records.data(), int(records.shape(1)), int(channels)};
@@ -251,16 +247,16 @@ NB_MODULE(_kernels, m) {
                          pointer_or_null(depth_grad),
                          stops.data(),
                          partials.data()};
-        expect(partials.shape(0) >= ranks.shape(0) * partial_size(r, g), "partials are too short");
+        expect(partials.shape(0) >= splats.shape(0) * partial_size(r, g), "partials are too short");
         nb::gil_scoped_release release;
-        composite_backward(*selected, r, {offsets.data(), ranks.data(), blocks.data()}, limits, g, ids.data(), first_slots.data(),
-                           entries.data(), int64_t(drawn),
+        composite_backward(*selected, r, {offsets.data(), splats.data(), blocks.data()}, limits, g, first_slots.data(),
+                           entries.data(), int64_t(n),
                            {pointer_or_null(means2d_out), pointer_or_null(shapes_out), pointer_or_null(depths_out),
                             pointer_or_null(paint_out)},
                            threads);
       },
-      "records"_a.noconvert(), "offsets"_a.noconvert(), "ranks"_a.noconvert(), "blocks"_a.noconvert(), "limits"_a, nb::kw_only(),
-      "ids"_a.noconvert(), "first_slots"_a.noconvert(), "entries"_a.noconvert(), "color"_a.noconvert(), "alpha"_a.noconvert(),
+      "records"_a.noconvert(), "offsets"_a.noconvert(), "splats"_a.noconvert(), "blocks"_a.noconvert(), "limits"_a, nb::kw_only(),
+      "first_slots"_a.noconvert(), "entries"_a.noconvert(), "color"_a.noconvert(), "alpha"_a.noconvert(),
       "depth"_a.noconvert(), "stops"_a.noconvert(), "color_grad"_a.noconvert().none(), "alpha_grad"_a.noconvert().none(),
       "depth_grad"_a.noconvert().none(), "partials"_a.noconvert(), "means2d_out"_a.noconvert().none(), "shapes_out"_a.noconvert().none(),
       "depths_out"_a.noconvert().none(), "paint_out"_a.noconvert().none(), "threads"_a);

@@ -1,4 +1,5 @@
-// Depth order first, for all splats at once; then each splat is dealt to its tiles in that order, so every tile's list is sorted.
+// Each splat is dealt to the tiles that it touches, in the order of the splats; then every tile sorts its own list by depth. All of it
+// runs through memory in order, and nothing is serial.
 #include <string.h>
 
 #include <memory>
@@ -10,36 +11,48 @@ namespace splatpaint {
 
 namespace {
 
-// Positive floats order as their bits do. The splat's index below makes ties stable.
-int64_t drawn_by_index(const Projection& p, int64_t count, uint64_t* keys) {
-  int64_t drawn = 0;
-  for (int64_t i = 0; i < count; ++i) {
+// Splats that one thread works on, and where it writes what they touch.
+struct Part {
+  int64_t begin, end;
+  int64_t start, room;  // of its stretch
+  int64_t touched, first_slot;
+};
+
+struct Entry {
+  uint64_t blocks;
+  uint32_t depth;  // bits of a positive float, which order as the float does
+  int32_t splat, slot;
+};
+
+void pack_records(const Projection& p, const float* paint, int channels, int stride, int64_t begin, int64_t end, float* records) {
+  for (int64_t i = begin; i < end; ++i) {
     if (p.radii[i] <= 0) continue;
-    uint32_t bits;
-    memcpy(&bits, p.depths + i, 4);
-    keys[drawn++] = uint64_t(bits) << 32 | uint64_t(i);
+    float* record = records + i * stride;
+    record[0] = p.means2d[i * 2];
+    record[1] = p.means2d[i * 2 + 1];
+    for (int j = 0; j < 4; ++j) record[2 + j] = p.shapes[i * 4 + j];
+    for (int c = 0; c < channels; ++c) record[kRecordPaint + c] = paint[i * channels + c];
+    record[kRecordPaint + channels] = p.depths[i];
   }
-  return drawn;
 }
 
-// Least significant digit first over the depth's 32 bits; stable, so ties stay in the order of the splats.
-uint64_t* radix_sort(uint64_t* keys, uint64_t* spare, int64_t count) {
-  constexpr int kBits = 11, kPasses = 3, kDigits = 1 << kBits;
-  std::unique_ptr<int32_t[]> starts(new int32_t[kPasses * kDigits]());
-  for (int64_t i = 0; i < count; ++i)
-    for (int pass = 0; pass < kPasses; ++pass) ++starts[pass * kDigits + (keys[i] >> (32 + pass * kBits) & (kDigits - 1))];
+// Least significant digit first over the upper halves of the keys; stable. Gives whichever buffer the result is in.
+const uint64_t* radix_sort(uint64_t* keys, uint64_t* spare, int32_t count) {
+  constexpr int kBits = 8, kPasses = 4, kDigits = 1 << kBits;
+  int32_t starts[kPasses][kDigits] = {};
+  for (int32_t i = 0; i < count; ++i)
+    for (int pass = 0; pass < kPasses; ++pass) ++starts[pass][keys[i] >> (32 + pass * kBits) & (kDigits - 1)];
   for (int pass = 0; pass < kPasses; ++pass) {
-    int32_t* start = starts.get() + pass * kDigits;
+    const int shift = 32 + pass * kBits;
+    int32_t* start = starts[pass];
+    if (start[keys[0] >> shift & (kDigits - 1)] == count) continue;  // all alike
     int32_t total = 0;
-    bool one_digit = false;
     for (int digit = 0; digit < kDigits; ++digit) {
-      int32_t here = start[digit];
-      one_digit |= here == count;
+      const int32_t here = start[digit];
       start[digit] = total;
       total += here;
     }
-    if (one_digit) continue;  // nothing to order by
-    for (int64_t i = 0; i < count; ++i) spare[start[keys[i] >> (32 + pass * kBits) & (kDigits - 1)]++] = keys[i];
+    for (int32_t i = 0; i < count; ++i) spare[start[keys[i] >> shift & (kDigits - 1)]++] = keys[i];
     uint64_t* sorted = spare;
     spare = keys;
     keys = sorted;
@@ -47,51 +60,32 @@ uint64_t* radix_sort(uint64_t* keys, uint64_t* spare, int64_t count) {
   return keys;
 }
 
-// Splats are visited in depth order, which is no order in memory.
-void gather_record(const Projection& p, const float* paint, int channels, int64_t id, float* record) {
-  record[0] = p.means2d[id * 2];
-  record[1] = p.means2d[id * 2 + 1];
-  for (int i = 0; i < 4; ++i) record[2 + i] = p.shapes[id * 4 + i];
-  for (int c = 0; c < channels; ++c) record[kRecordPaint + c] = paint[id * channels + c];
-  record[kRecordPaint + channels] = p.depths[id];
+// The entries of one tile are in the order of the splats, so a stable sort breaks ties by index.
+void sort_tile(const Entry* dealt, int32_t begin, int32_t end, uint64_t* keys, const Binning& out) {
+  const int32_t count = end - begin;
+  if (!count) return;
+  for (int32_t i = 0; i < count; ++i) keys[i] = uint64_t(dealt[begin + i].depth) << 32 | uint32_t(i);
+  const uint64_t* sorted = radix_sort(keys, keys + count, count);
+  for (int32_t i = 0; i < count; ++i) {
+    const Entry& entry = dealt[begin + int32_t(uint32_t(sorted[i]))];
+    out.splats[begin + i] = entry.splat;
+    out.blocks[begin + i] = entry.blocks;
+    out.entries[entry.slot] = begin + i;
+  }
 }
-
-void ask_for(const Projection& p, const float* paint, int channels, int64_t id) {
-  __builtin_prefetch(p.means2d + id * 2);
-  __builtin_prefetch(p.shapes + id * 4);
-  __builtin_prefetch(p.depths + id);
-  __builtin_prefetch(paint + id * channels);
-}
-
-// Ranks that one thread works on, and where it writes what they touch.
-struct Part {
-  int64_t begin, end;
-  int64_t start, room;  // of its stretch
-  int64_t touched, first_slot;
-};
 
 }  // namespace
 
-Binned bin(const Target& target, const Projection& p, int64_t count, const float* paint, int channels, int stride, int64_t bound,
-           const Limits& limits, int width, int height, const Binning& out, int threads) {
-  const std::unique_ptr<uint64_t[]> keys(new uint64_t[2 * count + 1]);
-  const int64_t drawn = drawn_by_index(p, count, keys.get());
-  const uint64_t* sorted = radix_sort(keys.get(), keys.get() + count, drawn);
+int64_t bin(const Target& target, const Projection& p, int64_t count, const float* paint, int channels, int stride, int64_t bound,
+            const Limits& limits, int width, int height, const Binning& out, int threads) {
   const int part_count = threads > 1 ? 4 * threads : 1, tiles = tiles_across(width) * tiles_across(height);
   const std::unique_ptr<Part[]> parts(new Part[part_count]);
-
-  parallel_for(part_count, threads, [&](int index, int) {
-    constexpr int kAhead = 16;
-    Part& part = parts[index] = {drawn * index / part_count, drawn * (index + 1) / part_count, 0, 0, 0, 0};
-    for (int64_t rank = part.begin; rank < part.end; ++rank) {
-      if (rank + kAhead < part.end) ask_for(p, paint, channels, uint32_t(sorted[rank + kAhead]));
-      const uint32_t id = uint32_t(sorted[rank]);
-      out.ids[rank] = int32_t(id);
-      part.room += p.tiles[id];
-      gather_record(p, paint, channels, id, out.records + rank * stride);
-    }
-  });
-  for (int index = 1; index < part_count; ++index) parts[index].start = parts[index - 1].start + parts[index - 1].room;
+  int64_t start = 0;
+  for (int index = 0; index < part_count; ++index) {
+    Part& part = parts[index] = {count * index / part_count, count * (index + 1) / part_count, start, 0, 0, 0};
+    for (int64_t i = part.begin; i < part.end; ++i) part.room += p.tiles[i];
+    start += part.room;
+  }
 
   // Each part lists what it touches in a stretch of its own, and counts it by tile.
   const std::unique_ptr<uint32_t[]> tile_of(new uint32_t[bound + 1]);
@@ -99,14 +93,15 @@ Binned bin(const Target& target, const Projection& p, int64_t count, const float
   const std::unique_ptr<int32_t[]> next(new int32_t[int64_t(part_count) * tiles]());
   parallel_for(part_count, threads, [&](int index, int) {
     Part& part = parts[index];
+    pack_records(p, paint, channels, stride, part.begin, part.end, out.records);
     const uint32_t* touched = tile_of.get() + part.start;
-    part.touched = target.touch({out.records, stride, channels}, limits, width, height, part.begin, part.end,
+    part.touched = target.touch({out.records, stride, channels}, p.radii, limits, width, height, part.begin, part.end,
                                 {tile_of.get() + part.start, blocks_of.get() + part.start, part.room, out.first_slots});
     int32_t* counts = next.get() + int64_t(index) * tiles;
     for (int64_t i = 0; i < part.touched; ++i) ++counts[touched[i]];
   });
 
-  int32_t entries = 0;
+  int32_t entries = 0, longest = 0;
   for (int tile = 0; tile < tiles; ++tile) {
     out.offsets[tile] = entries;
     for (int index = 0; index < part_count; ++index) {
@@ -115,28 +110,32 @@ Binned bin(const Target& target, const Projection& p, int64_t count, const float
       cursor = entries;
       entries += here;
     }
+    longest = entries - out.offsets[tile] > longest ? entries - out.offsets[tile] : longest;
   }
   out.offsets[tiles] = entries;
-
   for (int index = 1; index < part_count; ++index) parts[index].first_slot = parts[index - 1].first_slot + parts[index - 1].touched;
+
+  const std::unique_ptr<Entry[]> dealt(new Entry[entries]);
   parallel_for(part_count, threads, [&](int index, int) {
     const Part& part = parts[index];
     int32_t* cursor = next.get() + int64_t(index) * tiles;
     int64_t at = part.start;
     int32_t slot = int32_t(part.first_slot);
-    for (int64_t rank = part.begin; rank < part.end; ++rank) {
-      const int touched = out.first_slots[rank];
-      out.first_slots[rank] = slot;
-      for (int i = 0; i < touched; ++i, ++at, ++slot) {
-        const int32_t entry = cursor[tile_of[at]]++;
-        out.ranks[entry] = int32_t(rank);
-        out.blocks[entry] = blocks_of[at];
-        out.entries[slot] = entry;
-      }
+    for (int64_t i = part.begin; i < part.end; ++i) {
+      const int touched = out.first_slots[i];
+      out.first_slots[i] = slot;
+      uint32_t depth;
+      memcpy(&depth, p.depths + i, 4);
+      for (int j = 0; j < touched; ++j, ++at, ++slot) dealt[cursor[tile_of[at]]++] = {blocks_of[at], depth, int32_t(i), slot};
     }
   });
-  out.first_slots[drawn] = entries;
-  return {drawn, entries};
+  out.first_slots[count] = entries;
+
+  const std::unique_ptr<uint64_t[]> keys(new uint64_t[2 * int64_t(longest) * threads]);
+  parallel_for(tiles, threads, [&](int tile, int thread) {
+    sort_tile(dealt.get(), out.offsets[tile], out.offsets[tile + 1], keys.get() + 2 * int64_t(longest) * thread, out);
+  });
+  return entries;
 }
 
 }  // namespace splatpaint

@@ -39,24 +39,24 @@ SPLATPAINT_INLINE Tile open_tile(const Lists& lists, int width, int height, int 
 // A splat against a tile: log2(alpha) is peak - u^2 - v^2, with u and v the sums of a part within the block and a part of the block.
 struct Brush {
   Vec within_u[kParts], within_v[kParts];
-  float column_u[kTileBlocks], row_u[kTileBlocks], column_v[kTileBlocks];
+  alignas(64) float column_u[16], row_u[16], column_v[16];  // kTileBlocks of them are used
   Vec peak;
 };
 
 SPLATPAINT_INLINE void dip(Brush& brush, const float* record, const Tile& tile) {
-  const float a = record[2], b = record[3], e = record[4];
-  const float dx = float(tile.left) + 0.5f - record[0], dy = float(tile.top) + 0.5f - record[1];
+  const Vec a(record[2]), b(record[3]), e(record[4]);
+  const Vec dx(float(tile.left) + 0.5f - record[0]), dy(float(tile.top) + 0.5f - record[1]);
   brush.peak = Vec(record[5]);
   for (int part = 0; part < kParts; ++part) {
-    Vec column = Vec::load(kColumn + part * W), row = Vec::load(kRow + part * W);
-    brush.within_u[part] = fma(Vec(a), column, Vec(b) * row);
-    brush.within_v[part] = Vec(e) * column;
+    const Vec column = Vec::load(kColumn + part * W), row = Vec::load(kRow + part * W);
+    brush.within_u[part] = fma(a, column, b * row);
+    brush.within_v[part] = e * column;
   }
-  for (int i = 0; i < kTileBlocks; ++i) {
-    const float x = dx + float(i * kBlockSide), y = dy + float(i * kBlockSide);
-    brush.column_u[i] = a * x;
-    brush.row_u[i] = b * y;
-    brush.column_v[i] = e * x;
+  for (int i = 0; i < kTileBlocks; i += W) {
+    const Vec offset = Vec::load(kLane + i) * Vec(float(kBlockSide)), x = dx + offset, y = dy + offset;
+    (a * x).store(brush.column_u + i);
+    (b * y).store(brush.row_u + i);
+    (e * x).store(brush.column_v + i);
   }
 }
 
@@ -71,56 +71,72 @@ SPLATPAINT_INLINE Limit limit_of(const Limits& limits) {
 struct Dab {
   Vec u, v;
   Vec alpha, unclamped;
-  Vec before;    // transmittance
-  Vec weight;    // alpha times the transmittance before, 0 where nothing is painted
+  Vec before;  // transmittance
+  Vec weight;  // alpha times the transmittance before, 0 where nothing is painted
   Mask painted;
 };
 
 // Composites a splat into one vector of pixels, whose transmittance it updates. Both directions call this, so that they agree on
-// every pixel's last splat. Gives false where nothing is visible; `filled` is set if a pixel became full.
-SPLATPAINT_INLINE bool dab(const Brush& brush, const Limit& limit, int block, int part, float* transmittance, Dab& d, bool& filled) {
+// every pixel's last splat. Gives false where nothing is visible; `open` is set if a pixel can still take more.
+SPLATPAINT_INLINE bool dab(const Brush& brush, const Limit& limit, int block, int part, float* transmittance, Dab& d, bool& open) {
   d.before = Vec::load(transmittance);
   d.u = brush.within_u[part] + Vec(brush.column_u[block % kTileBlocks] + brush.row_u[block / kTileBlocks]);
   d.v = brush.within_v[part] + Vec(brush.column_v[block % kTileBlocks]);
-  Vec power = fnma(d.v, d.v, fnma(d.u, d.u, brush.peak));
-  Mask seen = both(at_least(power, limit.log2_alpha_min), greater(d.before, Vec(0.0f)));
-  if (!any(seen)) return false;
+  const Vec power = fnma(d.v, d.v, fnma(d.u, d.u, brush.peak));
+  const Mask unfilled = greater(d.before, Vec(0.0f)), seen = both(at_least(power, limit.log2_alpha_min), unfilled);
+  // A whole block nearly always has a pixel to paint, so there the branch costs more than it spares.
+  if (kParts > 1 && !any(seen)) {
+    open |= any(unfilled);
+    return false;
+  }
   d.unclamped = exp2(power);
   d.alpha = min(d.unclamped, limit.alpha_max);
-  Vec opaque = d.alpha * d.before;
+  const Vec opaque = d.alpha * d.before;
   d.painted = both(seen, greater(d.before - opaque, limit.transmittance_min));
   d.weight = zero_unless(d.painted, opaque);
-  Vec after = d.before - d.weight;
-  Mask full = but_not(seen, d.painted);
-  if (any(full)) {
-    filled = true;
-    after = select(full, -after, after);
-  }
-  after.store(transmittance);
+  const Vec after = d.before - d.weight, marked = select(but_not(seen, d.painted), -after, after);
+  marked.store(transmittance);
+  open |= any(greater(marked, Vec(0.0f)));
   return true;
-}
-
-SPLATPAINT_INLINE bool is_full(const float* transmittance) {
-  bool open = false;
-  for (int i = 0; i < kBlockPixels; i += W) open |= any(greater(Vec::load(transmittance + i), Vec(0.0f)));
-  return !open;
 }
 
 constexpr int kAhead = 8;  // list entries between asking for a record and using it
 
 SPLATPAINT_INLINE void ask_for(const Records& records, const Lists& lists, int entry) {
-  __builtin_prefetch(records.data + int64_t(lists.ranks[entry]) * records.stride);
+  __builtin_prefetch(records.data + int64_t(lists.splats[entry]) * records.stride);
 }
 
-// visit(place in a plane of a block, group of planes, pixel of the image, how many pixels) for every run of a block's row.
-template <class Visit>
-SPLATPAINT_INLINE void for_each_run(const Tile& tile, int width, int height, float* state, int planes, Visit visit) {
-  for (int block = 0; block < kBlocks; ++block) {
-    const int left = tile.left + block % kTileBlocks * kBlockSide, top = tile.top + block / kTileBlocks * kBlockSide;
-    const int run = width - left < kBlockSide ? width - left : kBlockSide;
-    for (int y = 0; y < kBlockSide && top + y < height && run > 0; ++y)
-      visit(state + block * planes * kBlockPixels + y * kBlockSide, int64_t(top + y) * width + left, run);
+// The pixels of a block that lie inside the image, between a plane of the image and 16 floats.
+struct Window {
+  int64_t first;  // pixel of the image
+  int64_t width;
+  int columns, rows;  // inside; none if not positive
+};
+
+SPLATPAINT_INLINE Window window_of(const Tile& tile, int block, int width, int height) {
+  const int left = tile.left + block % kTileBlocks * kBlockSide, top = tile.top + block / kTileBlocks * kBlockSide;
+  const int columns = width - left < kBlockSide ? width - left : kBlockSide, rows = height - top < kBlockSide ? height - top : kBlockSide;
+  return {int64_t(top) * width + left, width, rows > 0 ? columns : 0, rows};
+}
+
+SPLATPAINT_INLINE void read(const float* plane, const Window& w, float out[kBlockPixels]) {
+  const float* from = plane + w.first;
+  if (w.columns == kBlockSide && w.rows == kBlockSide) {
+    for (int y = 0; y < kBlockSide; ++y) __builtin_memcpy(out + y * kBlockSide, from + y * w.width, kBlockSide * sizeof(float));
+    return;
   }
+  for (int i = 0; i < kBlockPixels; ++i)
+    out[i] = i % kBlockSide < w.columns && i / kBlockSide < w.rows ? from[i / kBlockSide * w.width + i % kBlockSide] : 0.0f;
+}
+
+SPLATPAINT_INLINE void write(const float in[kBlockPixels], const Window& w, float* plane) {
+  float* to = plane + w.first;
+  if (w.columns == kBlockSide && w.rows == kBlockSide) {
+    for (int y = 0; y < kBlockSide; ++y) __builtin_memcpy(to + y * w.width, in + y * kBlockSide, kBlockSide * sizeof(float));
+    return;
+  }
+  for (int y = 0; y < w.rows; ++y)
+    for (int x = 0; x < w.columns; ++x) to[y * w.width + x] = in[y * kBlockSide + x];
 }
 
 // Planes: transmittance, then one sum a channel. `channels_or_any` counts the depth; 0 is any number.
@@ -137,37 +153,50 @@ void composite_tile(const Records& records, const Lists& lists, const Limits& li
     if (entry + kAhead < tile.end) ask_for(records, lists, entry + kAhead);
     uint64_t left = lists.blocks[entry] & tile.live;
     if (!left) continue;
-    const float* record = records.data + int64_t(lists.ranks[entry]) * records.stride;
+    const float* record = records.data + int64_t(lists.splats[entry]) * records.stride;
     dip(brush, record, tile);
     for (; left; left &= left - 1) {
       const int block = __builtin_ctzll(left);
       float* group = state + block * planes * kBlockPixels;
-      bool filled = false;
+      bool open = false;
       for (int part = 0; part < kParts; ++part) {
         float* at = group + part * W;
         Dab d;
-        if (!dab(brush, limit, block, part, at, d, filled)) continue;
+        if (!dab(brush, limit, block, part, at, d, open)) continue;
         for (int c = 0; c < channels; ++c) {
           float* sum = at + (c + 1) * kBlockPixels;
           fma(d.weight, Vec(record[kRecordPaint + c]), Vec::load(sum)).store(sum);
         }
       }
-      if (filled && is_full(group)) tile.live &= ~(uint64_t(1) << block);
+      if (!open) tile.live &= ~(uint64_t(1) << block);
     }
   }
   canvas.stops[index] = entry - tile.begin;
 
   const int64_t plane = int64_t(canvas.width) * canvas.height;
-  const int paints = channels - 1;
-  for_each_run(tile, canvas.width, canvas.height, state, planes, [&](const float* at, int64_t pixel, int run) {
-    for (int i = 0; i < run; ++i) {
-      const float left = __builtin_fabsf(at[i]), alpha = 1.0f - left;
-      for (int c = 0; c < paints; ++c)
-        canvas.color[c * plane + pixel + i] = at[(c + 1) * kBlockPixels + i] + (canvas.background ? left * canvas.background[c] : 0.0f);
-      canvas.alpha[pixel + i] = alpha;
-      canvas.depth[pixel + i] = alpha > 0.0f ? at[channels * kBlockPixels + i] / alpha : 0.0f;
+  for (int block = 0; block < kBlocks; ++block) {
+    const Window window = window_of(tile, block, canvas.width, canvas.height);
+    if (window.columns <= 0) continue;
+    const float* group = state + block * planes * kBlockPixels;
+    alignas(64) float left[kBlockPixels], out[kBlockPixels];
+    for (int i = 0; i < kBlockPixels; i += W) {
+      const Vec marked = Vec::load(group + i);
+      max(marked, -marked).store(left + i);
     }
-  });
+    for (int c = 0; c < channels - 1; ++c) {
+      const Vec behind(canvas.background ? canvas.background[c] : 0.0f);
+      for (int i = 0; i < kBlockPixels; i += W)
+        fma(Vec::load(left + i), behind, Vec::load(group + (c + 1) * kBlockPixels + i)).store(out + i);
+      write(out, window, canvas.color + c * plane);
+    }
+    for (int i = 0; i < kBlockPixels; i += W) (Vec(1.0f) - Vec::load(left + i)).store(out + i);
+    write(out, window, canvas.alpha);
+    for (int i = 0; i < kBlockPixels; i += W) {
+      const Vec alpha = Vec::load(out + i);
+      zero_unless(greater(alpha, Vec(0.0f)), Vec::load(group + channels * kBlockPixels + i) / alpha).store(out + i);
+    }
+    write(out, window, canvas.depth);
+  }
 }
 
 void composite(const Records& records, const Lists& lists, const Limits& limits, const Canvas& canvas, int tile, float* scratch) {
@@ -187,27 +216,35 @@ SPLATPAINT_INLINE Tile open_tile_backward(const Records& records, const Lists& l
   const Tile tile = open_tile(lists, g.width, g.height, index, state, planes);
   const int64_t plane = int64_t(g.width) * g.height;
   const int paints = g.color_grad ? records.channels : 0;
-  for_each_run(tile, g.width, g.height, state, planes, [&](float* at, int64_t pixel, int run) {
-    float* behind = at + kBlockPixels;
-    float* grads = at + 2 * kBlockPixels;
-    for (int i = 0; i < run; ++i) {
-      const float alpha = g.alpha[pixel + i];
-      float q = 0.0f, alpha_grad = g.alpha_grad ? g.alpha_grad[pixel + i] : 0.0f;
-      for (int c = 0; c < paints; ++c) {
-        const float grad = g.color_grad[c * plane + pixel + i];
-        grads[c * kBlockPixels + i] = grad;
-        q += grad * g.color[c * plane + pixel + i];
-      }
-      if (g.depth_grad && alpha > 0.0f) {
-        // depth is a sum divided by alpha
-        const float grad = g.depth_grad[pixel + i] / alpha, pull = grad * g.depth[pixel + i];
-        grads[paints * kBlockPixels + i] = grad;
-        alpha_grad -= pull;
-        q += pull * alpha;
-      }
-      behind[i] = q - alpha_grad * (1.0f - alpha);
+  const Vec zero(0.0f), one(1.0f);
+  for (int block = 0; block < kBlocks; ++block) {
+    const Window window = window_of(tile, block, g.width, g.height);
+    if (window.columns <= 0) continue;
+    float* behind = state + (block * planes + 1) * kBlockPixels;
+    float* grads = behind + kBlockPixels;
+    alignas(64) float alpha[kBlockPixels], alpha_grad[kBlockPixels] = {}, painted[kBlockPixels];
+    read(g.alpha, window, alpha);
+    if (g.alpha_grad) read(g.alpha_grad, window, alpha_grad);
+    for (int c = 0; c < paints; ++c, grads += kBlockPixels) {
+      read(g.color_grad + c * plane, window, grads);
+      read(g.color + c * plane, window, painted);
+      for (int i = 0; i < kBlockPixels; i += W) fma(Vec::load(grads + i), Vec::load(painted + i), Vec::load(behind + i)).store(behind + i);
     }
-  });
+    if (g.depth_grad) {
+      // depth is a sum divided by alpha
+      read(g.depth_grad, window, grads);
+      read(g.depth, window, painted);
+      for (int i = 0; i < kBlockPixels; i += W) {
+        const Vec a = Vec::load(alpha + i), grad = zero_unless(greater(a, zero), Vec::load(grads + i) / a);
+        const Vec pull = grad * Vec::load(painted + i);
+        grad.store(grads + i);
+        (Vec::load(alpha_grad + i) - pull).store(alpha_grad + i);
+        fma(pull, a, Vec::load(behind + i)).store(behind + i);
+      }
+    }
+    for (int i = 0; i < kBlockPixels; i += W)
+      fnma(Vec::load(alpha_grad + i), one - Vec::load(alpha + i), Vec::load(behind + i)).store(behind + i);
+  }
   return tile;
 }
 
@@ -237,7 +274,7 @@ void composite_tile_backward(const Records& records, const Lists& lists, const L
       for (int i = 0; i < size; ++i) partial[i] = 0.0f;
       continue;
     }
-    const float* record = records.data + int64_t(lists.ranks[entry]) * records.stride;
+    const float* record = records.data + int64_t(lists.splats[entry]) * records.stride;
     const float* paint = record + first_channel;
     dip(brush, record, tile);
     Vec sums[fixed ? fixed : 1];
@@ -247,11 +284,11 @@ void composite_tile_backward(const Records& records, const Lists& lists, const L
     for (; left; left &= left - 1) {
       const int block = __builtin_ctzll(left);
       float* group = state + block * planes * kBlockPixels;
-      bool filled = false;
+      bool open = false;
       for (int part = 0; part < kParts; ++part) {
         float* at = group + part * W;
         Dab d;
-        if (!dab(brush, limit, block, part, at, d, filled)) continue;
+        if (!dab(brush, limit, block, part, at, d, open)) continue;
         Vec dot(0.0f);
         for (int c = 0; c < channels; ++c) {
           const Vec grad = Vec::load(at + (c + 2) * kBlockPixels);
@@ -275,7 +312,7 @@ void composite_tile_backward(const Records& records, const Lists& lists, const L
         sums[4] = fma(pull_u, d.v, sums[4]);
         sums[5] = fma(pull_v, d.v, sums[5]);
       }
-      if (filled && is_full(group)) tile.live &= ~(uint64_t(1) << block);
+      if (!open) tile.live &= ~(uint64_t(1) << block);
     }
     if (channels_or_any) {
       for (int i = 0; i < fixed; i += 4) store_sums(sums[i], sums[i + 1], sums[i + 2], sums[i + 3], partial + i);

@@ -91,23 +91,22 @@ void add_up(const float* partials, int size, const int32_t* entry, const int32_t
 }  // namespace
 
 void composite_backward(const Target& target, const Records& records, const Lists& lists, const Limits& limits, const CanvasGradient& g,
-                        const int32_t* ids, const int32_t* first_slots, const int32_t* entries, int64_t drawn,
-                        const RecordsGradient& out, int threads) {
+                        const int32_t* first_slots, const int32_t* entries, int64_t count, const RecordsGradient& out, int threads) {
   const Scratch scratch(composite_backward_scratch(records.channels), threads);
   parallel_for(tiles_across(g.width) * tiles_across(g.height), threads, [&](int tile, int thread) {
     target.composite_backward(records, lists, limits, g, tile, scratch.of(thread));
   });
   // Every splat's tiles are added in the same order, whoever composited them.
   const int size = partial_size(records, g), moments = g.geometry ? 6 : 0, paints = g.color_grad ? records.channels : 0;
-  for_chunks(drawn, threads, [&](int64_t begin, int64_t end) {
+  for_chunks(count, threads, [&](int64_t begin, int64_t end) {
     const std::unique_ptr<float[]> total(new float[size]);
-    for (int64_t rank = begin; rank < end; ++rank) {
-      add_up(g.partials, size, entries + first_slots[rank], entries + first_slots[rank + 1], entries + first_slots[end], total.get());
-      const int64_t id = ids[rank];
-      if (g.geometry) geometry_gradient(records.data + rank * records.stride, total.get(), id, out);
+    for (int64_t splat = begin; splat < end; ++splat) {
+      if (first_slots[splat] == first_slots[splat + 1]) continue;
+      add_up(g.partials, size, entries + first_slots[splat], entries + first_slots[splat + 1], entries + first_slots[end], total.get());
+      if (g.geometry) geometry_gradient(records.data + splat * records.stride, total.get(), splat, out);
       if (out.paint)
-        for (int c = 0; c < paints; ++c) out.paint[id * records.channels + c] += total[moments + c];
-      if (out.depths && g.depth_grad) out.depths[id] += total[moments + paints];
+        for (int c = 0; c < paints; ++c) out.paint[splat * records.channels + c] += total[moments + c];
+      if (out.depths && g.depth_grad) out.depths[splat] += total[moments + paints];
     }
   });
 }

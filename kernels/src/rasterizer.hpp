@@ -6,21 +6,14 @@
 
 namespace splatpaint {
 
-// Splats sorted front to back and dealt to tiles. Room: (n, stride), (n), (n + 1), (tiles + 1), then `bound` each, where `bound` is the
-// sum of Projection::tiles.
+// Room: (n, stride), (n + 1), (tiles + 1), then `bound` each, where `bound` is the sum of Projection::tiles.
 struct Binning {
   float* records;
-  int32_t* ids;          // splats by rank
-  int32_t* first_slots;  // slots [first_slots[r], first_slots[r + 1]) are the tiles of rank r
+  int32_t* first_slots;  // slots [first_slots[i], first_slots[i + 1]) are the tiles of splat i
   int32_t* offsets;      // list entries [offsets[t], offsets[t + 1]) are the splats of tile t
-  int32_t* ranks;        // by list entry
+  int32_t* splats;       // by list entry
   uint64_t* blocks;      // by list entry
   int32_t* entries;      // by slot
-};
-
-struct Binned {
-  int64_t drawn;
-  int64_t entries;
 };
 
 void project(const Target&, const Gaussians&, const Camera&, const Limits&, const Projection&, int threads);
@@ -29,18 +22,19 @@ void project_backward(const Target&, const Gaussians&, const Camera&, const Limi
 void shade(const Target&, const Harmonics&, float* colors, int threads);
 void shade_backward(const Target&, const Harmonics&, const float* colors, const float* colors_grad, float* sh_grad, float* means_grad,
                     int threads);
-Binned bin(const Target&, const Projection&, int64_t count, const float* paint, int channels, int stride, int64_t bound, const Limits&,
-           int width, int height, const Binning&, int threads);
+// Gives the number of list entries.
+int64_t bin(const Target&, const Projection&, int64_t count, const float* paint, int channels, int stride, int64_t bound, const Limits&,
+            int width, int height, const Binning&, int threads);
 void composite(const Target&, const Records&, const Lists&, const Limits&, const Canvas&, int threads);
 
-// Gradients of what was drawn, by splat; added to. Geometry's may all be null.
+// Added to. Geometry's may all be null.
 struct RecordsGradient {
   float* means2d;
   float* shapes;  // see ProjectionGradient
   float* depths;
   float* paint;  // (n, c)
 };
-void composite_backward(const Target&, const Records&, const Lists&, const Limits&, const CanvasGradient&, const int32_t* ids,
-                        const int32_t* first_slots, const int32_t* entries, int64_t drawn, const RecordsGradient&, int threads);
+void composite_backward(const Target&, const Records&, const Lists&, const Limits&, const CanvasGradient&, const int32_t* first_slots,
+                        const int32_t* entries, int64_t count, const RecordsGradient&, int threads);
 
 }  // namespace splatpaint

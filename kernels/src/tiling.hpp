@@ -68,14 +68,17 @@ SPLATPAINT_INLINE void crossings(const Outline& o, int band, int column, int las
   }
 }
 
-int64_t touch(const Records& records, const Limits& limits, int width, int height, int64_t begin, int64_t end, const Touched& out) {
+int64_t touch(const Records& records, const int32_t* radii, const Limits& limits, int width, int height, int64_t begin, int64_t end,
+              const Touched& out) {
   const int columns = (width + kBlockSide - 1) / kBlockSide, bands = (height + kBlockSide - 1) / kBlockSide;
   const int tile_columns = tiles_across(width);
   const float log2_alpha_min = __builtin_log2f(limits.alpha_min);
   int64_t count = 0;
-  for (int64_t rank = begin; rank < end; ++rank) {
+  for (int64_t splat = begin; splat < end; ++splat) {
+    out.counts[splat] = 0;
+    if (radii[splat] <= 0) continue;
     const int64_t before = count;
-    const Outline o = outline_of(records.data + rank * records.stride, log2_alpha_min, columns, bands);
+    const Outline o = outline_of(records.data + splat * records.stride, log2_alpha_min, columns, bands);
     const int first_row = o.first_band / kTileBlocks, last_row = o.first_band <= o.last_band ? o.last_band / kTileBlocks : -1;
     const int first_tile = o.first_column / kTileBlocks, last_tile = o.first_column <= o.last_column ? o.last_column / kTileBlocks : -1;
     for (int row = first_row; row <= last_row; row += kBands / kTileBlocks) {
@@ -101,7 +104,7 @@ int64_t touch(const Records& records, const Limits& limits, int width, int heigh
         }
       }
     }
-    out.counts[rank] = int32_t(count - before);
+    out.counts[splat] = int32_t(count - before);
   }
   return count;
 }

@@ -176,13 +176,12 @@ class _Shade(torch.autograd.Function):
 
 @dataclass(frozen=True, eq=False)
 class _Lists:
-    """Splats front to back, and which of them touch which tile; see rasterizer.hpp."""
+    """For every tile the splats that touch it, front to back; see rasterizer.hpp."""
 
     records: Tensor
-    ids: Tensor
     first_slots: Tensor
     offsets: Tensor
-    ranks: Tensor
+    splats: Tensor
     blocks: Tensor
     entries: Tensor
 
@@ -214,7 +213,7 @@ class _Composite(torch.autograd.Function):
             _kernels.composite(
                 lists.records,
                 lists.offsets,
-                lists.ranks,
+                lists.splats,
                 lists.blocks,
                 LIMITS,
                 behind,
@@ -253,15 +252,14 @@ class _Composite(torch.autograd.Function):
         paint_grad = color.new_zeros(ctx.paint_shape) if wants_paint and grads[0] is not None else None
         channels = (color.shape[1] if grads[0] is not None else 0) + (grads[2] is not None)
         for view in range(v):
-            stops, *lists = saved[8 * view : 8 * view + 8]
+            stops, *lists = saved[7 * view : 7 * view + 7]
             lists = _Lists(*lists)
             _kernels.composite_backward(
                 lists.records,
                 lists.offsets,
-                lists.ranks,
+                lists.splats,
                 lists.blocks,
                 LIMITS,
-                ids=lists.ids,
                 first_slots=lists.first_slots,
                 entries=lists.entries,
                 color=color[view],
@@ -271,7 +269,7 @@ class _Composite(torch.autograd.Function):
                 color_grad=None if grads[0] is None else grads[0][view],
                 alpha_grad=None if grads[1] is None else grads[1][view, 0],
                 depth_grad=None if grads[2] is None else grads[2][view, 0],
-                partials=color.new_empty(len(lists.ranks) * -(-(channels + 6 * geometry) // 4) * 4),
+                partials=color.new_empty(len(lists.splats) * -(-(channels + 6 * geometry) // 4) * 4),
                 means2d_out=None if means2d_grad is None else means2d_grad[view],
                 shapes_out=None if shapes_grad is None else shapes_grad[view],
                 depths_out=None if depths_grad is None else depths_grad[view],
@@ -306,11 +304,12 @@ def _bin(
         raise ValueError(f"the splats touch up to {bound} tiles together, more than the {2**31 - 1} that can be listed")
     stride = -(-(RECORD_GEOMETRY + paint.shape[1]) // CACHE_LINE) * CACHE_LINE
     tile_count = -(-width // TILE_SIDE) * -(-height // TILE_SIDE)
-    sizes = {"ids": n, "first_slots": n + 1, "offsets": tile_count + 1, "ranks": bound, "entries": bound}
+    sizes = {"first_slots": n + 1, "offsets": tile_count + 1, "splats": bound, "entries": bound}
     room = {name: torch.empty(size, dtype=torch.int32) for name, size in sizes.items()}
     room |= {"records": torch.empty(n, stride), "blocks": torch.empty(bound, dtype=torch.uint64)}
-    drawn, entries = _kernels.bin(
+    used = _kernels.bin(
         means2d, shapes, depths, radii, tiles, paint, width, height, LIMITS, **room, threads=torch.get_num_threads()
     )
-    used = {"records": drawn, "ids": drawn, "first_slots": drawn + 1, "ranks": entries, "entries": entries, "blocks": entries}
-    return _Lists(**{name: tensor[: used.get(name, len(tensor))] for name, tensor in room.items()})
+    return _Lists(
+        **{name: tensor[:used] if name in ("splats", "blocks", "entries") else tensor for name, tensor in room.items()}
+    )

@@ -75,17 +75,18 @@ struct Harmonics {
   float center[3];       // of the camera
 };
 
-// Splats front to back. A record is (mean x, mean y, a, b, e, peak, paint..., depth), padded to `stride` floats.
+// A record is (mean x, mean y, a, b, e, peak, paint..., depth), padded to `stride` floats. Undefined where a splat is not drawn.
 constexpr int kRecordPaint = 6;
 struct Records {
-  const float* data;
+  const float* data;  // (n, stride)
   int stride;
   int channels;  // of paint, depth not counted
 };
 
+// For every tile the splats that touch it, front to back.
 struct Lists {
   const int32_t* offsets;  // (tiles + 1)
-  const int32_t* ranks;    // rows of Records, ascending within a tile
+  const int32_t* splats;
   const uint64_t* blocks;  // bit b: the splat touches block b of the tile
 };
 
@@ -120,7 +121,7 @@ struct Touched {
   uint32_t* tiles;
   uint64_t* blocks;
   int64_t room;     // entries that fit
-  int32_t* counts;  // by rank: entries of that splat
+  int32_t* counts;  // by splat: its entries
 };
 
 // One instruction set's functions. Ranges are [begin, end).
@@ -132,7 +133,8 @@ struct Target {
   void (*shade)(const Harmonics&, float* colors, int64_t begin, int64_t end);
   void (*shade_backward)(const Harmonics&, const float* colors, const float* colors_grad, float* sh_grad, float* means_grad,
                          int64_t begin, int64_t end);
-  int64_t (*touch)(const Records&, const Limits&, int width, int height, int64_t begin, int64_t end, const Touched&);
+  int64_t (*touch)(const Records&, const int32_t* radii, const Limits&, int width, int height, int64_t begin, int64_t end,
+                   const Touched&);
   void (*composite)(const Records&, const Lists&, const Limits&, const Canvas&, int tile, float* scratch);
   void (*composite_backward)(const Records&, const Lists&, const Limits&, const CanvasGradient&, int tile, float* scratch);
 };
