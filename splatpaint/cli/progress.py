@@ -114,10 +114,11 @@ class Bars:
         """Moves a bar, or prints above the bars."""
         match event:
             case Progressed():
-                if event.stage not in self._tasks:
-                    self._tasks[event.stage] = self._progress.add_task(event.stage, total=event.total, values="")
-                task = self._tasks[event.stage]
-                self._progress.update(task, completed=event.done, total=event.total, values=described(event.values))
+                state = {"completed": event.done, "total": event.total, "values": described(event.values)}
+                if event.stage in self._tasks:
+                    self._progress.update(self._tasks[event.stage], **state)
+                else:  # begun where it is, so that what an earlier process did does not count as speed
+                    self._tasks[event.stage] = self._progress.add_task(event.stage, **state)
             case Measured():
                 self._progress.console.print(table(event))
             case Noted(level="warning"):
