@@ -83,9 +83,9 @@ def test_on_a_narrow_terminal_the_numbers_are_cut_and_not_the_bar():
     console = Console(file=io.StringIO(), force_terminal=True, width=80, color_system=None)
     losses = {"photometric": 0.123, "perceptual": 0.456, "coverage": 0.789, "splats": 1}
     with Bars(console) as bars:
-        bars.show(Progressed("reconstruct", 500, 3000, losses))
+        bars.show(Progressed("reconstruct", 2500, 3000, losses))
     lines = console.file.getvalue().splitlines()  # pyright: ignore[reportAttributeAccessIssue]
-    bar = next(line for line in lines if "500/3000" in line)
+    bar = next(line for line in lines if "2500/3000" in line)
     assert "reconstruct" in bar
     assert "━" * 10 in bar
     assert "photometric" in bar
