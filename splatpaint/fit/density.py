@@ -30,11 +30,9 @@ class DensityConfig:
     grow_gradient: float = 2e-4
     """Mean norm of the screen-position gradient, in units of half the image, below which a splat never grows (3DGS: 2e-4)."""
     split_scale: float = 0.01
-    """Splats larger than this share of the scene extent are split, smaller ones duplicated (3DGS: .01)."""
+    """World units (the median viewing depth is 1): larger splats are split, smaller ones duplicated."""
     prune_opacity: float = 0.01
     """Splats below this opacity are dropped at a refinement."""
-    prune_scale: float = 0.5
-    """Splats larger than this share of the scene extent are dropped."""
 
 
 class Density:
@@ -78,19 +76,16 @@ class Density:
 
     @torch.no_grad()
     def refine(self, step: int, total: int) -> None:
-        """Drops faint and oversized splats, then duplicates or splits those under the strongest pull."""
+        """Drops faint splats, then duplicates or splits those under the strongest pull."""
         from gsplat.strategy.ops import duplicate, remove, split
 
         params, optimizers = self.parameters.params, self.parameters.optimizers
-        largest = params["scales"].max(dim=-1).values.exp()
-        drop = (params["opacities"].sigmoid() < self.config.prune_opacity) | (
-            largest > self.config.prune_scale * self.parameters.extent
-        )
+        drop = params["opacities"].sigmoid() < self.config.prune_opacity
         state: dict[str, Any] = {"pull": self.pull / self.seen.clamp_min(1)}
         if drop.any() and not drop.all():
             remove(params, optimizers, state, drop)
         grow = self._strongest(state["pull"], self.allowance(step, total) - len(self.parameters))
-        large = params["scales"].max(dim=-1).values.exp() > self.config.split_scale * self.parameters.extent
+        large = params["scales"].max(dim=-1).values.exp() > self.config.split_scale
         clone, divide = grow & ~large, grow & large
         if clone.any():
             duplicate(params, optimizers, state, clone)

@@ -10,19 +10,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from splatpaint.scene.splats import Splats
 
 
 @dataclass(frozen=True)
 class LearningRates:
-    """Adam step sizes a property, per training step (3DGS, Kerbl et al. 2023, except where noted)."""
+    """Adam step sizes a property, per training step (3DGS, Kerbl et al. 2023)."""
 
     means: float = 1.6e-4
-    """Of the scene extent."""
+    """World units; a capture's world is scaled so that the median viewing depth is 1. (3DGS scales by how far the cameras are
+    apart, which in a forward-facing capture is nearly nothing.)"""
     means_final: float = 1.6e-6
-    """Of the scene extent, reached exponentially at the last step."""
+    """World units, reached exponentially at the last step."""
     quats: float = 1e-3
     scales: float = 5e-3
     opacities: float = 5e-2
@@ -33,10 +34,9 @@ class LearningRates:
 class SplatParameters:
     """Trainable splats: leaf tensors, their optimizers, and the `Splats` they stand for."""
 
-    def __init__(self, splats: Splats, rates: LearningRates, *, extent: float) -> None:
+    def __init__(self, splats: Splats, rates: LearningRates) -> None:
         self.space = splats.space
         self.rates = rates
-        self.extent = extent
         self.params: dict[str, nn.Parameter] = {
             name: nn.Parameter(value.detach().clone().contiguous())
             for name, value in {
@@ -51,8 +51,7 @@ class SplatParameters:
         self.optimizers = {name: self._adam(name) for name in self.params}
 
     def _adam(self, name: str) -> torch.optim.Adam:
-        rate = getattr(self.rates, name) * (self.extent if name == "means" else 1.0)
-        return torch.optim.Adam([self.params[name]], lr=rate, eps=1e-15, fused=True)
+        return torch.optim.Adam([self.params[name]], lr=getattr(self.rates, name), eps=1e-15, fused=True)
 
     def __len__(self) -> int:
         return len(self.params["means"])
@@ -82,7 +81,7 @@ class SplatParameters:
             progress: share of the training that is done, in [0, 1]; sets the learning rate of the means.
         """
         decay = (self.rates.means_final / self.rates.means) ** progress
-        self.optimizers["means"].param_groups[0]["lr"] = self.rates.means * self.extent * decay
+        self.optimizers["means"].param_groups[0]["lr"] = self.rates.means * decay
         for optimizer in self.optimizers.values():
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
@@ -100,8 +99,3 @@ class SplatParameters:
             self.params[name] = nn.Parameter(value.clone())
             self.optimizers[name] = self._adam(name)
             self.optimizers[name].load_state_dict(state["optimizers"][name])
-
-
-def scene_extent(centers: Tensor) -> float:
-    """Radius of the ball around the mean camera center that holds all cameras, a tenth larger (as 3DGS measures scenes)."""
-    return max(1.1 * float((centers - centers.mean(dim=0)).norm(dim=-1).max()), 1e-3)

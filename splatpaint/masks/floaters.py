@@ -7,27 +7,29 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from splatpaint.extras import import_open3d
+from splatpaint.masks.lift import Votes
 
 
 @dataclass(frozen=True)
 class FloatersConfig:
     """Which kept splats near the hole are dropped after all."""
 
-    min_supervised: float = 0.3
-    """A splat whose weight in the photos was less than this share of its weight after the removal was hidden in the object."""
+    min_photos: float = 1.0
+    """A splat that fewer photos than this showed outside their masks, and that shows now, was hidden in the object."""
     neighbors: int = 16
     deviations: float = 3.0
     """A splat farther from its neighbors than the mean by this many standard deviations is alone."""
 
 
-def hidden(seen_before: Float[Tensor, " n"], seen_after: Float[Tensor, " n"], config: FloatersConfig) -> Bool[Tensor, " n"]:
+def hidden(before: Votes, after: Votes, config: FloatersConfig) -> Bool[Tensor, " n"]:
     """Splats that the removal brought to light: no photo ever told what they look like.
 
     Args:
-        seen_before: weight of each kept splat in the photos, outside the masks.
-        seen_after: its weight once the object is gone.
+        before: of the kept splats with the object in place.
+        after: of the kept splats alone.
+        config: how many photos are enough.
     """
-    return (seen_after > 0) & (seen_before < config.min_supervised * seen_after)
+    return (after.inside > 0) & (before.noes < config.min_photos)
 
 
 def alone(means: Float[Tensor, "n 3"], config: FloatersConfig) -> Bool[Tensor, " n"]:

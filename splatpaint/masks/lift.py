@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from splatpaint.render.protocol import Rasterizer
@@ -31,10 +31,23 @@ class Ballot:
 
 @dataclass(frozen=True, eq=False)
 class Votes:
-    """With what weight (alpha times transmittance, summed over pixels and views) splats paint the two sides of the masks."""
+    """What the photos say of splats. Weights are alpha times transmittance, summed over pixels."""
 
     inside: Float[Tensor, " n"]
+    """Weight with which the splat paints pixels inside the masks, over all views."""
     outside: Float[Tensor, " n"]
+    """The same for pixels outside them."""
+    ayes: Float[Tensor, " n"]
+    """How many views have the splat inside their masks.
+
+    A view has one vote, however near it was: close-ups have many pixels, and often the worst masks. One that shows less than a
+    pixel of the splat has less in proportion, one that has it on both sides divides its vote.
+    """
+    noes: Float[Tensor, " n"]
+    """How many views have it outside."""
+
+    def __getitem__(self, index: Bool[Tensor, " n"]) -> "Votes":
+        return Votes(self.inside[index], self.outside[index], self.ayes[index], self.noes[index])
 
     @property
     def total(self) -> Float[Tensor, " n"]:
@@ -43,8 +56,8 @@ class Votes:
 
     @property
     def share(self) -> Float[Tensor, " n"]:
-        """Share of the weight that falls inside the masks, in [0, 1]; 0 for a splat that no pixel shows."""
-        return self.inside / self.total.clamp_min(1e-12)
+        """Share of the votes that are ayes, in [0, 1]; 0 for a splat that no pixel shows."""
+        return self.ayes / (self.ayes + self.noes).clamp_min(1e-12)
 
 
 def lift(splats: Splats, ballots: Iterable[Ballot], rasterizer: Rasterizer) -> Votes:
@@ -56,14 +69,15 @@ def lift(splats: Splats, ballots: Iterable[Ballot], rasterizer: Rasterizer) -> V
         rasterizer: any; one forward and one backward pass a view.
     """
     features = splats.means.new_zeros(len(splats), 2).requires_grad_()
-    votes = splats.means.new_zeros(len(splats), 2)
+    weight, votes = splats.means.new_zeros(len(splats), 2), splats.means.new_zeros(len(splats), 2)
     scene = splats.detach()
     for ballot in ballots:
         painted = rasterizer(scene, ballot.camera, features=features).color
         sides = torch.cat([ballot.mask * ballot.usable, (1 - ballot.mask) * ballot.usable], dim=1)
-        (weights,) = torch.autograd.grad(painted, features, grad_outputs=sides)
-        votes += weights
-    return Votes(inside=votes[:, 0], outside=votes[:, 1])
+        (painting,) = torch.autograd.grad(painted, features, grad_outputs=sides)
+        weight += painting
+        votes += painting / painting.sum(dim=1, keepdim=True).clamp_min(1.0)
+    return Votes(*weight.unbind(dim=1), *votes.unbind(dim=1))
 
 
 def centers_inside(splats: Splats, ballots: Iterable[Ballot]) -> Float[Tensor, " n"]:

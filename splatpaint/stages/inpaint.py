@@ -112,7 +112,7 @@ def inpaint(
         STAGE, f"{sum(bool(view.hole.any()) for view in views)} views have holes, {len(fill)} splats seeded to fill them"
     )
     windows = choose_windows(views, removal.kept, rasterizer, config)
-    parameters = SplatParameters(fill, config.rates, extent=1.0)
+    parameters = SplatParameters(fill, config.rates)
     objectives = [
         Photometric(config.known),
         Photometric(config.painted),

@@ -9,7 +9,7 @@ import torch
 from splatpaint.events import Events, Measured, Noted
 from splatpaint.fit.density import Density, DensityConfig
 from splatpaint.fit.loop import Example, LoopConfig, optimize
-from splatpaint.fit.parameters import LearningRates, SplatParameters, scene_extent
+from splatpaint.fit.parameters import LearningRates, SplatParameters
 from splatpaint.fit.photos import Photos
 from splatpaint.fit.seeding import round_splats, spacing
 from splatpaint.objectives.photometric import Photometric, PhotometricConfig
@@ -29,7 +29,7 @@ class ReconstructConfig:
     """0 to 3. Degree 2 costs half the memory of 3 and is as good on a few dozen views."""
     initial_opacity: float = 0.5
     max_initial_scale: float = 0.1
-    """World units (the typical distance from camera to scene is 1): bounds the splats of stray points."""
+    """World units (the median viewing depth is 1): bounds the splats of stray points."""
     photometric: PhotometricConfig = field(default_factory=PhotometricConfig)
     rates: LearningRates = field(default_factory=LearningRates)
     density: DensityConfig = field(default_factory=DensityConfig)
@@ -51,11 +51,7 @@ def reconstruct(
     """
     photos = Photos(capture.views, device)
     assert capture.points is not None, "prepare() gives every capture points"
-    parameters = SplatParameters(
-        seed_splats(capture.points, config).to(device),
-        config.rates,
-        extent=scene_extent(torch.cat([view.camera.centers for view in capture.views])),
-    )
+    parameters = SplatParameters(seed_splats(capture.points, config).to(device), config.rates)
     yield Noted(STAGE, f"{len(photos)} photos, {len(parameters)} points to start from")
 
     def sample(step: int) -> Example:

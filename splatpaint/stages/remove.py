@@ -31,11 +31,11 @@ class RemoveConfig:
     mask_grow: float = 0.01
     """Masks grow by this share of the longer image side before they vote: drawn outlines run a little inside."""
     threshold: float = 0.4
-    """A splat goes if more than this share of its weight in the photos lies inside the masks."""
+    """A splat goes if more than this share of the photos that show it have it inside their masks."""
     buried_threshold: float = 0.6
     """A splat that no photo shows goes if its center lies inside this share of the masks that look at it."""
     background_share: float = 0.1
-    """A splat on the surface around the masks stays, even against the vote, if this share of its weight is outside them."""
+    """A splat on the surface around the masks stays, against the vote, if this share of the photos show it outside them."""
     background_tolerance: float = 0.03
     """How much nearer than that surface a splat may be to count as on it, relative to the depth."""
     visible_alpha: float = 0.4
@@ -134,9 +134,9 @@ def _stray(
     """Kept splats that only the object's presence hid, or that hang alone where it was."""
     kept = splats[~gone]
     with torch.enable_grad():
-        before = lift(splats, ballots, rasterizer).outside[~gone]
+        before = lift(splats, ballots, rasterizer)[~gone]
         after = lift(kept, ballots, rasterizer)
-    strays = hidden(before, after.total, config.floaters) & (after.inside > 0)
+    strays = hidden(before, after, config.floaters)
     uncertain = (after.share > 0.5) & ~strays
     strays[uncertain] |= alone(kept.means[uncertain], config.floaters)
     result = torch.zeros_like(gone)

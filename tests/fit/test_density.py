@@ -8,8 +8,8 @@ TOTAL = 1000
 
 
 def density_of(splats, **settings) -> Density:
-    settings = {"max_splats": 40, "prune_scale": 100.0, **settings}
-    return Density(DensityConfig(**settings), SplatParameters(splats, LearningRates(), extent=1.0))
+    settings = {"max_splats": 40, **settings}
+    return Density(DensityConfig(**settings), SplatParameters(splats, LearningRates()))
 
 
 def pull_at(density: Density, strengths: torch.Tensor, times: int = 1) -> None:
@@ -46,15 +46,13 @@ def test_large_splats_are_split_and_small_ones_copied():
     assert largest.max() < -1.0, "the parts of a split splat are smaller than it was"
 
 
-def test_faint_and_huge_splats_go():
+def test_faint_splats_go():
     splats = cloud(6)
     splats.logit_opacities[:] = 2.0
     splats.logit_opacities[0] = -9.0
-    splats.log_scales[:] = -3.0
-    splats.log_scales[1] = 2.0
-    density = density_of(splats, prune_scale=1.0)
+    density = density_of(splats)
     density.refine(step=600, total=TOTAL)
-    assert len(density.parameters) == 4
+    assert len(density.parameters) == 5
 
 
 def test_the_allowance_rises_from_the_initial_number_to_the_maximum():

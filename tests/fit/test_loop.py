@@ -25,7 +25,7 @@ def examples(truth):
 def start() -> SplatParameters:
     splats = cloud(12, degree=1, seed=1)
     splats.sh[:] = 0
-    return SplatParameters(splats, LearningRates(sh0=0.05), extent=1.0)
+    return SplatParameters(splats, LearningRates(sh0=0.05))
 
 
 def test_the_loss_falls():

@@ -1,6 +1,6 @@
 import torch
 
-from splatpaint.fit.parameters import LearningRates, SplatParameters, scene_extent
+from splatpaint.fit.parameters import LearningRates, SplatParameters
 from tests.support.scenes import cloud
 
 
@@ -14,7 +14,7 @@ def trained(steps: int, parameters: SplatParameters, first: int = 1) -> SplatPar
 
 def test_splats_come_back_as_they_were_given():
     given = cloud(7, degree=2)
-    parameters = SplatParameters(given, LearningRates(), extent=1.0)
+    parameters = SplatParameters(given, LearningRates())
     assert parameters.sh_degree == 2
     for name, value in parameters.splats(2).tensors().items():
         assert torch.equal(value, given.tensors()[name])
@@ -24,7 +24,7 @@ def test_splats_come_back_as_they_were_given():
 def test_training_leaves_the_given_splats_alone():
     given = cloud(7, degree=1)
     before = given.means.clone()
-    trained(2, SplatParameters(given, LearningRates(), extent=1.0))
+    trained(2, SplatParameters(given, LearningRates()))
     assert torch.equal(given.means, before)
 
 
@@ -32,8 +32,8 @@ def test_the_first_step_moves_every_property_by_its_rate():
     # Adam's first step is the learning rate times the sign of the gradient.
     rates = LearningRates()
     given = cloud(5)
-    after = trained(1, SplatParameters(given, rates, extent=3.0)).splats(0)
-    means_rate = rates.means * 3.0 * (rates.means_final / rates.means) ** 0.1
+    after = trained(1, SplatParameters(given, rates)).splats(0)
+    means_rate = rates.means * (rates.means_final / rates.means) ** 0.1
     torch.testing.assert_close((after.means - given.means).abs(), torch.full_like(given.means, means_rate), rtol=1e-2, atol=0)
     torch.testing.assert_close(
         (after.log_scales - given.log_scales).abs(), torch.full_like(given.log_scales, rates.scales), rtol=1e-2, atol=0
@@ -41,15 +41,10 @@ def test_the_first_step_moves_every_property_by_its_rate():
 
 
 def test_a_restored_training_continues_exactly():
-    straight = trained(4, SplatParameters(cloud(5, degree=1), LearningRates(), extent=1.0))
-    half = trained(2, SplatParameters(cloud(5, degree=1), LearningRates(), extent=1.0))
-    other = SplatParameters(cloud(3, degree=1, seed=9), LearningRates(), extent=1.0)
+    straight = trained(4, SplatParameters(cloud(5, degree=1), LearningRates()))
+    half = trained(2, SplatParameters(cloud(5, degree=1), LearningRates()))
+    other = SplatParameters(cloud(3, degree=1, seed=9), LearningRates())
     other.restore(half.state())
     trained(2, other, first=3)
     for name, value in straight.splats(1).tensors().items():
         assert torch.equal(value, other.splats(1).tensors()[name]), name
-
-
-def test_extent_is_the_radius_of_the_cameras():
-    centers = torch.tensor([[1.0, 0, 0], [-1.0, 0, 0], [0, 2.0, 0], [0, -2.0, 0]])
-    assert abs(scene_extent(centers) - 2.2) < 1e-6

@@ -1,12 +1,18 @@
 import torch
 
 from splatpaint.masks.floaters import FloatersConfig, alone, hidden
+from splatpaint.masks.lift import Votes
+
+
+def votes(inside: list[float], noes: list[float]) -> Votes:
+    weight, count = torch.tensor(inside), torch.tensor(noes)
+    return Votes(inside=weight, outside=5 * count, ayes=weight.clamp(0, 1), noes=count)
 
 
 def test_a_splat_that_only_the_removal_shows_was_hidden():
-    before = torch.tensor([0.0, 5.0, 1.0, 0.0])
-    after = torch.tensor([4.0, 5.0, 4.0, 0.0])
-    assert hidden(before, after, FloatersConfig(min_supervised=0.3)).tolist() == [True, False, True, False]
+    before = votes(inside=[0.0, 0.0, 0.0], noes=[0.0, 6.0, 0.0])
+    after = votes(inside=[4.0, 4.0, 0.0], noes=[0.0, 6.0, 0.0])
+    assert hidden(before, after, FloatersConfig(min_photos=1.0)).tolist() == [True, False, False]
 
 
 def test_a_splat_far_from_all_others_is_alone_at_any_scale():

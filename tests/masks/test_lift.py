@@ -2,6 +2,7 @@ import torch
 
 from splatpaint.masks.lift import Ballot, centers_inside, lift
 from splatpaint.render.reference import rasterize
+from splatpaint.scene.camera import Cameras
 from splatpaint.scene.splats import concatenate
 from tests.support.scenes import cloud, one_camera, orbit, splat_at
 
@@ -51,6 +52,19 @@ def test_pixels_that_do_not_count_do_not_vote():
     votes = lift(splats, [Ballot(cameras[index], nothing + 1, nothing) for index in range(3)], rasterize)
     assert votes.total.abs().max() == 0
     assert votes.share.abs().max() == 0
+
+
+def test_a_close_up_has_one_vote_like_any_other_view():
+    splats = splat_at((0.0, 0.0, 2.0), opacity=0.9)
+    camera = one_camera()
+    K = camera.K.clone()
+    K[:, [0, 1], [0, 1]] *= 4
+    near = Cameras(K, camera.cam_from_world, camera.width, camera.height)
+    everywhere = torch.ones(1, 1, camera.height, camera.width)
+    ballots = [Ballot(near, 0 * everywhere, everywhere), Ballot(camera, everywhere, everywhere)]
+    votes = lift(splats, ballots, rasterize)
+    assert votes.outside > 4 * votes.inside
+    torch.testing.assert_close(votes.share, torch.tensor([0.5]))
 
 
 def test_a_buried_center_is_judged_by_the_views_that_look_at_it():
