@@ -24,7 +24,7 @@ STAGE = "reconstruct"
 class ReconstructConfig:
     """The photometric fit of all usable pixels."""
 
-    steps: int = 3000
+    steps: int = 2000
     sh_degree: int = 2
     """0 to 3. Degree 2 costs half the memory of 3 and is as good on a few dozen views."""
     initial_opacity: float = 0.5
