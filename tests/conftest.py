@@ -1,17 +1,15 @@
 """Shapes and types in annotations are checked at run time under pytest."""
 
 import os
-
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
-
-from jaxtyping import install_import_hook
-
-install_import_hook("splatpaint", "beartype.beartype")
-
 from pathlib import Path
 
 import pytest
 import torch
+from jaxtyping import install_import_hook
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# Before anything imports the package: test modules do so only after this file has run.
+install_import_hook("splatpaint", "beartype.beartype")
 
 SHARED_CAPTURES = Path(__file__).resolve().parents[2] / "shared" / "data" / "captures"
 

@@ -7,7 +7,7 @@ removed together with their optimizer state.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -35,7 +35,7 @@ class SplatParameters:
     """Trainable splats: leaf tensors, their optimizers, and the `Splats` they stand for."""
 
     def __init__(self, splats: Splats, rates: LearningRates) -> None:
-        self.space = splats.space
+        self.space: Literal["rgb", "latent"] = splats.space
         self.rates = rates
         self.params: dict[str, nn.Parameter] = {
             name: nn.Parameter(value.detach().clone().contiguous())
@@ -48,7 +48,7 @@ class SplatParameters:
                 "shN": splats.sh[:, 1:],
             }.items()
         }
-        self.optimizers = {name: self._adam(name) for name in self.params}
+        self.optimizers: dict[str, torch.optim.Optimizer] = {name: self._adam(name) for name in self.params}
 
     def _adam(self, name: str) -> torch.optim.Adam:
         return torch.optim.Adam([self.params[name]], lr=getattr(self.rates, name), eps=1e-15, fused=True)
