@@ -4,7 +4,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from splatpaint.priors.noise import Denoised, NoiseSchedule, zero_snr_cosine
-from splatpaint.priors.protocol import Conditioning, PriorQuery
+from splatpaint.priors.protocol import Codec, Conditioning, PriorQuery
 
 
 class IdentityCodec:
@@ -35,10 +35,10 @@ class GaussianPrior:
 
     def __init__(self, mu: Float[Tensor, "..."], s: float, noise: NoiseSchedule | None = None) -> None:
         self.mu, self.s = mu, s
-        self.codec = IdentityCodec()
+        self.codec: Codec = IdentityCodec()
         self.noise = noise or zero_snr_cosine()
         self.native_px = 64
-        self.most_steps = None
+        self.most_steps: int | None = None
 
     def condition(self, query: PriorQuery) -> Conditioning:
         """Nothing but the mask: the distribution does not depend on the known pixels."""

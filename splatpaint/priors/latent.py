@@ -10,7 +10,7 @@ from splatpaint.priors.codec import DiffusersCodec
 from splatpaint.priors.conditioning import Fill, masked_latents
 from splatpaint.priors.networks import Network
 from splatpaint.priors.noise import Denoised, NoiseSchedule, Prediction, split_prediction
-from splatpaint.priors.protocol import Conditioning, PriorQuery, TextEmbedding
+from splatpaint.priors.protocol import Codec, Conditioning, PriorQuery, TextEmbedding
 from splatpaint.priors.text import TextEncoders, blank
 
 
@@ -47,8 +47,11 @@ class LatentInpaintingPrior:
         prompt: str = "",
         guidance: float = 1.0,
     ) -> None:
-        self.unet, self.codec, self.noise = unet, codec, noise
-        self.native_px, self.most_steps = habits.native_px, habits.most_steps
+        self.unet, self.noise = unet, noise
+        self.codec: Codec = codec
+        self._device = codec.device
+        self.native_px = habits.native_px
+        self.most_steps: int | None = habits.most_steps
         self._prediction: Prediction = prediction
         self._text, self._habits = text, habits
         self._prompt, self._guidance = prompt, guidance
@@ -60,10 +63,10 @@ class LatentInpaintingPrior:
         Pictures and holes must have sides that are multiples of the codec's stride.
         """
         count, _, height, width = query.images.shape
-        images, holes = query.images.to(self.codec.device), query.holes.to(self.codec.device)
+        images, holes = query.images.to(self._device), query.holes.to(self._device)
         channels = masked_latents(self.codec, images, holes, self._habits.fill)
         if self._text is None:
-            return Conditioning(channels, blank(count, self.unet.config.cross_attention_dim, self.codec.device))
+            return Conditioning(channels, blank(count, self.unet.config.cross_attention_dim, self._device))
         text = self._text.encode(query.prompt or self._prompt, count, height, width)
         return Conditioning(channels, text, self._text.nothing(count, height, width))
 

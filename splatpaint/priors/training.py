@@ -40,7 +40,10 @@ class Training:
 
     def __init__(self, model: Network, learning_rate: float, steps: int, precision: str, path: Path) -> None:
         from accelerate import Accelerator
+        from accelerate.state import AcceleratorState
 
+        # accelerate keeps one state a process and would refuse a second training of another precision.
+        AcceleratorState._reset_state()
         self._accelerator = Accelerator(mixed_precision=precision)
         self.device = self._accelerator.device
         self.model = model.to(self.device).train()
