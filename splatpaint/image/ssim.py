@@ -1,4 +1,4 @@
-"""Structural similarity, fast enough to be a training loss on a CPU."""
+"""Structural similarity: fast enough to be a training loss on a CPU, and as the field reports it."""
 
 import torch
 from jaxtyping import Float
@@ -35,8 +35,13 @@ def ssim_map(x: Float[Tensor, "v c h w"], y: Float[Tensor, "v c h w"]) -> Float[
 def ssim(
     x: Float[Tensor, "v c h w"], y: Float[Tensor, "v c h w"], *, region: Float[Tensor, "v 1 h w"] | None = None
 ) -> Float[Tensor, " v"]:
-    """The mean of `ssim_map` over a region (weights; all pixels if not given), one number a view."""
-    return masked_mean(ssim_map(x, y), region)
+    """The mean structural similarity (kornia's) over a region (weights; all pixels if not given), one number a view.
+
+    For reporting. `ssim_map` is the same quantity, faster, for training.
+    """
+    from kornia.metrics import ssim as kornia_ssim
+
+    return masked_mean(kornia_ssim(x, y, WINDOW_PX, eps=0.0), region)
 
 
 def _blur(images: Float[Tensor, "v c h w"]) -> Float[Tensor, "v c h-10 w-10"]:

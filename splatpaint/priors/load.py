@@ -4,7 +4,7 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -36,6 +36,8 @@ class PriorConfig:
     """What shall appear, for models that read text."""
     guidance: float = 1.0
     """How strongly the prompt pulls (classifier-free guidance); 1 = not at all beyond the model's own."""
+    lora: str | None = None
+    """A LoRA of the denoiser, as a .safetensors file in diffusers' format; None = the model as it is."""
 
 
 def load_prior(config: PriorConfig, device: torch.device) -> LatentInpaintingPrior:
@@ -43,7 +45,7 @@ def load_prior(config: PriorConfig, device: torch.device) -> LatentInpaintingPri
 
     Raises:
         PriorError: if the name is neither a folder nor a hub id, the hub cannot be reached, a part of the model is missing, or
-            the model is not an inpainting model.
+            the model is not an inpainting model, or the LoRA does not fit it.
     """
     folder = find_prior(config.name)
     match config.dtype:
@@ -131,6 +133,8 @@ def _refuse_wrong_channels(unet: dict, vae: dict, name: str) -> None:
 
 def _read(folder: Path, config: PriorConfig, device: torch.device, dtype: torch.dtype) -> LatentInpaintingPrior:
     unet = diffusers().UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=dtype)
+    if config.lora is not None:
+        add_lora(unet, Path(config.lora).expanduser())
     scheduler = diffusers().DDIMScheduler.from_pretrained(folder / "scheduler")
     text = TextEncoders.read(folder, device, dtype) if (folder / "text_encoder").is_dir() else None
     habits = folder / HABITS_FILE
@@ -144,3 +148,22 @@ def _read(folder: Path, config: PriorConfig, device: torch.device, dtype: torch.
         prompt=config.prompt,
         guidance=config.guidance,
     )
+
+
+def add_lora(unet: Any, file: Path) -> None:
+    """Puts a LoRA on the `UNet2DConditionModel` (peft), at full strength.
+
+    Raises:
+        PriorError: if the file cannot be read, or holds nothing that fits the U-Net.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        weights = load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise PriorError(f"the LoRA {file} cannot be read ({error}): give a .safetensors file in diffusers' format") from error
+    adapted = {name.removeprefix("unet.").split(".lora")[0] for name in weights}
+    if not adapted & dict(unet.named_modules()).keys():
+        raise PriorError(f"the LoRA {file} has no weights for this prior's denoiser: give one that was trained on it")
+    unet.load_lora_adapter(weights, prefix="unet")

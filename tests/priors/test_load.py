@@ -1,9 +1,13 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
+from diffusers import UNet2DConditionModel
+from peft import LoraConfig, get_peft_model_state_dict
+from safetensors.torch import save_file
 
 from splatpaint.errors import PriorError
 from splatpaint.priors.load import PriorConfig, load_prior
@@ -122,3 +126,31 @@ def test_an_unreachable_hub_is_said_at_once(tmp_path):
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
     result = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=60)
     assert "'nobody/nothing' is not in the local cache and cannot be had from the hub" in result.stdout, result.stderr
+
+
+def saved_lora(unet_folder: Path, file: Path) -> None:
+    """A LoRA with random weights for the U-Net, as diffusers saves one."""
+    unet = UNet2DConditionModel.from_pretrained(unet_folder)
+    unet.add_adapter(LoraConfig(r=2, init_lora_weights=False, target_modules=["to_q", "to_v"]))
+    weights = {f"unet.{name}": value for name, value in get_peft_model_state_dict(unet).items()}
+    save_file(weights, file)
+
+
+def test_a_lora_changes_what_the_denoiser_says(tmp_path):
+    folder = save_toy_prior(tmp_path / "toy", "sd1")
+    saved_lora(folder / "unet", tmp_path / "lora.safetensors")
+    plain = load_prior(PriorConfig(str(folder)), CPU)
+    adapted = load_prior(PriorConfig(str(folder), lora=str(tmp_path / "lora.safetensors")), CPU)
+    noisy, t = torch.randn(2, 4, 32 // plain.codec.stride, 32 // plain.codec.stride), torch.tensor([500, 500])
+    said = [prior.denoise(noisy, t, prior.condition(query())).noise for prior in (plain, plain, adapted)]
+    assert torch.equal(said[0], said[1])
+    assert not torch.allclose(said[0], said[2], atol=1e-5)
+
+
+def test_a_lora_that_does_not_fit_is_refused(tmp_path):
+    folder = save_toy_prior(tmp_path / "toy", "sd1")
+    save_file({"unet.nowhere.to_q.lora_A.weight": torch.zeros(2, 8)}, tmp_path / "lora.safetensors")
+    with pytest.raises(PriorError, match="LoRA"):
+        load_prior(PriorConfig(str(folder), lora=str(tmp_path / "lora.safetensors")), CPU)
+    with pytest.raises(PriorError, match="cannot be read"):
+        load_prior(PriorConfig(str(folder), lora=str(tmp_path / "absent.safetensors")), CPU)
