@@ -8,6 +8,10 @@ import torch
 from jaxtyping import install_import_hook
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # There is a worker for every core already; threads of their own would only wait for each other.
+    torch.set_num_threads(1)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Before anything imports the package: test modules do so only after this file has run.
 install_import_hook("splatpaint", "beartype.beartype")
 
