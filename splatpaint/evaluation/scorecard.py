@@ -18,8 +18,8 @@ from torch import Tensor
 
 from splatpaint.evaluation.metrics import lpips_in_box, psnr
 from splatpaint.image.perceptual import Lpips
-from splatpaint.image.region import Box, bounding_box, masked_mean, ring
-from splatpaint.image.ssim import ssim_map
+from splatpaint.image.region import Box, bounding_box, ring
+from splatpaint.image.ssim import ssim
 
 RING_PX = 16
 
@@ -81,7 +81,6 @@ def table(cards: Mapping[str, Scorecard], columns: Sequence[str]) -> list[list[s
 
 def _scores(pair: Pair, lpips: Mapping[str, Lpips]) -> dict[str, float]:
     x, y, hole = pair.render[None], pair.truth[None], pair.hole[None]
-    similarity = ssim_map(x, y)
     box = bounding_box(pair.hole)
     regions = {"full": torch.ones_like(hole), "hole": hole, "ring": ring(hole, RING_PX)}
     if box is not None:
@@ -90,7 +89,7 @@ def _scores(pair: Pair, lpips: Mapping[str, Lpips]) -> dict[str, float]:
     for name, region in regions.items():
         if region.any():
             scores[f"psnr/{name}"] = psnr(x, y, region=region).item()
-            scores[f"ssim/{name}"] = masked_mean(similarity, region).item()
+            scores[f"ssim/{name}"] = ssim(x, y, region=region).item()
     for net, distance in lpips.items():
         if box is not None:
             scores[f"lpips_{net}/bbox"] = lpips_in_box(distance, x, y, box).item()
