@@ -30,7 +30,7 @@ class RemoveConfig:
 
     mask_grow: float = 0.01
     """Masks grow by this share of the longer image side before they vote: drawn outlines run a little inside."""
-    threshold: float = 0.4
+    threshold: float = 0.25
     """A splat goes if more than this share of the photos that show it have it inside their masks."""
     buried_threshold: float = 0.6
     """A splat that no photo shows goes if its center lies inside this share of the masks that look at it."""
