@@ -84,7 +84,7 @@ def bin(
     offsets: Array,
     splats: Array,
     blocks: Array,
-    entries: Array,
+    slots: Array,
     threads: int,
 ) -> int:
     """How many list entries there are in all tiles together."""
@@ -111,7 +111,7 @@ def composite_backward(
     limits: Limits,
     *,
     first_slots: Array,
-    entries: Array,
+    slots: Array,
     color: Array,
     alpha: Array,
     depth: Array,

@@ -174,7 +174,7 @@ NB_MODULE(_kernels, m) {
       "bin",
       [](FloatsOut<-1, 2> means2d, FloatsOut<-1, 4> shapes, FloatsOut<-1> depths, IntsOut<-1> radii, IntsOut<-1> tiles,
          Floats<-1, -1> paint, int width, int height, const Limits& limits, FloatsOut<-1, -1> records,
-         IntsOut<-1> first_slots, IntsOut<-1> offsets, IntsOut<-1> splats, Array<uint64_t, -1> blocks, IntsOut<-1> entries, int threads) {
+         IntsOut<-1> first_slots, IntsOut<-1> offsets, IntsOut<-1> splats, Array<uint64_t, -1> blocks, IntsOut<-1> slots, int threads) {
         const size_t n = means2d.shape(0), bound = splats.shape(0);
         int64_t needed = 0;
         for (size_t i = 0; i < n; ++i) needed += tiles.data()[i];
@@ -183,16 +183,16 @@ NB_MODULE(_kernels, m) {
                "arrays disagree on the number of splats");
         expect(records.shape(1) >= paint.shape(1) + kRecordPaint + 1, "records are too short for their channels");
         expect(offsets.shape(0) == size_t(tiles_across(width)) * tiles_across(height) + 1, "offsets has another size than the tiles plus 1");
-        expect(int64_t(bound) >= needed && blocks.shape(0) == bound && entries.shape(0) == bound, "lists are shorter than the sum of tiles");
+        expect(int64_t(bound) >= needed && blocks.shape(0) == bound && slots.shape(0) == bound, "lists are shorter than the sum of tiles");
         expect(threads >= 1, "threads is not positive");
         nb::gil_scoped_release release;
         return bin(*selected, {means2d.data(), shapes.data(), depths.data(), radii.data(), tiles.data()}, int64_t(n), paint.data(),
                    int(paint.shape(1)), int(records.shape(1)), int64_t(bound), limits, width, height,
-                   {records.data(), first_slots.data(), offsets.data(), splats.data(), blocks.data(), entries.data()}, threads);
+                   {records.data(), first_slots.data(), offsets.data(), splats.data(), blocks.data(), slots.data()}, threads);
       },
       "means2d"_a.noconvert(), "shapes"_a.noconvert(), "depths"_a.noconvert(), "radii"_a.noconvert(), "tiles"_a.noconvert(),
       "paint"_a.noconvert(), "width"_a, "height"_a, "limits"_a, nb::kw_only(), "records"_a.noconvert(),
-      "first_slots"_a.noconvert(), "offsets"_a.noconvert(), "splats"_a.noconvert(), "blocks"_a.noconvert(), "entries"_a.noconvert(),
+      "first_slots"_a.noconvert(), "offsets"_a.noconvert(), "splats"_a.noconvert(), "blocks"_a.noconvert(), "slots"_a.noconvert(),
       "threads"_a);
 
   m.def(
@@ -209,7 +209,7 @@ NB_MODULE(_kernels, m) {
                "arrays disagree on the number of channels");
         expect(splats.shape(0) == blocks.shape(0), "lists disagree on their length");
         nb::gil_scoped_release release;
-        composite(*selected, {records.data(), int(records.shape(1)), int(channels)}, {offsets.data(), splats.data(), blocks.data()}, limits,
+        composite(*selected, {records.data(), int(records.shape(1)), int(channels)}, {offsets.data(), splats.data(), blocks.data(), nullptr}, limits,
                   {int(width), int(height), pointer_or_null(background), color.data(), alpha.data(), depth.data(), stops.data()}, threads);
       },
       "records"_a.noconvert(), "offsets"_a.noconvert(), "splats"_a.noconvert(), "blocks"_a.noconvert(), "limits"_a,
@@ -219,7 +219,7 @@ NB_MODULE(_kernels, m) {
   m.def(
       "composite_backward",
       [](Floats<-1, -1> records, Ints<-1> offsets, Ints<-1> splats, Array<const uint64_t, -1> blocks, const Limits& limits,
-         Ints<-1> first_slots, Ints<-1> entries, Floats<-1, -1, -1> color, Floats<-1, -1> alpha, Floats<-1, -1> depth, Ints<-1> stops,
+         Ints<-1> first_slots, Ints<-1> slots, Floats<-1, -1, -1> color, Floats<-1, -1> alpha, Floats<-1, -1> depth, Ints<-1> stops,
          std::optional<Floats<-1, -1, -1>> color_grad, std::optional<Floats<-1, -1>> alpha_grad, std::optional<Floats<-1, -1>> depth_grad,
          FloatsOut<-1> partials, std::optional<FloatsOut<-1, 2>> means2d_out, std::optional<FloatsOut<-1, 4>> shapes_out,
          std::optional<FloatsOut<-1>> depths_out, std::optional<FloatsOut<-1, -1>> paint_out, int threads) {
@@ -232,7 +232,7 @@ NB_MODULE(_kernels, m) {
                    (!depth_grad || (depth_grad->shape(0) == height && depth_grad->shape(1) == width)),
                "gradients have another size than their images");
         expect(first_slots.shape(0) == n + 1 && splats.shape(0) == blocks.shape(0) &&
-                   entries.shape(0) == splats.shape(0),
+                   slots.shape(0) == splats.shape(0),
                "lists disagree on their length");
         expect(bool(means2d_out) == bool(shapes_out) && bool(means2d_out) == bool(depths_out), "geometry wants all its gradients or none");
         Records r{records.data(), int(records.shape(1)), int(channels)};
@@ -249,14 +249,13 @@ NB_MODULE(_kernels, m) {
                          partials.data()};
         expect(partials.shape(0) >= splats.shape(0) * partial_size(r, g), "partials are too short");
         nb::gil_scoped_release release;
-        composite_backward(*selected, r, {offsets.data(), splats.data(), blocks.data()}, limits, g, first_slots.data(),
-                           entries.data(), int64_t(n),
+        composite_backward(*selected, r, {offsets.data(), splats.data(), blocks.data(), slots.data()}, limits, g, first_slots.data(), int64_t(n),
                            {pointer_or_null(means2d_out), pointer_or_null(shapes_out), pointer_or_null(depths_out),
                             pointer_or_null(paint_out)},
                            threads);
       },
       "records"_a.noconvert(), "offsets"_a.noconvert(), "splats"_a.noconvert(), "blocks"_a.noconvert(), "limits"_a, nb::kw_only(),
-      "first_slots"_a.noconvert(), "entries"_a.noconvert(), "color"_a.noconvert(), "alpha"_a.noconvert(),
+      "first_slots"_a.noconvert(), "slots"_a.noconvert(), "color"_a.noconvert(), "alpha"_a.noconvert(),
       "depth"_a.noconvert(), "stops"_a.noconvert(), "color_grad"_a.noconvert().none(), "alpha_grad"_a.noconvert().none(),
       "depth_grad"_a.noconvert().none(), "partials"_a.noconvert(), "means2d_out"_a.noconvert().none(), "shapes_out"_a.noconvert().none(),
       "depths_out"_a.noconvert().none(), "paint_out"_a.noconvert().none(), "threads"_a);

@@ -70,7 +70,7 @@ void sort_tile(const Entry* dealt, int32_t begin, int32_t end, uint64_t* keys, c
     const Entry& entry = dealt[begin + int32_t(uint32_t(sorted[i]))];
     out.splats[begin + i] = entry.splat;
     out.blocks[begin + i] = entry.blocks;
-    out.entries[entry.slot] = begin + i;
+    out.slots[begin + i] = entry.slot;
   }
 }
 
@@ -95,7 +95,7 @@ int64_t bin(const Target& target, const Projection& p, int64_t count, const floa
     Part& part = parts[index];
     pack_records(p, paint, channels, stride, part.begin, part.end, out.records);
     const uint32_t* touched = tile_of.get() + part.start;
-    part.touched = target.touch({out.records, stride, channels}, p.radii, limits, width, height, part.begin, part.end,
+    part.touched = target.touch(p, limits, width, height, part.begin, part.end,
                                 {tile_of.get() + part.start, blocks_of.get() + part.start, part.room, out.first_slots});
     int32_t* counts = next.get() + int64_t(index) * tiles;
     for (int64_t i = 0; i < part.touched; ++i) ++counts[touched[i]];

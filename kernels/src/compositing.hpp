@@ -77,27 +77,35 @@ struct Dab {
 };
 
 // Composites a splat into one vector of pixels, whose transmittance it updates. Both directions call this, so that they agree on
-// every pixel's last splat. Gives false where nothing is visible; `open` is set if a pixel can still take more.
-SPLATPAINT_INLINE bool dab(const Brush& brush, const Limit& limit, int block, int part, float* transmittance, Dab& d, bool& open) {
+// every pixel's last splat. Gives false where nothing is visible.
+SPLATPAINT_INLINE bool dab(const Brush& brush, const Limit& limit, int block, int part, float* transmittance, Dab& d) {
   d.before = Vec::load(transmittance);
   d.u = brush.within_u[part] + Vec(brush.column_u[block % kTileBlocks] + brush.row_u[block / kTileBlocks]);
   d.v = brush.within_v[part] + Vec(brush.column_v[block % kTileBlocks]);
   const Vec power = fnma(d.v, d.v, fnma(d.u, d.u, brush.peak));
-  const Mask unfilled = greater(d.before, Vec(0.0f)), seen = both(at_least(power, limit.log2_alpha_min), unfilled);
+  const Mask seen = at_least(power, limit.log2_alpha_min);
   // A whole block nearly always has a pixel to paint, so there the branch costs more than it spares.
-  if (kParts > 1 && !any(seen)) {
-    open |= any(unfilled);
-    return false;
-  }
+  if (kParts > 1 && !any(seen)) return false;
   d.unclamped = exp2(power);
   d.alpha = min(d.unclamped, limit.alpha_max);
   const Vec opaque = d.alpha * d.before;
-  d.painted = both(seen, greater(d.before - opaque, limit.transmittance_min));
+  d.painted = greater_where(seen, d.before - opaque, limit.transmittance_min);  // never where transmittance is negative
   d.weight = zero_unless(d.painted, opaque);
-  const Vec after = d.before - d.weight, marked = select(but_not(seen, d.painted), -after, after);
-  marked.store(transmittance);
-  open |= any(greater(marked, Vec(0.0f)));
+  negative_where(but_not(seen, d.painted), d.before - d.weight).store(transmittance);
   return true;
+}
+
+constexpr int kReview = 16;  // list entries between two looks for blocks that are full; a full block costs time but changes nothing
+
+SPLATPAINT_INLINE uint64_t still_open(uint64_t live, const float* state, int planes) {
+  uint64_t open = 0;
+  for (uint64_t left = live; left; left &= left - 1) {
+    const uint64_t bit = left & -left;
+    const float* transmittance = state + __builtin_ctzll(left) * planes * kBlockPixels;
+    for (int i = 0; i < kBlockPixels; i += W)
+      if (any(greater(Vec::load(transmittance + i), Vec(0.0f)))) open |= bit;
+  }
+  return open;
 }
 
 constexpr int kAhead = 8;  // list entries between asking for a record and using it
@@ -151,6 +159,7 @@ void composite_tile(const Records& records, const Lists& lists, const Limits& li
   int entry = tile.begin;
   for (; entry < tile.end && tile.live; ++entry) {
     if (entry + kAhead < tile.end) ask_for(records, lists, entry + kAhead);
+    if (entry % kReview == 0) tile.live = still_open(tile.live, state, planes);
     uint64_t left = lists.blocks[entry] & tile.live;
     if (!left) continue;
     const float* record = records.data + int64_t(lists.splats[entry]) * records.stride;
@@ -158,17 +167,15 @@ void composite_tile(const Records& records, const Lists& lists, const Limits& li
     for (; left; left &= left - 1) {
       const int block = __builtin_ctzll(left);
       float* group = state + block * planes * kBlockPixels;
-      bool open = false;
       for (int part = 0; part < kParts; ++part) {
         float* at = group + part * W;
         Dab d;
-        if (!dab(brush, limit, block, part, at, d, open)) continue;
+        if (!dab(brush, limit, block, part, at, d)) continue;
         for (int c = 0; c < channels; ++c) {
           float* sum = at + (c + 1) * kBlockPixels;
           fma(d.weight, Vec(record[kRecordPaint + c]), Vec::load(sum)).store(sum);
         }
       }
-      if (!open) tile.live &= ~(uint64_t(1) << block);
     }
   }
   canvas.stops[index] = entry - tile.begin;
@@ -267,9 +274,16 @@ void composite_tile_backward(const Records& records, const Lists& lists, const L
   Brush brush;
   const int stop = tile.begin + g.stops[index];
   for (int entry = tile.begin; entry < tile.end; ++entry) {
-    float* partial = g.partials + int64_t(entry) * size;
+    // Written out of order, so that a splat's partials lie side by side.
+    float* partial = g.partials + int64_t(lists.slots[entry]) * size;
+    if (entry + kAhead < tile.end) {
+      ask_for(records, lists, entry + kAhead);
+      const float* ahead = g.partials + int64_t(lists.slots[entry + kAhead]) * size;
+      __builtin_prefetch(ahead, 1);
+      __builtin_prefetch(ahead + size - 1, 1);
+    }
+    if (entry % kReview == 0) tile.live = still_open(tile.live, state, planes);
     uint64_t left = entry < stop ? lists.blocks[entry] & tile.live : 0;
-    if (entry + kAhead < stop) ask_for(records, lists, entry + kAhead);
     if (!left) {
       for (int i = 0; i < size; ++i) partial[i] = 0.0f;
       continue;
@@ -284,11 +298,10 @@ void composite_tile_backward(const Records& records, const Lists& lists, const L
     for (; left; left &= left - 1) {
       const int block = __builtin_ctzll(left);
       float* group = state + block * planes * kBlockPixels;
-      bool open = false;
       for (int part = 0; part < kParts; ++part) {
         float* at = group + part * W;
         Dab d;
-        if (!dab(brush, limit, block, part, at, d, open)) continue;
+        if (!dab(brush, limit, block, part, at, d)) continue;
         Vec dot(0.0f);
         for (int c = 0; c < channels; ++c) {
           const Vec grad = Vec::load(at + (c + 2) * kBlockPixels);
@@ -302,8 +315,8 @@ void composite_tile_backward(const Records& records, const Lists& lists, const L
         const Vec behind = Vec::load(at + kBlockPixels);
         fnma(d.weight, dot, behind).store(at + kBlockPixels);
         // d loss / d ln alpha; a clamped alpha does not move
-        Vec pull = d.alpha * fma(d.before, dot, -behind) * reciprocal(Vec(1.0f) - d.alpha);
-        pull = zero_unless(both(d.painted, at_least(limit.alpha_max, d.unclamped)), pull);
+        Vec pull = d.alpha * fms(d.before, dot, behind) * reciprocal(Vec(1.0f) - d.alpha);
+        pull = zero_unless(at_least_where(d.painted, limit.alpha_max, d.unclamped), pull);
         const Vec pull_u = pull * d.u, pull_v = pull * d.v;
         sums[0] = sums[0] + pull;
         sums[1] = sums[1] + pull_u;
@@ -312,7 +325,6 @@ void composite_tile_backward(const Records& records, const Lists& lists, const L
         sums[4] = fma(pull_u, d.v, sums[4]);
         sums[5] = fma(pull_v, d.v, sums[5]);
       }
-      if (!open) tile.live &= ~(uint64_t(1) << block);
     }
     if (channels_or_any) {
       for (int i = 0; i < fixed; i += 4) store_sums(sums[i], sums[i + 1], sums[i + 2], sums[i + 3], partial + i);

@@ -76,22 +76,18 @@ void geometry_gradient(const float* record, const float* m, int64_t id, const Re
   shape[3] += m[0];
 }
 
-// The sum of the partials of the given list entries. They lie scattered, so those soon needed are asked for.
-void add_up(const float* partials, int size, const int32_t* entry, const int32_t* end, const int32_t* last, float* total) {
-  constexpr int kAhead = 12;
+template <int size_or_any>
+void add_up(const float* partial, const float* end, int any_size, float* total) {
+  const int size = size_or_any ? size_or_any : any_size;
   for (int i = 0; i < size; ++i) total[i] = 0.0f;
-  for (; entry < end; ++entry) {
-    if (entry + kAhead < last) __builtin_prefetch(partials + int64_t(entry[kAhead]) * size);
-    const float* partial = partials + int64_t(*entry) * size;
-    for (int i = 0; i < size; i += 4)
-      for (int j = 0; j < 4; ++j) total[i + j] += partial[i + j];
-  }
+  for (; partial < end; partial += size)
+    for (int i = 0; i < size; ++i) total[i] += partial[i];
 }
 
 }  // namespace
 
 void composite_backward(const Target& target, const Records& records, const Lists& lists, const Limits& limits, const CanvasGradient& g,
-                        const int32_t* first_slots, const int32_t* entries, int64_t count, const RecordsGradient& out, int threads) {
+                        const int32_t* first_slots, int64_t count, const RecordsGradient& out, int threads) {
   const Scratch scratch(composite_backward_scratch(records.channels), threads);
   parallel_for(tiles_across(g.width) * tiles_across(g.height), threads, [&](int tile, int thread) {
     target.composite_backward(records, lists, limits, g, tile, scratch.of(thread));
@@ -102,7 +98,13 @@ void composite_backward(const Target& target, const Records& records, const List
     const std::unique_ptr<float[]> total(new float[size]);
     for (int64_t splat = begin; splat < end; ++splat) {
       if (first_slots[splat] == first_slots[splat + 1]) continue;
-      add_up(g.partials, size, entries + first_slots[splat], entries + first_slots[splat + 1], entries + first_slots[end], total.get());
+      const float* begin_partial = g.partials + int64_t(first_slots[splat]) * size;
+      const float* end_partial = g.partials + int64_t(first_slots[splat + 1]) * size;
+      switch (size) {
+        case 4: add_up<4>(begin_partial, end_partial, size, total.get()); break;
+        case 12: add_up<12>(begin_partial, end_partial, size, total.get()); break;
+        default: add_up<0>(begin_partial, end_partial, size, total.get());
+      }
       if (g.geometry) geometry_gradient(records.data + splat * records.stride, total.get(), splat, out);
       if (out.paint)
         for (int c = 0; c < paints; ++c) out.paint[splat * records.channels + c] += total[moments + c];

@@ -13,7 +13,7 @@ struct Binning {
   int32_t* offsets;      // list entries [offsets[t], offsets[t + 1]) are the splats of tile t
   int32_t* splats;       // by list entry
   uint64_t* blocks;      // by list entry
-  int32_t* entries;      // by slot
+  int32_t* slots;        // by list entry
 };
 
 void project(const Target&, const Gaussians&, const Camera&, const Limits&, const Projection&, int threads);
@@ -35,6 +35,6 @@ struct RecordsGradient {
   float* paint;  // (n, c)
 };
 void composite_backward(const Target&, const Records&, const Lists&, const Limits&, const CanvasGradient&, const int32_t* first_slots,
-                        const int32_t* entries, int64_t count, const RecordsGradient&, int threads);
+                        int64_t count, const RecordsGradient&, int threads);
 
 }  // namespace splatpaint

@@ -183,7 +183,7 @@ class _Lists:
     offsets: Tensor
     splats: Tensor
     blocks: Tensor
-    entries: Tensor
+    slots: Tensor
 
 
 class _Composite(torch.autograd.Function):
@@ -261,7 +261,7 @@ class _Composite(torch.autograd.Function):
                 lists.blocks,
                 LIMITS,
                 first_slots=lists.first_slots,
-                entries=lists.entries,
+                slots=lists.slots,
                 color=color[view],
                 alpha=alpha[view, 0],
                 depth=depth[view, 0],
@@ -304,12 +304,10 @@ def _bin(
         raise ValueError(f"the splats touch up to {bound} tiles together, more than the {2**31 - 1} that can be listed")
     stride = -(-(RECORD_GEOMETRY + paint.shape[1]) // CACHE_LINE) * CACHE_LINE
     tile_count = -(-width // TILE_SIDE) * -(-height // TILE_SIDE)
-    sizes = {"first_slots": n + 1, "offsets": tile_count + 1, "splats": bound, "entries": bound}
+    sizes = {"first_slots": n + 1, "offsets": tile_count + 1, "splats": bound, "slots": bound}
     room = {name: torch.empty(size, dtype=torch.int32) for name, size in sizes.items()}
     room |= {"records": torch.empty(n, stride), "blocks": torch.empty(bound, dtype=torch.uint64)}
     used = _kernels.bin(
         means2d, shapes, depths, radii, tiles, paint, width, height, LIMITS, **room, threads=torch.get_num_threads()
     )
-    return _Lists(
-        **{name: tensor[:used] if name in ("splats", "blocks", "entries") else tensor for name, tensor in room.items()}
-    )
+    return _Lists(**{name: tensor[:used] if name in ("splats", "blocks", "slots") else tensor for name, tensor in room.items()})

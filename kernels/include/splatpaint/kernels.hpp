@@ -88,6 +88,7 @@ struct Lists {
   const int32_t* offsets;  // (tiles + 1)
   const int32_t* splats;
   const uint64_t* blocks;  // bit b: the splat touches block b of the tile
+  const int32_t* slots;    // where backward leaves its sums: those of one splat lie side by side
 };
 
 struct Canvas {
@@ -105,7 +106,7 @@ struct CanvasGradient {
   const float *color, *alpha, *depth;                 // as painted
   const float *color_grad, *alpha_grad, *depth_grad;  // any may be null
   const int32_t* stops;
-  float* partials;  // (list entries, partial_size): six moments if geometry, then one sum a live channel, then padding
+  float* partials;  // (slots, partial_size): six moments if geometry, then one sum a live channel, then padding
 };
 
 // How many channels carry a gradient: the colors if color_grad, the depth if depth_grad.
@@ -133,8 +134,7 @@ struct Target {
   void (*shade)(const Harmonics&, float* colors, int64_t begin, int64_t end);
   void (*shade_backward)(const Harmonics&, const float* colors, const float* colors_grad, float* sh_grad, float* means_grad,
                          int64_t begin, int64_t end);
-  int64_t (*touch)(const Records&, const int32_t* radii, const Limits&, int width, int height, int64_t begin, int64_t end,
-                   const Touched&);
+  int64_t (*touch)(const Projection&, const Limits&, int width, int height, int64_t begin, int64_t end, const Touched&);
   void (*composite)(const Records&, const Lists&, const Limits&, const Canvas&, int tile, float* scratch);
   void (*composite_backward)(const Records&, const Lists&, const Limits&, const CanvasGradient&, int tile, float* scratch);
 };
