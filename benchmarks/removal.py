@@ -9,11 +9,13 @@ every photo; methods see the covered photos and the ball's masks, and are scored
     telea    cv2.inpaint (Telea, radius 5 px) on every photo by itself; no 3D, so its views need not agree with each other
     ours     `splatpaint fit`
 
-A method that has its scores is skipped, and an interrupted fit is resumed. LPIPS is that of the hole's box (10 % grown).
+A method that has its scores is skipped, and an interrupted fit is resumed. LPIPS is that of the hole's box (10 % grown): as
+rendered (bbox), and with the truth everywhere but in the hole (hole), since Telea keeps the photo around it and renders do not.
 """
 
 import argparse
 import json
+import math
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -34,7 +36,10 @@ from splatpaint.image.perceptual import Lpips
 
 ROOT = Path(__file__).resolve().parents[1]
 METHODS = ("delete", "telea", "ours")
-COLUMNS = ("psnr/hole", "ssim/hole", "lpips_alex/bbox", "lpips_vgg/bbox", "psnr/bbox", "psnr/ring", "psnr/full")
+COLUMNS = (
+    *("psnr/hole", "ssim/hole", "lpips_alex/hole", "lpips_vgg/hole"),
+    *("lpips_alex/bbox", "lpips_vgg/bbox", "psnr/bbox", "psnr/ring", "psnr/full"),
+)
 TELEA_RADIUS_PX = 5
 
 
@@ -126,8 +131,13 @@ def summary(folder: Path, cards: Mapping[str, Scorecard]) -> dict:
     """Means of every method, where the ball lies, and how long the stages of the fit took."""
     stages = json.loads((folder / "run" / "metrics.json").read_text())
     seconds = {stage: round(values["seconds"], 1) for stage, values in stages.items() if "seconds" in values}
-    means = {method: {name: round(value, 4) for name, value in card.means.items()} for method, card in cards.items()}
+    means = {method: {name: _kept(value) for name, value in card.means.items()} for method, card in cards.items()}
     return {"ball": json.loads((folder / "cover" / "cover.json").read_text()), "seconds": seconds, "methods": means}
+
+
+def _kept(value: float) -> float | None:
+    """Four digits; null for the infinite PSNR of untouched pixels, which JSON cannot say."""
+    return round(value, 4) if math.isfinite(value) else None
 
 
 def _lpips(weights: Path | None) -> dict[str, Lpips]:

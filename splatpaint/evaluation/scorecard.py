@@ -2,7 +2,8 @@
 
 Regions (the metrics protocol): `full`, the whole picture; `hole`, the pixels to be painted; `bbox`, the hole's box grown by a
 tenth of its size on each side, clipped; `ring`, what is outside the hole up to 16 px away. PSNR and SSIM are averaged over the
-region's pixels; LPIPS is taken on the cropped box (`bbox`) and on the whole picture (`full`).
+region's pixels; LPIPS is taken on the whole picture (`full`), on the cropped box (`bbox`), and on the cropped box with the
+truth everywhere but in the hole (`hole`), which judges the fill alone, as methods that keep the photos around it are judged.
 """
 
 import json
@@ -93,6 +94,7 @@ def _scores(pair: Pair, lpips: Mapping[str, Lpips]) -> dict[str, float]:
     for net, distance in lpips.items():
         if box is not None:
             scores[f"lpips_{net}/bbox"] = lpips_in_box(distance, x, y, box).item()
+            scores[f"lpips_{net}/hole"] = lpips_in_box(distance, torch.lerp(y, x, hole), y, box).item()
         scores[f"lpips_{net}/full"] = distance(x, y).item()
     return scores
 

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, pad
 
 from splatpaint.evaluation import Pair, Scorecard, evaluate, read_scorecard, table
+from splatpaint.image.perceptual import FILE_NAMES, Lpips, _alexnet
 
 
 def picture() -> Tensor:
@@ -60,6 +61,19 @@ def test_hole_error_is_averaged_over_the_hole_alone():
     means = scores(truth + 0.1 * hole(), truth, hole())
     assert means["psnr/hole"] == pytest.approx(20, abs=1e-4)
     assert means["psnr/full"] == pytest.approx(20 + 10 * math.log10(80 * 100 / 400), abs=1e-4)
+
+
+def test_lpips_of_the_hole_does_not_see_what_surrounds_it(tmp_path: Path):
+    path = tmp_path / FILE_NAMES["alex"][0]
+    torch.save({f"features.{name}": value for name, value in _alexnet().state_dict().items()}, path)
+    lpips = {"alex": Lpips("alex", weights=path)}
+    truth = picture()
+    spoiled = evaluate([Pair("a", torch.where(hole() > 0, truth, 1 - truth), truth, hole())], lpips=lpips).means
+    assert spoiled["lpips_alex/hole"] == 0
+    assert spoiled["lpips_alex/bbox"] > 0
+    filled = evaluate([Pair("a", torch.where(hole() > 0, 1 - truth, truth), truth, hole())], lpips=lpips).means
+    assert filled["lpips_alex/hole"] == pytest.approx(filled["lpips_alex/bbox"])
+    assert filled["lpips_alex/hole"] > 0
 
 
 def test_a_view_without_a_hole_has_no_hole_scores_and_does_not_spoil_the_mean():
