@@ -46,7 +46,7 @@ class Votes:
     noes: Float[Tensor, " n"]
     """How many views have it outside."""
 
-    def __getitem__(self, index: Bool[Tensor, " n"]) -> "Votes":
+    def __getitem__(self, index: Bool[Tensor, " n"] | slice) -> "Votes":
         return Votes(self.inside[index], self.outside[index], self.ayes[index], self.noes[index])
 
     @property

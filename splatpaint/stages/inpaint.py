@@ -55,8 +55,9 @@ class InpaintConfig:
     """Views are trained in a window around their hole, grown by this share of its size on each side."""
     sh_degree: int = 0
     """View dependence is where a fill hides disagreement between views; 0 forbids it."""
-    min_inside: float = 0.2
-    """In the end, fill splats go that paint less than this share of their weight into holes."""
+    min_inside: float = 0.3
+    """Fill splats go, before the training and after it, that paint less than this share of their pixels into holes: a seed that
+    looks right from afar may stand before the lens of a nearer camera."""
     seed: SeedConfig = field(default_factory=SeedConfig)
     known: PhotometricConfig = field(default_factory=lambda: PhotometricConfig(region="known"))
     """Around the holes the rendering shall stay what the kept splats show."""
@@ -105,6 +106,7 @@ def inpaint(
     with torch.no_grad():
         views = surroundings(capture, removal, rasterizer, device)
         fill = seed_fill(views, rasterizer, config.seed, sh_degree=config.sh_degree)
+    fill = fill[~astray(fill, removal.kept, views, rasterizer, config)]
     if len(fill) == 0:
         yield Noted(STAGE, "every pixel behind the object was seen from elsewhere: nothing to paint")
         return fill
@@ -224,5 +226,6 @@ def astray(
 ) -> Bool[Tensor, " n"]:
     """Fill splats that show mainly outside the holes, or nowhere."""
     scene = concatenate([kept, fill])
-    ballots = (Ballot(view.camera, view.hole, torch.ones_like(view.hole)) for view in views if view.hole.any())
-    return lift(scene, ballots, rasterizer).share[len(kept) :] < config.min_inside
+    ballots = (Ballot(view.camera, view.hole, torch.ones_like(view.hole)) for view in views)
+    votes = lift(scene, ballots, rasterizer)[len(kept) :]
+    return votes.inside <= config.min_inside * votes.total
