@@ -145,10 +145,11 @@ def summary(times: Times) -> dict[str, float]:
 
 
 def print_row(row: dict[str, Any]) -> None:
-    low, high = row["total_quartiles"] scene = f"{row['splats']:8d}  {row['side']:5d}  {row['degree']:6d}
-    {row['rasterizer']:16s}" medians = f"{row['forward']:8.1f}  {row['backward']:8.1f}  {row['total']:8.1f}  ({low:7.1f} to
-    {high:7.1f})" print(f"{scene}  {medians}  {row['best_total']:8.1f}  {row['best_cpu']:7.1f}  {row['memory_mb'] or
-    math.nan:7.0f}", flush=True)
+    low, high = row["total_quartiles"]
+    scene = f"{row['splats']:8d}  {row['side']:5d}  {row['degree']:6d}  {row['rasterizer']:16s}"
+    medians = f"{row['forward']:8.1f}  {row['backward']:8.1f}  {row['total']:8.1f}  ({low:7.1f} to {high:7.1f})"
+    best = f"{row['best_total']:8.1f}  {row['best_cpu']:7.1f}  {row['memory_mb'] or math.nan:7.0f}"
+    print(f"{scene}  {medians}  {best}", flush=True)
 
 
 def main() -> None:
