@@ -19,7 +19,14 @@ def start(arguments: list[str]) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "splatpaint", *arguments]
     # One thread: the scene is tiny, and threads that wait for each other are at the mercy of whatever else runs.
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, preexec_fn=hear_ctrl_c
+    )
+
+
+def hear_ctrl_c() -> None:
+    """A shell starts background jobs deaf to Ctrl-C, and a test run may be one; children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def wait_until(happened: Callable[[], bool], process: subprocess.Popen[str]) -> None:
