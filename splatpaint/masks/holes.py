@@ -24,7 +24,8 @@ class HolesConfig:
     min_alpha: float = 0.6
     """Below this accumulated opacity of the kept splats there is no surface to test."""
     depth_tolerance: float = 0.06
-    """Relative difference of depths up to which two views look at the same surface."""
+    """Relative difference of depths up to which two views look at the same surface. Beyond the median viewing depth, 1, it grows
+    in proportion: what parallax tells is disparity, whose error does not shrink with the distance."""
     min_views: int = 1
     """This many other views must have seen the surface."""
     grow_px: int = 2
@@ -83,5 +84,5 @@ def sees(view: Revealed, points: Float[Tensor, "n 3"], tolerance: float) -> Bool
     within = (depth[0] > 0) & (grid[0].abs() <= 1).all(dim=-1)
     maps = torch.cat([view.full_depth, view.silhouette, view.usable], dim=1)
     found = F.grid_sample(maps, grid.clamp(-2, 2)[:, None], mode="nearest", align_corners=False)[0, :, 0]
-    same_surface = (depth[0] - found[0]).abs() <= tolerance * depth[0]
+    same_surface = (depth[0] - found[0]).abs() <= tolerance * depth[0] * depth[0].clamp_min(1.0)
     return within & same_surface & (found[1] == 0) & (found[2] > 0)

@@ -48,6 +48,15 @@ def test_a_surface_that_was_occluded_elsewhere_is_not_seen_there():
     assert sees(view_of_wall(0.0, None), points, 0.04)
 
 
+def test_depths_of_far_surfaces_may_differ_more():
+    far = view_of_wall(0.0, None)
+    points = torch.tensor([[0.0, 0.0, 1.1 * PLANE_Z]])
+    assert sees(far, points, 0.03)
+    near = view_of_wall(0.0, None)
+    near.full_depth[:] = 0.5
+    assert not sees(near, torch.tensor([[0.0, 0.0, 0.55]]), 0.03)
+
+
 def test_points_outside_the_frame_or_behind_the_camera_are_not_seen():
     points = torch.tensor([[9.0, 0.0, PLANE_Z], [0.0, 0.0, -PLANE_Z]])
     assert sees(view_of_wall(0.0, None), points, 0.04).tolist() == [False, False]
