@@ -24,7 +24,7 @@ class HolesConfig:
     min_alpha: float = 0.6
     """Below this accumulated opacity of the kept splats there is no surface to test."""
     depth_tolerance: float = 0.06
-    """Relative difference of depths up to which two views look at the same surface. Beyond the median viewing depth, 1, it grows
+    """Relative difference of depths up to which two views look at the same surface. Beyond the median depth, 1, it grows
     in proportion: what parallax tells is disparity, whose error does not shrink with the distance."""
     min_views: int = 1
     """This many other views must have seen the surface."""
