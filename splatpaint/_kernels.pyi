@@ -124,5 +124,6 @@ def composite_backward(
     shapes_out: Array | None,
     depths_out: Array | None,
     paint_out: Array | None,
+    add_paint: bool,
     threads: int,
 ) -> None: ...

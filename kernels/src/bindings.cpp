@@ -222,7 +222,7 @@ NB_MODULE(_kernels, m) {
          Ints<-1> first_slots, Ints<-1> slots, Floats<-1, -1, -1> color, Floats<-1, -1> alpha, Floats<-1, -1> depth, Ints<-1> stops,
          std::optional<Floats<-1, -1, -1>> color_grad, std::optional<Floats<-1, -1>> alpha_grad, std::optional<Floats<-1, -1>> depth_grad,
          FloatsOut<-1> partials, std::optional<FloatsOut<-1, 2>> means2d_out, std::optional<FloatsOut<-1, 4>> shapes_out,
-         std::optional<FloatsOut<-1>> depths_out, std::optional<FloatsOut<-1, -1>> paint_out, int threads) {
+         std::optional<FloatsOut<-1>> depths_out, std::optional<FloatsOut<-1, -1>> paint_out, bool add_paint, int threads) {
         const size_t channels = color.shape(0), height = color.shape(1), width = color.shape(2);
         const size_t n = records.shape(0);
         expect(alpha.shape(0) == height && alpha.shape(1) == width && depth.shape(0) == height && depth.shape(1) == width,
@@ -251,12 +251,12 @@ NB_MODULE(_kernels, m) {
         nb::gil_scoped_release release;
         composite_backward(*selected, r, {offsets.data(), splats.data(), blocks.data(), slots.data()}, limits, g, first_slots.data(), int64_t(n),
                            {pointer_or_null(means2d_out), pointer_or_null(shapes_out), pointer_or_null(depths_out),
-                            pointer_or_null(paint_out)},
+                            pointer_or_null(paint_out), add_paint},
                            threads);
       },
       "records"_a.noconvert(), "offsets"_a.noconvert(), "splats"_a.noconvert(), "blocks"_a.noconvert(), "limits"_a, nb::kw_only(),
       "first_slots"_a.noconvert(), "slots"_a.noconvert(), "color"_a.noconvert(), "alpha"_a.noconvert(),
       "depth"_a.noconvert(), "stops"_a.noconvert(), "color_grad"_a.noconvert().none(), "alpha_grad"_a.noconvert().none(),
       "depth_grad"_a.noconvert().none(), "partials"_a.noconvert(), "means2d_out"_a.noconvert().none(), "shapes_out"_a.noconvert().none(),
-      "depths_out"_a.noconvert().none(), "paint_out"_a.noconvert().none(), "threads"_a);
+      "depths_out"_a.noconvert().none(), "paint_out"_a.noconvert().none(), "add_paint"_a, "threads"_a);
 }

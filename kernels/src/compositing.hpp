@@ -111,7 +111,7 @@ SPLATPAINT_INLINE uint64_t still_open(uint64_t live, const float* state, int pla
 constexpr int kAhead = 8;  // list entries between asking for a record and using it
 
 SPLATPAINT_INLINE void ask_for(const Records& records, const Lists& lists, int entry) {
-  __builtin_prefetch(records.data + int64_t(lists.splats[entry]) * records.stride);
+  __builtin_prefetch(records.data + int64_t(lists.splats[entry]) * records.stride, 0, 0);
 }
 
 // The pixels of a block that lie inside the image, between a plane of the image and 16 floats.
@@ -216,8 +216,8 @@ void composite(const Records& records, const Lists& lists, const Limits& limits,
 }
 
 // Planes: transmittance, Q, then one gradient a channel. With w_i = alpha_i T_i and d_i the sum over channels of gradient times paint,
-// the loss moves with alpha_i as (T_i d_i - Q_i) / (1 - alpha_i), where Q_i is the sum of w_j d_j over j >= i, background and final
-// alpha included. So one number a pixel, Q, stands for all channels.
+// the loss moves with alpha_i as T_i d_i - Q_i / (1 - alpha_i), where Q_i is the sum of w_j d_j over all j behind i, background and
+// final alpha included. So one number a pixel, Q, stands for all channels.
 SPLATPAINT_INLINE Tile open_tile_backward(const Records& records, const Lists& lists, const CanvasGradient& g, int index, float* state,
                                           int planes) {
   const Tile tile = open_tile(lists, g.width, g.height, index, state, planes);
@@ -312,11 +312,11 @@ void composite_tile_backward(const Records& records, const Lists& lists, const L
             fma(d.weight, grad, Vec::load(more_sums + c * W)).store(more_sums + c * W);
         }
         if (!geometry) continue;
-        const Vec behind = Vec::load(at + kBlockPixels);
-        fnma(d.weight, dot, behind).store(at + kBlockPixels);
-        // d loss / d ln alpha; a clamped alpha does not move
-        Vec pull = d.alpha * fms(d.before, dot, behind) * reciprocal(Vec(1.0f) - d.alpha);
-        pull = zero_unless(at_least_where(d.painted, limit.alpha_max, d.unclamped), pull);
+        const Vec share = d.weight * dot, behind = Vec::load(at + kBlockPixels) - share;
+        behind.store(at + kBlockPixels);
+        // d loss / d ln alpha, which is share - behind * alpha / (1 - alpha); a clamped alpha does not move
+        const Mask moves = at_least_where(d.painted, limit.alpha_max, d.unclamped);
+        const Vec pull = zero_unless(moves, fnma(behind * d.alpha, reciprocal(Vec(1.0f) - d.alpha), share));
         const Vec pull_u = pull * d.u, pull_v = pull * d.v;
         sums[0] = sums[0] + pull;
         sums[1] = sums[1] + pull_u;

@@ -1,6 +1,7 @@
 #include "rasterizer.hpp"
 
 #include <memory>
+#include <new>
 
 #include "parallel.hpp"
 
@@ -18,15 +19,20 @@ void for_chunks(int64_t count, int threads, const Body& body) {
   });
 }
 
-// One scratch buffer a thread, made when the loop starts.
+// One buffer a thread, each on cache lines of its own: unaligned vectors would straddle two.
 class Scratch {
  public:
-  Scratch(int64_t floats, int threads) : stride_((floats + 15) / 16 * 16), data_(new float[stride_ * threads]) {}
-  float* of(int thread) const { return data_.get() + stride_ * thread; }
+  Scratch(int64_t floats, int threads)
+      : stride_((floats + kLine - 1) / kLine * kLine), data_(new (std::align_val_t{kLine * sizeof(float)}) float[stride_ * threads]) {}
+  ~Scratch() { operator delete[](data_, std::align_val_t{kLine * sizeof(float)}); }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  float* of(int thread) const { return data_ + stride_ * thread; }
 
  private:
+  static constexpr int64_t kLine = 16;  // floats
   int64_t stride_;
-  std::unique_ptr<float[]> data_;
+  float* data_;
 };
 
 }  // namespace
@@ -64,16 +70,21 @@ namespace {
 // A splat's moments, weighted by d loss / d ln alpha, in the coordinates where its ellipse is a circle, turned into gradients of its
 // center, covariance and peak. With w = S d (S the shape's matrix, d the offset in pixels) and Q = 2 ln2 S^T S the inverse covariance:
 // the center's is the sum of Q d = 2 ln2 S^T w, the covariance's half the sum of (Q d)(Q d)^T. Neither needs an inverse.
-void geometry_gradient(const float* record, const float* m, int64_t id, const RecordsGradient& out) {
+void geometry_gradient(const float* record, const float* m, int64_t splat, const RecordsGradient& out) {
   const float ln2 = 0.69314718f, a = record[2], b = record[3], e = record[4];
-  out.means2d[id * 2] += 2.0f * ln2 * (a * m[1] + e * m[2]);
-  out.means2d[id * 2 + 1] += 2.0f * ln2 * b * m[1];
+  out.means2d[splat * 2] = 2.0f * ln2 * (a * m[1] + e * m[2]);
+  out.means2d[splat * 2 + 1] = 2.0f * ln2 * b * m[1];
   const float au = a * m[3] + e * m[4], av = a * m[4] + e * m[5];
-  float* shape = out.shapes + id * 4;
-  shape[0] += 2.0f * ln2 * ln2 * (a * au + e * av);
-  shape[1] += 4.0f * ln2 * ln2 * b * au;  // xy stands twice in the matrix
-  shape[2] += 2.0f * ln2 * ln2 * b * b * m[3];
-  shape[3] += m[0];
+  float* shape = out.shapes + splat * 4;
+  shape[0] = 2.0f * ln2 * ln2 * (a * au + e * av);
+  shape[1] = 4.0f * ln2 * ln2 * b * au;  // xy stands twice in the matrix
+  shape[2] = 2.0f * ln2 * ln2 * b * b * m[3];
+  shape[3] = m[0];
+}
+
+void no_geometry_gradient(int64_t splat, const RecordsGradient& out) {
+  out.means2d[splat * 2] = out.means2d[splat * 2 + 1] = out.depths[splat] = 0.0f;
+  for (int i = 0; i < 4; ++i) out.shapes[splat * 4 + i] = 0.0f;
 }
 
 template <int size_or_any>
@@ -97,6 +108,9 @@ void composite_backward(const Target& target, const Records& records, const List
   for_chunks(count, threads, [&](int64_t begin, int64_t end) {
     const std::unique_ptr<float[]> total(new float[size]);
     for (int64_t splat = begin; splat < end; ++splat) {
+      if (out.paint && !out.add_paint)
+        for (int c = 0; c < records.channels; ++c) out.paint[splat * records.channels + c] = 0.0f;
+      if (g.geometry) no_geometry_gradient(splat, out);
       if (first_slots[splat] == first_slots[splat + 1]) continue;
       const float* begin_partial = g.partials + int64_t(first_slots[splat]) * size;
       const float* end_partial = g.partials + int64_t(first_slots[splat + 1]) * size;
@@ -106,9 +120,9 @@ void composite_backward(const Target& target, const Records& records, const List
         default: add_up<0>(begin_partial, end_partial, size, total.get());
       }
       if (g.geometry) geometry_gradient(records.data + splat * records.stride, total.get(), splat, out);
+      if (g.geometry && g.depth_grad) out.depths[splat] = total[moments + paints];
       if (out.paint)
         for (int c = 0; c < paints; ++c) out.paint[splat * records.channels + c] += total[moments + c];
-      if (out.depths && g.depth_grad) out.depths[splat] += total[moments + paints];
     }
   });
 }

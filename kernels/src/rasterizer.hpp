@@ -27,12 +27,13 @@ int64_t bin(const Target&, const Projection&, int64_t count, const float* paint,
             int width, int height, const Binning&, int threads);
 void composite(const Target&, const Records&, const Lists&, const Limits&, const Canvas&, int threads);
 
-// Added to. Geometry's may all be null.
+// Written for every splat, drawn or not. Geometry's may all be null, and so may paint, which is added to where `add_paint` says so.
 struct RecordsGradient {
   float* means2d;
   float* shapes;  // see ProjectionGradient
   float* depths;
   float* paint;  // (n, c)
+  bool add_paint;
 };
 void composite_backward(const Target&, const Records&, const Lists&, const Limits&, const CanvasGradient&, const int32_t* first_slots,
                         int64_t count, const RecordsGradient&, int threads);

@@ -246,10 +246,10 @@ class _Composite(torch.autograd.Function):
         if not wanted:
             return None, None, None, None, None, None, background_grad, None
         v, n = len(color), ctx.splats
-        means2d_grad = color.new_zeros(v, n, 2) if geometry else None
-        shapes_grad = color.new_zeros(v, n, 4) if geometry else None
-        depths_grad = color.new_zeros(v, n) if geometry else None
-        paint_grad = color.new_zeros(ctx.paint_shape) if wants_paint and grads[0] is not None else None
+        means2d_grad = color.new_empty(v, n, 2) if geometry else None
+        shapes_grad = color.new_empty(v, n, 4) if geometry else None
+        depths_grad = color.new_empty(v, n) if geometry else None
+        paint_grad = color.new_empty(ctx.paint_shape) if wants_paint and grads[0] is not None else None
         channels = (color.shape[1] if grads[0] is not None else 0) + (grads[2] is not None)
         for view in range(v):
             stops, *lists = saved[7 * view : 7 * view + 7]
@@ -274,6 +274,7 @@ class _Composite(torch.autograd.Function):
                 shapes_out=None if shapes_grad is None else shapes_grad[view],
                 depths_out=None if depths_grad is None else depths_grad[view],
                 paint_out=None if paint_grad is None else _of_view(paint_grad, view),
+                add_paint=view > 0 and ctx.paint_shape[0] == 1,
                 threads=torch.get_num_threads(),
             )
         return means2d_grad, shapes_grad, depths_grad, None, None, paint_grad, background_grad, None
