@@ -1,8 +1,8 @@
 """A first fill: splats on the surface that the hole's surroundings suggest.
 
 Disparity is affine in pixel coordinates on a plane, so its harmonic extension across a hole continues the planes around it
-exactly. Views take turns, the one with the largest hole first; each adds splats only where the ones before left its hole
-uncovered, so the views share one surface. What then stands in space that some photo looked through is carved away.
+exactly. Views take turns, the one that shows most of a hole and of what surrounds it first; each adds splats only where the
+ones before left its hole uncovered, so the views share one surface. Nothing is put where many photos saw empty space.
 """
 
 from collections.abc import Sequence
@@ -11,9 +11,11 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+from torch.nn import functional as F
 
 from splatpaint.fit.seeding import round_splats
 from splatpaint.image.harmonic import harmonic_fill
+from splatpaint.image.region import ring
 from splatpaint.masks.background import continued
 from splatpaint.render.protocol import Rasterizer
 from splatpaint.scene.camera import Cameras
@@ -29,12 +31,14 @@ class SeedConfig:
     spacing_px: float = 1.5
     """Distance between seeds in the view that adds them."""
     opacity: float = 0.9
-    min_alpha: float = 0.7
+    min_alpha: float = 0.9
     """Kept depth counts as known where the kept splats are at least this opaque."""
     carve_tolerance: float = 0.05
-    """A seed is in the way if it stands nearer than the surface seen behind it by more than this share of the depth."""
-    carve_share: float = 0.5
-    """Seeds go that are in the way of more than this share of the views that know what is there."""
+    """A view objects to a seed that stands nearer than the surface it saw there by more than this share of the depth."""
+    carve_share: float = 0.25
+    """No seed goes where more than this share of the views that have the place in the frame object."""
+    carve_smooth_px: int = 4
+    """Objections are averaged this far around: surfaces shall be carved in whole pieces, not perforated."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,10 +49,18 @@ class Surroundings:
     image: Float[Tensor, "1 3 h w"]
     """The photo, or the kept splats where the object hid them; meaningless inside the hole."""
     hole: Float[Tensor, "1 1 h w"]
+    """1 = nobody saw it."""
+    torn: Float[Tensor, "1 1 h w"]
+    """1 = the image shows it, but its splats went with the object."""
     depth: Float[Tensor, "1 1 h w"]
     """z-depth of the kept splats."""
     alpha: Float[Tensor, "1 1 h w"]
     """Their accumulated opacity."""
+
+    @property
+    def open(self) -> Float[Tensor, "1 1 h w"]:
+        """1 = the fill belongs here."""
+        return torch.maximum(self.hole, self.torn)
 
 
 @torch.no_grad()
@@ -57,23 +69,39 @@ def seed_fill(views: Sequence[Surroundings], rasterizer: Rasterizer, config: See
 
     Empty if no view has a hole.
     """
-    largest = sorted(range(len(views)), key=lambda index: -float(views[index].hole.sum()))
+    telling = sorted(range(len(views)), key=lambda index: -_area_in_context(views[index].open))
     nothing = views[0].depth.new_zeros(0, 3)
     fill = round_splats(nothing, nothing, nothing[:, 0], opacity=config.opacity, sh_degree=sh_degree)
-    for index in largest[: config.views]:
-        if views[index].hole.any():
-            fill = concatenate([fill, _seeds_of_view(views[index], fill, rasterizer, config, sh_degree)])
-            fill = fill[~in_the_way(fill.means, views, config)]
+    for index in telling[: config.views]:
+        if views[index].open.any():
+            fill = concatenate([fill, _seeds_of_view(index, views, fill, rasterizer, config, sh_degree)])
     return fill
 
 
-def _seeds_of_view(view: Surroundings, fill: Splats, rasterizer: Rasterizer, config: SeedConfig, sh_degree: int) -> Splats:
+def _area_in_context(hole: Float[Tensor, "1 1 h w"]) -> float:
+    """Pixels of a hole, less the more of its outline lies on the picture's border, where nothing is known to continue."""
+    inner = float(ring(hole, 1).sum())
+    border = float(sum(edge.sum() for edge in (hole[..., 0, :], hole[..., -1, :], hole[..., 0], hole[..., -1])))
+    return float(hole.sum()) * (inner / max(inner + border, 1.0)) ** 4
+
+
+def _seeds_of_view(
+    index: int, views: Sequence[Surroundings], fill: Splats, rasterizer: Rasterizer, config: SeedConfig, sh_degree: int
+) -> Splats:
+    view = views[index]
     painted = rasterizer(fill, view.camera)
-    uncovered = (view.hole > 0) & (painted.alpha < 0.5)
+    uncovered = (view.open > 0) & (painted.alpha < 0.5)
     depth = continued_depth(view, painted.depth * (painted.alpha >= config.min_alpha), config)
     colors = harmonic_fill(view.image, view.hole)
-    chosen = uncovered & _lattice(uncovered, config.spacing_px) & (depth > 0)
-    points = view.camera.unproject(depth)[0][chosen[0, 0]]
+    chosen = uncovered & (depth > 0)
+    points = view.camera.unproject(depth)[0]
+    objections = torch.zeros_like(depth)
+    objections[chosen] = objecting(points[chosen[0, 0]], views, config)
+    side = 2 * config.carve_smooth_px + 1
+    around = F.avg_pool2d(torch.cat([objections, chosen.to(depth)]), side, stride=1, padding=config.carve_smooth_px)
+    chosen &= around[:1] <= config.carve_share * around[1:]
+    chosen &= _lattice(uncovered, config.spacing_px)
+    points = points[chosen[0, 0]]
     footprint = config.spacing_px * depth[chosen] / view.camera.K[0, 0, 0]
     return round_splats(
         points,
@@ -92,24 +120,24 @@ def continued_depth(view: Surroundings, fill_depth: Float[Tensor, "1 1 h w"], co
         fill_depth: depth of splats that are in the hole already, 0 = none; the extension passes through it.
         config: says from which opacity on a depth is known.
     """
-    around = (view.hole == 0) & (view.alpha >= config.min_alpha) & (view.depth > 0)
-    within = (view.hole > 0) & (fill_depth > 0)
+    around = (view.open == 0) & (view.alpha >= config.min_alpha) & (view.depth > 0)
+    within = (view.open > 0) & (fill_depth > 0)
     return continued(torch.where(within, fill_depth, view.depth), (~(around | within)).to(fill_depth))
 
 
-def in_the_way(points: Float[Tensor, "n 3"], views: Sequence[Surroundings], config: SeedConfig) -> Bool[Tensor, " n"]:
-    """Points in space that most photos of it saw to be empty: something farther was visible there, outside any hole."""
+def objecting(points: Float[Tensor, "n 3"], views: Sequence[Surroundings], config: SeedConfig) -> Float[Tensor, " n"]:
+    """Share of the views with the point in their frame that saw empty space there: something farther, outside any hole."""
     objections = torch.zeros(len(points), device=points.device)
-    opinions = torch.zeros_like(objections)
+    looked = torch.zeros_like(objections)
     for view in views:
         pixels, depth = view.camera.project(points)
         column, row = pixels[0].floor().long().unbind(-1)
         within = (depth[0] > 0) & (column >= 0) & (column < view.camera.width) & (row >= 0) & (row < view.camera.height)
         row, column = row.clamp(0, view.camera.height - 1), column.clamp(0, view.camera.width - 1)
-        knows = within & (view.hole[0, 0, row, column] == 0) & (view.alpha[0, 0, row, column] >= config.min_alpha)
-        opinions += knows
+        knows = within & (view.open[0, 0, row, column] == 0) & (view.alpha[0, 0, row, column] >= config.min_alpha)
+        looked += within
         objections += knows & (depth[0] < (1 - config.carve_tolerance) * view.depth[0, 0, row, column])
-    return objections > config.carve_share * opinions
+    return objections / looked.clamp_min(1)
 
 
 def _lattice(like: Tensor, spacing: float) -> Bool[Tensor, "1 1 h w"]:

@@ -12,32 +12,30 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from splatpaint.image.harmonic import harmonic_fill
-from splatpaint.scene.camera import Cameras
+from splatpaint.masks.lift import Ballot
 from splatpaint.scene.splats import Splats
 
 
 def on_background(
-    splats: Splats,
-    views: Iterable[tuple[Cameras, Float[Tensor, "1 1 h w"], Float[Tensor, "1 1 h w"]]],
-    *,
-    tolerance: float,
+    splats: Splats, views: Iterable[tuple[Ballot, Float[Tensor, "1 1 h w"]]], *, tolerance: float
 ) -> Bool[Tensor, " n"]:
     """Splats that most of the views that have them under their mask find on, or behind, the surface around the mask.
 
     Args:
         splats: the whole scene.
-        views: camera (batch of one), mask in {0, 1}, and z-depth of the scene (0 = unknown), a view.
+        views: a ballot and the z-depth of the scene (0 = unknown) for every view. The surface is continued across all that is
+            near the mask.
         tolerance: how much nearer than that surface counts as on it, relative to the depth.
     """
     behind = splats.means.new_zeros(len(splats))
     looked = splats.means.new_zeros(len(splats))
-    for camera, mask, depth in views:
-        surface = continued(depth, mask)
+    for ballot, depth in views:
+        camera, surface = ballot.camera, continued(depth, ballot.near)
         pixels, distance = camera.project(splats.means)
         column, row = pixels[0].floor().long().unbind(-1)
         inside = (distance[0] > 0) & (column >= 0) & (column < camera.width) & (row >= 0) & (row < camera.height)
         row, column = row.clamp(0, camera.height - 1), column.clamp(0, camera.width - 1)
-        inside &= (mask[0, 0, row, column] > 0) & (surface[0, 0, row, column] > 0)
+        inside &= (ballot.mask[0, 0, row, column] > 0) & (surface[0, 0, row, column] > 0)
         behind += inside & (distance[0] >= (1 - tolerance) * surface[0, 0, row, column])
         looked += inside
     return behind > 0.5 * looked.clamp_min(1)

@@ -16,20 +16,23 @@ class FloatersConfig:
 
     min_photos: float = 1.0
     """A splat that fewer photos than this showed outside their masks, and that shows now, was hidden in the object."""
+    min_support: float = 0.1
+    """So was one that the photos showed clear of their masks with less than this share of the weight that it has there now:
+    what peeps out a little beside an object takes its color."""
     neighbors: int = 16
     deviations: float = 3.0
     """A splat farther from its neighbors than the mean by this many standard deviations is alone."""
 
 
 def hidden(before: Votes, after: Votes, config: FloatersConfig) -> Bool[Tensor, " n"]:
-    """Splats that the removal brought to light: no photo ever told what they look like.
+    """Splats that the removal brought to light: no photo ever told, or hardly, what they look like.
 
     Args:
         before: of the kept splats with the object in place.
         after: of the kept splats alone.
         config: how many photos are enough.
     """
-    return (after.inside > 0) & (before.noes < config.min_photos)
+    return (after.inside > 0) & ((before.noes < config.min_photos) | (before.clear < config.min_support * after.inside))
 
 
 def alone(means: Float[Tensor, "n 3"], config: FloatersConfig) -> Bool[Tensor, " n"]:

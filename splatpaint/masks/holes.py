@@ -1,8 +1,8 @@
 """Which pixels nobody ever saw.
 
-Taking an object away uncovers its silhouette in every view. Much of what lies behind was photographed from elsewhere, and is
-there already. A hole is only what remains: silhouette pixels whose surface no other view saw past the object. The less there
-is to invent, the better the result.
+Taking an object away opens its silhouette in every view. Much of what lies behind was photographed from elsewhere, and is
+there already. A hole is only what remains: pixels that the object covered and whose surface no other view saw past it. The less
+there is to invent, the better the result.
 """
 
 from collections.abc import Sequence
@@ -21,15 +21,16 @@ from splatpaint.scene.camera import Cameras
 class HolesConfig:
     """When a pixel counts as seen."""
 
-    min_alpha: float = 0.6
+    min_alpha: float = 0.9
     """Below this accumulated opacity of the kept splats there is no surface to test."""
     depth_tolerance: float = 0.06
     """Relative difference of depths up to which two views look at the same surface. Beyond the median depth, 1, it grows
     in proportion: what parallax tells is disparity, whose error does not shrink with the distance."""
+    close: float = 0.03
+    """Seen islands and inlets narrower than twice this share of the longer image side are painted with the hole around them:
+    what shows in them was mostly seen by chance, and a hole in rags has no surroundings to continue."""
     min_views: int = 1
     """This many other views must have seen the surface."""
-    grow_px: int = 2
-    """Holes grow by this much, over the fringe of half-removed splats at their rim."""
     min_area_px: int = 30
     """Smaller specks are not holes: their surroundings close them."""
 
@@ -39,8 +40,10 @@ class Revealed:
     """One view before and after the removal."""
 
     camera: Cameras
-    silhouette: Float[Tensor, "1 1 h w"]
-    """1 where the removed splats were visible."""
+    opened: Float[Tensor, "1 1 h w"]
+    """1 where removed splats were visible."""
+    covered: Float[Tensor, "1 1 h w"]
+    """1 where the photo shows the object, and so says nothing about what is there now."""
     usable: Float[Tensor, "1 1 h w"]
     """1 where the photo showed the scene."""
     full_depth: Float[Tensor, "1 1 h w"]
@@ -51,20 +54,20 @@ class Revealed:
 
 
 def find_holes(views: Sequence[Revealed], config: HolesConfig) -> list[Float[Tensor, "1 1 h w"]]:
-    """The hole of every view: 1 = never seen. It reaches at most `grow_px` out of the silhouette."""
+    """The hole of every view, within what the object covered: 1 = never seen."""
     return [_hole(index, views, config) for index in range(len(views))]
 
 
 def _hole(index: int, views: Sequence[Revealed], config: HolesConfig) -> Float[Tensor, "1 1 h w"]:
     view = views[index]
-    hole = view.silhouette.clone()
-    surface = (view.silhouette > 0) & (view.kept_alpha >= config.min_alpha)
+    hole = view.opened * view.covered
+    surface = (hole > 0) & (view.kept_alpha >= config.min_alpha)
     if surface.any():
         points = view.camera.unproject(view.kept_depth)[0][surface[0, 0]]
         witnesses = sum(sees(other, points, config.depth_tolerance).int() for other in views if other is not view)
         hole[surface] = (torch.as_tensor(witnesses, device=hole.device) < config.min_views).to(hole)
-    hole = without_specks(erode(dilate(hole, 1), 1), config.min_area_px)
-    return dilate(hole, config.grow_px)
+    reach = config.close * max(view.camera.width, view.camera.height)
+    return without_specks(erode(dilate(hole, reach), reach) * view.covered, config.min_area_px)
 
 
 def without_specks(mask: Float[Tensor, "1 1 h w"], min_area_px: int) -> Float[Tensor, "1 1 h w"]:
@@ -82,7 +85,7 @@ def sees(view: Revealed, points: Float[Tensor, "n 3"], tolerance: float) -> Bool
     size = torch.tensor([view.camera.width, view.camera.height]).to(pixels)
     grid = pixels / size * 2 - 1
     within = (depth[0] > 0) & (grid[0].abs() <= 1).all(dim=-1)
-    maps = torch.cat([view.full_depth, view.silhouette, view.usable], dim=1)
+    maps = torch.cat([view.full_depth, view.covered, view.usable], dim=1)
     found = F.grid_sample(maps, grid.clamp(-2, 2)[:, None], mode="nearest", align_corners=False)[0, :, 0]
     same_surface = (depth[0] - found[0]).abs() <= tolerance * depth[0] * depth[0].clamp_min(1.0)
     return within & same_surface & (found[1] == 0) & (found[2] > 0)

@@ -25,6 +25,8 @@ class Ballot:
     """A batch of one."""
     mask: Float[Tensor, "1 1 h w"]
     """In [0, 1]."""
+    near: Float[Tensor, "1 1 h w"]
+    """The mask and as much around it as its outline may be off; outside this the photo surely does not show the object."""
     usable: Float[Tensor, "1 1 h w"]
     """Which pixels count at all."""
 
@@ -45,9 +47,13 @@ class Votes:
     """
     noes: Float[Tensor, " n"]
     """How many views have it outside."""
+    clear: Float[Tensor, " n"]
+    """The part of `outside` that is not near the masks either."""
+    clear_noes: Float[Tensor, " n"]
+    """How many views have it clear of their masks."""
 
     def __getitem__(self, index: Bool[Tensor, " n"] | slice) -> "Votes":
-        return Votes(self.inside[index], self.outside[index], self.ayes[index], self.noes[index])
+        return Votes(**{name: value[index] for name, value in vars(self).items()})
 
     @property
     def total(self) -> Float[Tensor, " n"]:
@@ -59,6 +65,11 @@ class Votes:
         """Share of the votes that are ayes, in [0, 1]; 0 for a splat that no pixel shows."""
         return self.ayes / (self.ayes + self.noes).clamp_min(1e-12)
 
+    @property
+    def clear_share(self) -> Float[Tensor, " n"]:
+        """Share of the votes that are noes well clear of the masks, in [0, 1]; 0 for a splat that no pixel shows."""
+        return self.clear_noes / (self.ayes + self.noes).clamp_min(1e-12)
+
 
 def lift(splats: Splats, ballots: Iterable[Ballot], rasterizer: Rasterizer) -> Votes:
     """Votes of every view on every splat.
@@ -68,16 +79,18 @@ def lift(splats: Splats, ballots: Iterable[Ballot], rasterizer: Rasterizer) -> V
         ballots: one a view.
         rasterizer: any; one forward and one backward pass a view.
     """
-    features = splats.means.new_zeros(len(splats), 2).requires_grad_()
-    weight, votes = splats.means.new_zeros(len(splats), 2), splats.means.new_zeros(len(splats), 2)
+    features = splats.means.new_zeros(len(splats), 3).requires_grad_()
+    weight, votes = torch.zeros_like(features), torch.zeros_like(features)
     scene = splats.detach()
     for ballot in ballots:
-        painted = rasterizer(scene, ballot.camera, features=features).color
-        sides = torch.cat([ballot.mask * ballot.usable, (1 - ballot.mask) * ballot.usable], dim=1)
+        with torch.enable_grad():
+            painted = rasterizer(scene, ballot.camera, features=features).color
+        sides = torch.cat([ballot.mask, 1 - ballot.mask, 1 - ballot.near], dim=1) * ballot.usable
         (painting,) = torch.autograd.grad(painted, features, grad_outputs=sides)
         weight += painting
-        votes += painting / painting.sum(dim=1, keepdim=True).clamp_min(1.0)
-    return Votes(*weight.unbind(dim=1), *votes.unbind(dim=1))
+        votes += painting / (painting[:, :2].sum(dim=1, keepdim=True)).clamp_min(1.0)
+    (inside, outside, clear), (ayes, noes, clear_noes) = weight.unbind(dim=1), votes.unbind(dim=1)
+    return Votes(inside, outside, ayes, noes, clear, clear_noes)
 
 
 def centers_inside(splats: Splats, ballots: Iterable[Ballot]) -> Float[Tensor, " n"]:

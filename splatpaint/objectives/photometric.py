@@ -17,8 +17,8 @@ class PhotometricConfig:
     weight: float = 1.0
     dssim: float = 0.2
     """Share of the structural term."""
-    region: Literal["all", "known", "holes"] = "all"
-    """Which of the pixels that count: all, those outside the holes, or those inside."""
+    holes: float = 1.0
+    """How much a painted pixel counts beside a known one; 0 leaves the holes out."""
 
 
 class Photometric:
@@ -29,14 +29,7 @@ class Photometric:
 
     def __call__(self, step: Step) -> dict[str, Tensor]:
         """The term `photometric`; zero where no pixel counts."""
-        weight = step.weight
-        match self.config.region:
-            case "known":
-                weight = weight * (1 - step.holes)
-            case "holes":
-                weight = weight * step.holes
-            case "all":
-                pass
+        weight = step.weight * (1 - (1 - self.config.holes) * step.holes)
         area = weight.sum().clamp_min(1.0)
         color = step.rendered.color
         loss = (1 - self.config.dssim) * ((color - step.target).abs().mean(dim=1, keepdim=True) * weight).sum() / area

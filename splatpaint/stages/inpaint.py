@@ -59,10 +59,10 @@ class InpaintConfig:
     """Fill splats go, before the training and after it, that paint less than this share of their pixels into holes: a seed that
     looks right from afar may stand before the lens of a nearer camera."""
     seed: SeedConfig = field(default_factory=SeedConfig)
-    known: PhotometricConfig = field(default_factory=lambda: PhotometricConfig(region="known"))
-    """Around the holes the rendering shall stay what the kept splats show."""
-    painted: PhotometricConfig = field(default_factory=lambda: PhotometricConfig(region="holes", weight=0.2, dssim=0.0))
-    """Weak on purpose: a pixel loss against views that disagree blurs (see objectives/perceptual)."""
+    photometric: PhotometricConfig = field(default_factory=PhotometricConfig)
+    """Around the holes the rendering shall stay what the kept splats show, or what the photo does where they were torn; in them
+    it shall be as painted. A pixel loss blurs where views disagree (see objectives/perceptual): let holes count less if the
+    prior paints much detail."""
     perceptual: PerceptualConfig = field(default_factory=PerceptualConfig)
     shape: ShapeConfig = field(default_factory=ShapeConfig)
     rates: LearningRates = field(
@@ -116,8 +116,7 @@ def inpaint(
     windows = choose_windows(views, removal.kept, rasterizer, config)
     parameters = SplatParameters(fill, config.rates)
     objectives = [
-        Photometric(config.known),
-        Photometric(config.painted),
+        Photometric(config.photometric),
         Perceptual(config.perceptual, prior.codec),
         Shape(config.shape),
     ]
@@ -154,22 +153,22 @@ def surroundings(capture: Capture, removal: Removal, rasterizer: Rasterizer, dev
     result = []
     for photo, hole in zip(Photos(capture.views, device), removal.holes, strict=True):
         bare = rasterizer(removal.kept, photo.camera)
-        trusted = photo.usable * (1 - hole.silhouette)
+        trusted = photo.usable * (1 - hole.covered)
         image = photo.image * trusted + bare.color.clamp(0, 1) * (1 - trusted)
-        result.append(Surroundings(photo.camera, image, hole.hole, bare.depth, bare.alpha))
+        result.append(Surroundings(photo.camera, image, hole.hole, hole.torn, bare.depth, bare.alpha))
     return result
 
 
 @torch.no_grad()
 def choose_windows(views: Sequence[Surroundings], kept: Splats, rasterizer: Rasterizer, config: InpaintConfig) -> list[Window]:
     """Windows around the holes of views spread evenly over all that have one."""
-    holed = [index for index, view in enumerate(views) if view.hole.any()]
+    holed = [index for index, view in enumerate(views) if view.open.any()]
     count = min(config.views, len(holed))
     chosen = [holed[round(place * (len(holed) - 1) / max(count - 1, 1))] for place in range(count)]
     windows = []
     for index in chosen:
         view = views[index]
-        box = bounding_box(view.hole[0], grow=config.context)
+        box = bounding_box(view.open[0], grow=config.context)
         assert box is not None, "the view was chosen because it has a hole"
         radii = rasterizer(kept, view.camera.cropped(box.left, box.top, box.width, box.height)).radii[0]
         windows.append(Window(index, box, torch.nonzero(radii > 0)[:, 0]))
@@ -209,7 +208,8 @@ def repaint(
             camera = view.camera.cropped(window.box.left, window.box.top, window.box.width, window.box.height)
             hole = window.box.crop(view.hole)
             unchanged = rasterizer(behind, camera).color.clamp(0, 1)
-        target = window.box.crop(painted) * hole + unchanged * (1 - hole)
+        filled = window.box.crop(view.open)
+        target = window.box.crop(painted) * filled + unchanged * (1 - filled)
         examples.append(Example(camera, target, torch.ones_like(hole), hole, behind))
         yield Progressed(f"{STAGE} {number + 1}/{config.rounds}: repaint", place + 1, len(windows), {"strength": strength})
     return examples
@@ -226,6 +226,6 @@ def astray(
 ) -> Bool[Tensor, " n"]:
     """Fill splats that show mainly outside the holes, or nowhere."""
     scene = concatenate([kept, fill])
-    ballots = (Ballot(view.camera, view.hole, torch.ones_like(view.hole)) for view in views)
+    ballots = (Ballot(view.camera, view.open, view.open, torch.ones_like(view.open)) for view in views)
     votes = lift(scene, ballots, rasterizer)[len(kept) :]
     return votes.inside <= config.min_inside * votes.total

@@ -1,6 +1,6 @@
 """Takes the masked object out of the splats and finds what it hid."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -14,7 +14,7 @@ from splatpaint.image.region import dilate
 from splatpaint.masks.background import on_background
 from splatpaint.masks.floaters import FloatersConfig, alone, hidden
 from splatpaint.masks.holes import HolesConfig, Revealed, find_holes
-from splatpaint.masks.lift import Ballot, centers_inside, lift
+from splatpaint.masks.lift import Ballot, Votes, centers_inside, lift
 from splatpaint.render.protocol import Rasterizer
 from splatpaint.scene.splats import Splats
 from splatpaint.scene.views import Capture
@@ -30,17 +30,22 @@ class RemoveConfig:
 
     mask_grow: float = 0.01
     """Masks grow by this share of the longer image side before they vote: drawn outlines run a little inside."""
+    outline_error: float = 0.03
+    """By so much more of the image side an outline may be off: what a photo shows farther out is surely not the object."""
     threshold: float = 0.25
     """A splat goes if more than this share of the photos that show it have it inside their masks."""
     buried_threshold: float = 0.6
     """A splat that no photo shows goes if its center lies inside this share of the masks that look at it."""
-    background_share: float = 0.1
-    """A splat on the surface around the masks stays, against the vote, if this share of the photos show it outside them."""
+    background_share: float = 0.05
+    """A splat on the surface around the masks stays, against the vote, if this share of the photos show it clear of them."""
     background_tolerance: float = 0.03
     """How much nearer than that surface a splat may be to count as on it, relative to the depth."""
     visible_alpha: float = 0.4
-    """A pixel belongs to the removed silhouette if removed splats made up this much of it."""
-    silhouette_grow_px: int = 2
+    """A pixel is opened by the removal if removed splats made up this much of it; near a mask it shows the object if they did
+    by the share of their votes."""
+    opened_grow_px: int = 2
+    max_inside_holes: float = 0.7
+    """Last, kept splats go that paint more than this share of their pixels into holes: they would stand before the fill."""
     floaters: FloatersConfig = field(default_factory=FloatersConfig)
     holes: HolesConfig = field(default_factory=HolesConfig)
 
@@ -50,10 +55,12 @@ class Hole:
     """One supervising view after the removal."""
 
     name: str
-    silhouette: Float[Tensor, "1 1 h w"]
-    """1 where the object, or a mask, was: the photo says nothing about what is there now."""
+    covered: Float[Tensor, "1 1 h w"]
+    """1 where a mask, or the object, was: the photo says nothing about what is there now."""
     hole: Float[Tensor, "1 1 h w"]
     """1 where no other view saw past the object either."""
+    torn: Float[Tensor, "1 1 h w"]
+    """1 where the removal took splats although the photo shows what is there: no mask is so exact that none are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,20 +83,29 @@ def remove(
         MaskError: if the masks select no splats, or all of them.
     """
     photos = Photos(capture.views, device)
-    ballots = [ballot_of(photo, config.mask_grow) for photo in photos]
-    gone = yield from _selected(splats, ballots, rasterizer, config)
-    gone |= _stray(splats, ballots, gone, rasterizer, config)
+    ballots = [ballot_of(photo, config) for photo in photos]
+    votes = lift(splats, ballots, rasterizer)
+    yield Progressed(STAGE, len(photos), 3 * len(photos))
+    gone = _selected(splats, ballots, votes, rasterizer, config)
+    gone[~gone] = _stray(splats[~gone], ballots, votes[~gone], rasterizer, config)
     kept = splats[~gone]
-    views = list(_revealed(splats, gone, photos, rasterizer, config))
+    object_share = votes.share * gone
+    views = [_revealed(splats, gone, object_share, *each, rasterizer, config) for each in zip(photos, ballots, strict=True)]
     yield Progressed(STAGE, 2 * len(photos), 3 * len(photos))
     holes = find_holes(views, config.holes)
+    gone[~gone] = _only_in_holes(kept, photos, holes, rasterizer, config)
+    kept = splats[~gone]
     yield Progressed(STAGE, 3 * len(photos), 3 * len(photos))
     result = tuple(
-        Hole(photo.name, torch.maximum(view.silhouette, photo.fill), hole)
+        Hole(photo.name, view.covered, hole, view.opened * photo.usable * (1 - view.covered) * (1 - hole))
         for photo, view, hole in zip(photos, views, holes, strict=True)
     )
     counts = {"removed": float(gone.sum()), "kept": float(len(kept))}
-    shares = {"silhouette_share": mean_share([view.silhouette for view in views]), "hole_share": mean_share(holes)}
+    shares = {
+        "covered_share": mean_share([hole.covered for hole in result]),
+        "hole_share": mean_share(holes),
+        "torn_share": mean_share([hole.torn for hole in result]),
+    }
     yield Measured(STAGE, counts | shares)
     return Removal(kept, result)
 
@@ -99,21 +115,21 @@ def mean_share(masks: Sequence[Float[Tensor, "1 1 h w"]]) -> float:
     return sum(float(mask.mean()) for mask in masks) / len(masks)
 
 
-def ballot_of(photo: Photo, grow: float) -> Ballot:
-    """The photo's fill mask, grown by a share of the longer image side."""
-    return Ballot(photo.camera, dilate(photo.fill, grow * max(photo.camera.width, photo.camera.height)), photo.usable)
+def ballot_of(photo: Photo, config: RemoveConfig) -> Ballot:
+    """The photo's fill mask, grown."""
+    side = max(photo.camera.width, photo.camera.height)
+    mask = dilate(photo.fill, config.mask_grow * side)
+    return Ballot(photo.camera, mask, dilate(mask, config.outline_error * side), photo.usable)
 
 
 def _selected(
-    splats: Splats, ballots: Sequence[Ballot], rasterizer: Rasterizer, config: RemoveConfig
-) -> Events[Bool[Tensor, " n"]]:
+    splats: Splats, ballots: Sequence[Ballot], votes: Votes, rasterizer: Rasterizer, config: RemoveConfig
+) -> Bool[Tensor, " n"]:
     """The splats that the masks vote out."""
-    with torch.enable_grad():
-        votes = lift(splats, ballots, rasterizer)
-    yield Progressed(STAGE, len(ballots), 3 * len(ballots))
     shown = votes.total > MIN_WEIGHT
-    depths = ((ballot.camera, ballot.mask, rasterizer(splats, ballot.camera).depth) for ballot in ballots)
-    spared = on_background(splats, depths, tolerance=config.background_tolerance) & (1 - votes.share > config.background_share)
+    spared = votes.clear_share > config.background_share
+    depths = ((ballot, rasterizer(splats, ballot.camera).depth) for ballot in ballots)
+    spared &= on_background(splats, depths, tolerance=config.background_tolerance)
     buried = centers_inside(splats, ballots) > config.buried_threshold
     gone = torch.where(shown, (votes.share > config.threshold) & ~spared, buried)
     if not gone.any():
@@ -129,28 +145,39 @@ def _selected(
 
 
 def _stray(
-    splats: Splats, ballots: Sequence[Ballot], gone: Bool[Tensor, " n"], rasterizer: Rasterizer, config: RemoveConfig
+    kept: Splats, ballots: Sequence[Ballot], before: Votes, rasterizer: Rasterizer, config: RemoveConfig
 ) -> Bool[Tensor, " n"]:
     """Kept splats that only the object's presence hid, or that hang alone where it was."""
-    kept = splats[~gone]
-    with torch.enable_grad():
-        before = lift(splats, ballots, rasterizer)[~gone]
-        after = lift(kept, ballots, rasterizer)
+    after = lift(kept, ballots, rasterizer)
     strays = hidden(before, after, config.floaters)
     uncertain = (after.share > 0.5) & ~strays
     strays[uncertain] |= alone(kept.means[uncertain], config.floaters)
-    result = torch.zeros_like(gone)
-    result[~gone] = strays
-    return result
+    return strays
+
+
+def _only_in_holes(
+    kept: Splats, photos: Photos, holes: Sequence[Tensor], rasterizer: Rasterizer, config: RemoveConfig
+) -> Bool[Tensor, " n"]:
+    """Kept splats that show nowhere but where nothing is known."""
+    ballots = (Ballot(photo.camera, hole, hole, photo.usable) for photo, hole in zip(photos, holes, strict=True))
+    votes = lift(kept, ballots, rasterizer)
+    return votes.inside > config.max_inside_holes * votes.total.clamp_min(MIN_WEIGHT)
 
 
 def _revealed(
-    splats: Splats, gone: Bool[Tensor, " n"], photos: Photos, rasterizer: Rasterizer, config: RemoveConfig
-) -> Iterator[Revealed]:
+    splats: Splats,
+    gone: Bool[Tensor, " n"],
+    object_share: Float[Tensor, " n"],
+    photo: Photo,
+    ballot: Ballot,
+    rasterizer: Rasterizer,
+    config: RemoveConfig,
+) -> Revealed:
+    full = rasterizer(splats, photo.camera, features=torch.stack([gone.to(object_share), object_share], dim=1))
     kept = splats[~gone]
-    for photo in photos:
-        labels = gone.to(splats.means)[:, None]
-        full = rasterizer(splats, photo.camera, features=labels)
-        bare = rasterizer(kept, photo.camera, features=kept.means.new_zeros(len(kept), 1))
-        silhouette = dilate((full.color > config.visible_alpha).to(full.color), config.silhouette_grow_px)
-        yield Revealed(photo.camera, silhouette, photo.usable, full.depth, bare.depth, bare.alpha)
+    bare = rasterizer(kept, photo.camera, features=kept.means.new_zeros(len(kept), 1))
+    opened, shown = (full.color > config.visible_alpha).to(full.color).split(1, dim=1)
+    # Near the mask the object may show where its outline is off; farther out, and where mere background went, trust the photo.
+    covered = torch.maximum(photo.fill, shown * ballot.near)
+    opened = dilate(opened, config.opened_grow_px)
+    return Revealed(photo.camera, opened, covered, photo.usable, full.depth, bare.depth, bare.alpha)

@@ -95,8 +95,8 @@ def _removed(
         return _read_removal(folder, capture, device)
     removal = yield from timed(remove.STAGE, remove.remove(splats, capture, rasterizer, config.remove, device=device))
     for hole in removal.holes:
-        write_mask(_hole_file(folder, "silhouettes", hole.name), hole.silhouette[0].cpu())
-        write_mask(_hole_file(folder, "holes", hole.name), hole.hole[0].cpu())
+        for kind, mask in (("covered", hole.covered), ("holes", hole.hole), ("torn", hole.torn)):
+            write_mask(_hole_file(folder, kind, hole.name), mask[0].cpu())
     # Last: that this file exists says that the stage is done.
     write_splats(product, removal.kept)
     yield Saved(remove.STAGE, "holes", folder.stage(remove.STAGE) / "holes")
@@ -133,8 +133,7 @@ def _read_removal(folder: RunFolder, capture: Capture, device: torch.device) -> 
     holes = tuple(
         remove.Hole(
             view.name,
-            read_mask(_hole_file(folder, "silhouettes", view.name))[None].to(device),
-            read_mask(_hole_file(folder, "holes", view.name))[None].to(device),
+            *(read_mask(_hole_file(folder, kind, view.name))[None].to(device) for kind in ("covered", "holes", "torn")),
         )
         for view in capture.views
     )

@@ -1,6 +1,6 @@
 import torch
 
-from splatpaint.fit.fill_seeds import SeedConfig, Surroundings, continued_depth, in_the_way, seed_fill
+from splatpaint.fit.fill_seeds import SeedConfig, Surroundings, continued_depth, objecting, seed_fill
 from splatpaint.render.reference import rasterize
 from splatpaint.scene.camera import Cameras
 from splatpaint.scene.splats import SH_C0
@@ -24,7 +24,8 @@ def slanted_wall(x: float, hole_columns: slice) -> Surroundings:
     hole = torch.zeros(1, 1, SIZE, SIZE)
     hole[..., 10:22, hole_columns] = 1
     alpha = 1 - hole
-    return Surroundings(camera, COLOR[None, :, None, None].expand(1, 3, SIZE, SIZE).clone(), hole, depth[None, None], alpha)
+    image = COLOR[None, :, None, None].expand(1, 3, SIZE, SIZE).clone()
+    return Surroundings(camera, image, hole, torch.zeros_like(hole), depth[None, None], alpha)
 
 
 def test_planes_are_continued_exactly():
@@ -47,6 +48,18 @@ def test_seeds_cover_the_hole_on_the_surface_in_the_color_around_it():
     assert alpha[far == 0].max() < 0.25, "only a fringe of faint splats reaches farther than two pixels out"
 
 
+def test_what_is_torn_is_covered_too_in_the_colors_of_the_photo():
+    view = slanted_wall(0.0, slice(12, 16))
+    view.torn[..., 10:22, 16:20] = 1
+    view.image[..., 10:22, 16:20] = 0.9
+    view.alpha[view.torn > 0] = 0
+    fill = seed_fill([view], rasterize, SeedConfig(), sh_degree=0)
+    assert rasterize(fill, view.camera).alpha[view.torn > 0].mean() > 0.8
+    pixels, _ = view.camera.project(fill.means)
+    in_torn = pixels[0, :, 0] > 16.5
+    assert (0.5 + SH_C0 * fill.sh[in_torn, 0] > 0.85).all()
+
+
 def test_a_second_view_adds_only_what_the_first_left_uncovered():
     first, second = slanted_wall(0.0, slice(10, 22)), slanted_wall(0.0, slice(10, 22))
     one = seed_fill([first], rasterize, SeedConfig(), sh_degree=0)
@@ -59,10 +72,17 @@ def test_no_hole_means_no_seeds():
     assert len(seed_fill([view], rasterize, SeedConfig(), sh_degree=1)) == 0
 
 
-def test_points_in_space_that_most_photos_looked_through_are_in_the_way():
+def test_views_that_saw_past_a_point_object_to_it():
     through = [slanted_wall(0.0, slice(0, 0)), slanted_wall(0.2, slice(0, 0))]
     points = torch.tensor([[0.0, 0.0, 2.0], [0.0, 0.0, 4.0], [0.0, 0.0, 6.0]])
-    assert in_the_way(points, through, SeedConfig()).tolist() == [True, False, False]
+    assert objecting(points, through, SeedConfig()).tolist() == [1.0, 0.0, 0.0]
     blind = slanted_wall(0.0, slice(0, SIZE))
-    assert not in_the_way(points, [blind], SeedConfig()).any(), "a view with a hole there knows nothing"
-    assert not in_the_way(points, [through[0], blind], SeedConfig(carve_share=1.0)).any()
+    assert not objecting(points, [blind], SeedConfig()).any(), "a view with a hole there knows nothing"
+    assert objecting(points, [through[0], blind], SeedConfig()).tolist() == [0.5, 0.0, 0.0]
+
+
+def test_the_view_with_the_hole_surrounded_comes_before_one_that_cuts_it():
+    cut, whole = slanted_wall(0.0, slice(0, 14)), slanted_wall(0.0, slice(8, 20))
+    cut.image[:] = 0.1
+    fill = seed_fill([cut, whole], rasterize, SeedConfig(views=1), sh_degree=0)
+    torch.testing.assert_close(0.5 + SH_C0 * fill.sh[:, 0], COLOR.expand(len(fill), 3), rtol=1e-2, atol=0)

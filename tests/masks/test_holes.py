@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import torch
 
 from splatpaint.masks.holes import HolesConfig, Revealed, find_holes, sees, without_specks
@@ -5,7 +7,7 @@ from splatpaint.scene.camera import Cameras
 
 SIZE = 40
 PLANE_Z = 4.0
-CONFIG = HolesConfig(min_views=1, grow_px=0, min_area_px=1)
+CONFIG = HolesConfig(min_views=1, close=0.0, min_area_px=1)
 
 
 def camera_at(x: float) -> Cameras:
@@ -18,12 +20,12 @@ def camera_at(x: float) -> Cameras:
 def view_of_wall(x: float, object_left: int | None, object_right: int = 0, object_z: float = 2.0) -> Revealed:
     """A wall at PLANE_Z, seen from (x, 0, 0); the object covers some columns."""
     wall = torch.full((1, 1, SIZE, SIZE), PLANE_Z)
-    silhouette = torch.zeros_like(wall)
+    covered = torch.zeros_like(wall)
     full = wall.clone()
     if object_left is not None:
-        silhouette[..., object_left:object_right] = 1
+        covered[..., object_left:object_right] = 1
         full[..., object_left:object_right] = object_z
-    return Revealed(camera_at(x), silhouette, torch.ones_like(wall), full, wall, torch.ones_like(wall))
+    return Revealed(camera_at(x), covered.clone(), covered, torch.ones_like(wall), full, wall, torch.ones_like(wall))
 
 
 def test_what_another_view_saw_past_the_object_is_no_hole():
@@ -62,16 +64,33 @@ def test_points_outside_the_frame_or_behind_the_camera_are_not_seen():
     assert sees(view_of_wall(0.0, None), points, 0.04).tolist() == [False, False]
 
 
-def test_without_a_surface_behind_it_the_silhouette_is_all_hole():
+def test_without_a_surface_behind_it_all_that_the_object_covered_is_hole():
     view = view_of_wall(0.0, 15, 25)
-    empty = Revealed(view.camera, view.silhouette, view.usable, view.full_depth, view.kept_depth * 0, view.kept_alpha * 0)
-    assert torch.equal(find_holes([empty, view_of_wall(0.5, None)], CONFIG)[0], view.silhouette)
+    empty = replace(view, kept_depth=view.kept_depth * 0, kept_alpha=view.kept_alpha * 0)
+    assert torch.equal(find_holes([empty, view_of_wall(0.5, None)], CONFIG)[0], view.covered)
+
+
+def test_what_was_opened_beside_the_object_is_no_hole_for_the_photo_shows_it():
+    view = view_of_wall(0.0, 15, 25)
+    view.opened[..., 8:25] = 1
+    hole = find_holes([view, view_of_wall(0.1, 10, 30)], CONFIG)[0]
+    assert torch.equal(hole, view.covered)
 
 
 def test_ignored_pixels_witness_nothing():
     covered, blind = view_of_wall(0.0, 15, 25), view_of_wall(0.5, None)
     blind.usable[:] = 0
-    assert torch.equal(find_holes([covered, blind], CONFIG)[0], covered.silhouette)
+    assert torch.equal(find_holes([covered, blind], CONFIG)[0], covered.covered)
+
+
+def test_a_narrow_island_of_chance_sightings_is_painted_with_the_hole_around_it():
+    view = view_of_wall(0.0, 10, 30)
+    view.kept_alpha[..., 10:19] = 0
+    view.kept_alpha[..., 21:30] = 0
+    witness = view_of_wall(0.5, None)
+    narrow = replace(CONFIG, close=3 / SIZE)
+    assert find_holes([view, witness], CONFIG)[0].sum() < view.covered.sum()
+    assert torch.equal(find_holes([view, witness], narrow)[0], view.covered)
 
 
 def test_specks_go_and_areas_stay():

@@ -31,12 +31,20 @@ def test_pixels_that_do_not_count_get_exactly_no_gradient():
     assert color.grad[..., 0:4, 0:4].abs().min() > 0
 
 
-def test_regions_split_the_pixels_between_them():
+def test_holes_count_as_much_as_they_are_told():
     holes = torch.zeros(1, 1, 24, 24)
     holes[..., :6] = 1
-    color, target = torch.rand(1, 3, 24, 24), torch.rand(1, 3, 24, 24)
-    cost = {
-        region: Photometric(PhotometricConfig(region=region, dssim=0.0))(step_of(color, target, holes=holes))["photometric"]
-        for region in ("all", "known", "holes")
-    }
-    torch.testing.assert_close(0.25 * cost["holes"] + 0.75 * cost["known"], cost["all"])
+    color, target = torch.rand(1, 3, 24, 24, requires_grad=True), torch.rand(1, 3, 24, 24)
+
+    def steepness(**config: float) -> tuple[float, float]:
+        color.grad = None
+        Photometric(PhotometricConfig(**config))(step_of(color, target, holes=holes))["photometric"].backward()
+        assert color.grad is not None
+        return float(color.grad[..., :6].abs().mean()), float(color.grad[..., 6:].abs().mean())
+
+    inside, outside = steepness(dssim=0.0)
+    assert abs(inside - outside) < 1e-7
+    inside, outside = steepness(dssim=0.0, holes=0.25)
+    assert abs(inside - 0.25 * outside) < 1e-7
+    inside, outside = steepness(holes=0.0)
+    assert inside == 0 < outside

@@ -4,6 +4,7 @@ import torch
 
 from splatpaint.events import Noted, Progressed, drain
 from splatpaint.fit.parameters import LearningRates
+from splatpaint.image.files import write_image
 from splatpaint.priors.gaussian import GaussianPrior
 from splatpaint.render.reference import rasterize
 from splatpaint.scene.splats import concatenate
@@ -28,7 +29,7 @@ def holed_wall(folder):
         missing[..., :8, :] = missing[..., -8:, :] = 0
         missing[..., :10] = missing[..., -10:] = 0
         assert 0 < missing.sum() < 0.3 * missing.numel()
-        holes.append(Hole(view.name, missing, missing))
+        holes.append(Hole(view.name, missing, missing, torch.zeros_like(missing)))
     return scene, Removal(kept, tuple(holes))
 
 
@@ -44,6 +45,23 @@ def test_the_fill_takes_the_colors_that_the_prior_paints(tmp_path):
         assert rendered.alpha[0, 0][inside].mean() > bare.alpha[0, 0][inside].mean() + 0.3
         outside = torch.nn.functional.max_pool2d(hole.hole, 7, 1, 3)[0, 0] == 0
         assert (rendered.color - bare.color)[0][:, outside].abs().mean() < 0.01
+
+
+def test_what_is_torn_is_mended_from_the_photo_not_painted(tmp_path):
+    scene, removal = holed_wall(tmp_path)
+    on_the_left = (scene.wall.means[:, :1] < 0).float()
+    holes = []
+    for view, hole in zip(scene.capture.views, removal.holes, strict=True):
+        write_image(view.image, rasterize(scene.wall, view.camera).color[0].clamp(0, 1))
+        left = (rasterize(scene.wall, view.camera, features=on_the_left).color > 0.5).float() * hole.hole
+        holes.append(Hole(view.name, left, left, hole.hole - left))
+    fill = drain(inpaint(scene.capture, Removal(removal.kept, tuple(holes)), PRIOR, rasterize, QUICK, device=CPU, seed=0))
+    for view, hole in zip(scene.capture.views, holes, strict=True):
+        color = rasterize(concatenate([removal.kept, fill]), view.camera).color[0]
+        greenness = color[1] - color[0]
+        painted, mended = (greenness[mask[0, 0] > 0].mean() for mask in (hole.hole, hole.torn))
+        assert painted > 0.15
+        assert mended.abs() < 0.1, "the photo shows a gray wall there"
 
 
 def test_the_kept_splats_do_not_change(tmp_path):
@@ -71,7 +89,7 @@ def test_the_same_seed_gives_the_same_fill_also_when_interrupted_between_rounds(
 def test_without_holes_there_is_nothing_to_paint(tmp_path):
     scene = wall_with_ball(tmp_path)
     nothing = torch.zeros(1, 1, SIZE[1], SIZE[0])
-    removal = Removal(scene.wall, tuple(Hole(view.name, nothing, nothing) for view in scene.capture.views))
+    removal = Removal(scene.wall, tuple(Hole(view.name, nothing, nothing, nothing) for view in scene.capture.views))
     events = inpaint(scene.capture, removal, PRIOR, rasterize, QUICK, device=CPU, seed=0)
     assert any(isinstance(event, Noted) and "nothing to paint" in event.message for event in events)
     assert len(drain(inpaint(scene.capture, removal, PRIOR, rasterize, QUICK, device=CPU, seed=0))) == 0

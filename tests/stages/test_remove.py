@@ -3,8 +3,9 @@ import torch
 
 from splatpaint.errors import MaskError
 from splatpaint.events import Measured, drain
-from splatpaint.image.files import write_mask
+from splatpaint.image.files import read_mask, write_mask
 from splatpaint.image.region import dilate
+from splatpaint.masks.lift import Ballot, lift
 from splatpaint.render.reference import rasterize
 from splatpaint.stages.remove import RemoveConfig, remove
 from tests.support.walls import SIZE, wall_with_ball
@@ -27,15 +28,37 @@ def test_the_ball_goes_and_the_wall_stays_bit_for_bit(tmp_path):
     assert kept <= {tuple(row) for row in scene.wall.means.tolist()}
 
 
-def test_holes_lie_in_the_silhouettes_and_are_smaller(tmp_path):
+def test_holes_lie_in_what_was_covered_and_are_smaller(tmp_path):
     scene = wall_with_ball(tmp_path, ball_z=NEAR_THE_WALL)
     removal = drain(remove(scene.scene, scene.capture, rasterize, SHARP, device=CPU))
     assert len(removal.holes) == len(scene.capture.views)
     for hole in removal.holes:
-        assert ((hole.hole > 0) & (dilate(hole.silhouette, 3) == 0)).sum() == 0
+        assert ((hole.hole > 0) & (dilate(hole.covered, 3) == 0)).sum() == 0
     hidden = sum(float(hole.hole.sum()) for hole in removal.holes)
-    covered = sum(float(hole.silhouette.sum()) for hole in removal.holes)
+    covered = sum(float(hole.covered.sum()) for hole in removal.holes)
     assert 0 < hidden < covered
+
+
+def test_where_more_went_than_the_masks_cover_the_photo_knows_what_was_there(tmp_path):
+    scene = wall_with_ball(tmp_path)
+    generous = RemoveConfig(mask_grow=0.05, outline_error=0.02, threshold=0.05, background_share=0.9)
+    removal = drain(remove(scene.scene, scene.capture, rasterize, generous, device=CPU))
+    assert sum(float(hole.torn.sum()) for hole in removal.holes) > 0
+    for view, hole in zip(scene.capture.views, removal.holes, strict=True):
+        assert view.fill_mask
+        assert (hole.torn * read_mask(view.fill_mask)[None]).sum() == 0
+        assert (hole.torn * hole.hole).sum() == 0
+
+
+def test_what_shows_only_in_holes_goes_too(tmp_path):
+    scene = wall_with_ball(tmp_path, ball_z=NEAR_THE_WALL)
+    removal = drain(remove(scene.scene, scene.capture, rasterize, SHARP, device=CPU))
+    ballots = [
+        Ballot(view.camera, hole.hole, hole.hole, torch.ones_like(hole.hole))
+        for view, hole in zip(scene.capture.views, removal.holes, strict=True)
+    ]
+    votes = lift(removal.kept, ballots, rasterize)
+    assert (votes.inside <= SHARP.max_inside_holes * votes.total.clamp_min(1e-3)).all()
 
 
 def test_shares_and_counts_are_measured(tmp_path):
@@ -43,7 +66,7 @@ def test_shares_and_counts_are_measured(tmp_path):
     events = list(remove(scene.scene, scene.capture, rasterize, SHARP, device=CPU))
     (measured,) = [event for event in events if isinstance(event, Measured)]
     assert measured.values["removed"] + measured.values["kept"] == len(scene.scene)
-    assert 0 < measured.values["hole_share"] < measured.values["silhouette_share"] < 0.5
+    assert 0 < measured.values["hole_share"] < measured.values["covered_share"] < 0.5
 
 
 @pytest.mark.parametrize(("value", "message"), [(0.0, "select none"), (1.0, "select every")])
