@@ -18,6 +18,23 @@ def psnr(
     return -10 * torch.log10(masked_mean((x - y).square(), region))
 
 
+def recolored(
+    x: Float[Tensor, "1 c h w"], y: Float[Tensor, "1 c h w"], *, region: Float[Tensor, "1 1 h w"]
+) -> Float[Tensor, "1 c h w"]:
+    """x with the gain and offset a channel that bring it closest to y over a region: exposure and white balance taken out.
+
+    Fitted where both are known (outside the hole), it is fair to apply everywhere. Unchanged if the region is empty.
+    """
+    weight, total = region, region.sum()
+    if total == 0:
+        return x
+    mean_x, mean_y = ((side * weight).sum(dim=(2, 3), keepdim=True) / total for side in (x, y))
+    covariance = ((x - mean_x) * (y - mean_y) * weight).sum(dim=(2, 3), keepdim=True)
+    variance = ((x - mean_x).square() * weight).sum(dim=(2, 3), keepdim=True)
+    gain = torch.where(variance > 1e-9 * total, covariance / variance.clamp_min(1e-12), torch.ones_like(variance))
+    return ((x - mean_x) * gain + mean_y).clamp(0, 1)
+
+
 def lpips_in_box(lpips: Lpips, x: Float[Tensor, "1 3 h w"], y: Float[Tensor, "1 3 h w"], box: Box) -> Float[Tensor, " 1"]:
     """LPIPS of the two crops, as published: the box is the picture."""
     wide = widened(box, MIN_LPIPS_PX, width=x.shape[-1], height=x.shape[-2])

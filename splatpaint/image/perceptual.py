@@ -67,18 +67,25 @@ class Lpips(nn.Module):
         stretched = [interpolate(layer, size=size, mode="bilinear", align_corners=False) for layer in self._layers(x, y)]
         return torch.stack(stretched).sum(dim=0)
 
+    def embed(self, images: Float[Tensor, "v 3 h w"]) -> Float[Tensor, "v d"]:
+        """The trunk's last activations averaged over each picture: what it shows, wherever it shows it."""
+        return self._activations(images)[-1].mean(dim=(2, 3))
+
     def _layers(self, x: Tensor, y: Tensor) -> list[Tensor]:
         """Weighted squared differences of unit-length features, one (v, 1, h_l, w_l) map a layer."""
         pairs = zip(self._features(x), self._features(y), self.heads, strict=True)
         return [conv2d((a - b) ** 2, head) for a, b, head in pairs]
 
     def _features(self, images: Tensor) -> list[Tensor]:
+        return [each / (each.square().sum(dim=1, keepdim=True).sqrt() + 1e-10) for each in self._activations(images)]
+
+    def _activations(self, images: Tensor) -> list[Tensor]:
         mean, std = images.new_tensor(MEAN).view(1, 3, 1, 1), images.new_tensor(STD).view(1, 3, 1, 1)
         activations, found = (images - mean) / std, []
         for index, layer in enumerate(self.trunk):
             activations = layer(activations)
             if index in self.taps:
-                found.append(activations / (activations.square().sum(dim=1, keepdim=True).sqrt() + 1e-10))
+                found.append(activations)
         return found
 
 

@@ -104,12 +104,17 @@ def draw_strips(
         panels = dict(_panels(photo, holes.get(photo.name, photo.fill), scenes, rasterizer))
         _save(_row(panels, STRIP_PANEL_PX), out / f"{photo.name}.png")
         if photo.name in on_sheet:
-            rows.append(_row(panels, SHEET_PANEL_PX))
+            rows.append(panels)
         yield Progressed(STAGE, done, len(photos))
     sheet = out / SHEET_NAME
-    _save(_stacked(rows), sheet)
+    write_sheet(sheet, rows)
     yield Saved(STAGE, "before and after", sheet)
     return sheet
+
+
+def write_sheet(path: Path, rows: Sequence[Mapping[str, Float[Tensor, "3 h w"]]]) -> None:
+    """Rows of small pictures under their captions."""
+    _save(_stacked([_row(row, SHEET_PANEL_PX) for row in rows]), path)
 
 
 def painted(rendered: Rendered, what: What) -> Float[Tensor, "3 h w"]:

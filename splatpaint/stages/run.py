@@ -1,5 +1,7 @@
 """A whole run: capture, reconstruction, removal, fill. A stage whose product is in the run folder is skipped."""
 
+import resource
+import sys
 import time
 from pathlib import Path
 
@@ -60,10 +62,11 @@ def pick_device(name: str) -> torch.device:
 
 
 def timed(stage: str, events: Events[Product]) -> Events[Product]:
-    """The same events, and in the end how many seconds they took."""
+    """The same events, and in the end how many seconds they took and how much memory the process has needed so far."""
     start = time.perf_counter()
     product = yield from events
-    yield Measured(stage, {"seconds": time.perf_counter() - start})
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+    yield Measured(stage, {"seconds": time.perf_counter() - start, "peak_memory_mb": round(peak)})
     return product
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from splatpaint.evaluation.metrics import lpips_in_box, psnr, widened
+from splatpaint.evaluation.metrics import lpips_in_box, psnr, recolored, widened
 from splatpaint.image.perceptual import FILE_NAMES, Lpips, _alexnet
 from splatpaint.image.region import Box
 
@@ -21,6 +21,17 @@ def test_psnr_of_a_region_ignores_the_rest():
     region[..., :2] = 1
     y[..., :2] = 0.1
     torch.testing.assert_close(psnr(x, y, region=region), torch.tensor([20.0]))
+
+
+def test_exposure_and_white_balance_are_fitted_outside_the_hole_and_taken_out_everywhere():
+    truth = 0.2 + 0.5 * torch.rand(1, 3, 12, 12)
+    off = truth * torch.tensor([0.8, 1.1, 0.9]).view(1, 3, 1, 1) + 0.05
+    known = torch.ones(1, 1, 12, 12)
+    known[..., 4:8, 4:8] = 0
+    torch.testing.assert_close(recolored(off, truth, region=known), truth, atol=1e-4, rtol=0)
+    filled = torch.where(known > 0, off, off + 0.1)
+    assert psnr(recolored(filled, truth, region=known), truth, region=1 - known) < 25, "the fill's own error stays"
+    assert torch.equal(recolored(off, truth, region=0 * known), off)
 
 
 def test_a_small_box_is_widened_about_its_center():

@@ -1,0 +1,83 @@
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from splatpaint.evaluation.consistency import Seen, carry, consistency
+from splatpaint.scene.camera import Cameras
+
+SIDE = 48
+PLANE_Z = 2.0
+
+
+def view_of_plane(x: float) -> Seen:
+    """A smoothly textured plane at z = 2 seen from (x, 0, 0), with a hole in the middle."""
+    K = torch.tensor([[[SIDE, 0.0, SIDE / 2], [0.0, SIDE, SIDE / 2], [0.0, 0.0, 1.0]]])
+    pose = torch.eye(4)[None].clone()
+    pose[0, 0, 3] = -x
+    camera = Cameras(K=K, cam_from_world=pose, width=SIDE, height=SIDE)
+    depth = torch.full((1, 1, SIDE, SIDE), PLANE_Z)
+    points = camera.unproject(depth)[0]
+    color = torch.stack([points[..., 0].sin(), points[..., 1].cos(), (points[..., 0] + points[..., 1]).cos()])
+    hole = torch.zeros(1, 1, SIDE, SIDE)
+    hole[..., 12:36, 12:36] = 1
+    return Seen(camera, (0.5 + 0.4 * color)[None], depth, hole)
+
+
+def views() -> list[Seen]:
+    return [view_of_plane(0.1 * index) for index in range(4)]
+
+
+def with_noise(view: Seen, strength: float) -> Seen:
+    noise = torch.randn(1, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0)) * view.hole
+    return replace(view, color=view.color + strength * noise)
+
+
+def psnr(seen: list[Seen]) -> float:
+    return consistency(seen)["psnr/consistency"]
+
+
+def test_one_plane_seen_from_everywhere_is_consistent():
+    assert psnr(views()) > 50
+
+
+def test_a_fill_that_differs_in_one_view_is_less_consistent_the_more_it_differs():
+    plain = views()
+    mild = [with_noise(plain[0], 0.05), *plain[1:]]
+    strong = [with_noise(plain[0], 0.2), *plain[1:]]
+    assert psnr(plain) > psnr(mild) > psnr(strong)
+
+
+def test_only_the_hole_counts():
+    spoiled = [replace(view, color=torch.where(view.hole > 0, view.color, torch.rand_like(view.color))) for view in views()[:2]]
+    inner = [replace(view, hole=torch.zeros_like(view.hole)) for view in spoiled]
+    for view in inner:
+        view.hole[..., 20:28, 20:28] = 1
+    assert psnr(inner) > 50
+
+
+def test_what_the_neighbor_does_not_see_is_not_compared():
+    one, other = views()[:2]
+    occluded = replace(other, depth=torch.full_like(other.depth, 1.0))
+    _, valid = carry(occluded, one)
+    assert valid.sum() == 0
+    _, valid = carry(view_of_plane(3.0), one)
+    assert valid.sum() == 0, "out of the frame"
+    empty = replace(one, depth=torch.zeros_like(one.depth))
+    assert carry(other, empty)[1].sum() == 0
+
+
+def test_views_without_a_common_hole_have_no_consistency():
+    assert consistency([replace(view, hole=torch.zeros_like(view.hole)) for view in views()]) == {}
+
+
+def test_pictures_are_carried_by_parallax():
+    one, other = views()[:2]
+    moved, valid = carry(other, one)
+    error: Tensor = (moved - one.color).abs().amax(dim=1, keepdim=True) * valid
+    assert error.max() < 0.01
+    assert (other.color - one.color)[:, :, 12:36, 12:36].abs().max() > 0.03
+    assert valid.sum() == pytest.approx(24 * 24)
+    assert math.isfinite(float(moved.sum()))
