@@ -1,143 +1,251 @@
-"""Removal from real captures with known truth: splatpaint beside two baselines.
+"""Removal from real captures with known truth: splatpaint beside what one would do instead.
 
-    python -m benchmarks.removal CAPTURES [-o runs/removal] [--tasks lund_street snowmiku] [--max-resolution 480]
+    python -m benchmarks.removal CAPTURES --suite small [-o runs/removal] [--weights FOLDER] [--methods ...] [--seeds 0 1 2]
 
-CAPTURES is the folder that holds the captures. Each task (see benchmarks/cover.py) hides a surface behind a virtual ball in
-every photo; methods see the covered photos and the ball's masks, and are scored against the untouched photos.
+CAPTURES is the folder that holds the captures. A task hides part of a surface behind a virtual thing in every photo (see
+benchmarks/cover.py and things.py); methods (benchmarks/methods.py) see the covered photos and the thing's masks, and are judged
+against the untouched photos. The room is made by splatpaint itself, and its truth is exact. `sparse` tasks keep every 4th view.
 
-    delete   the same fit, stopped after the removal: only the splats that are left
-    telea    cv2.inpaint (Telea, radius 5 px) on every photo by itself; no 3D, so its views need not agree with each other
-    ours     `splatpaint fit`
-
-A method that has its scores is skipped, and an interrupted fit is resumed. LPIPS is that of the hole's box (10 % grown): as
-rendered (bbox), and with the truth everywhere but in the hole (hole), since Telea keeps the photo around it and renders do not.
+What is done stays in the output folder: a method that has its scores is skipped, an interrupted fit is resumed. Regions and
+metrics are those of `splatpaint eval`. LPIPS of the hole is taken with the truth everywhere around it, since telea-2d keeps the
+photo there and renders do not. The table is the mean over tasks and seeds, with the standard deviation.
 """
 
 import argparse
 import json
-import math
+import statistics
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-
-import numpy as np
-import torch
 
 from benchmarks.cover import Spot, make_cover
 from benchmarks.measure import environment, write_json
-from benchmarks.scoring import largest_holes, names, pairs, splatpaint, text_table, write_strips
+from benchmarks.methods import ABLATIONS, Draw, method
+from benchmarks.scoring import largest_holes, text_table, write_strips
+from benchmarks.things import SHAPES, Shape
 from splatpaint.capture import CaptureConfig, prepare
+from splatpaint.capture.synthetic import make_room
+from splatpaint.config import from_tree as config_from_tree
+from splatpaint.config import load, override, to_tree
 from splatpaint.errors import WeightsError
-from splatpaint.evaluation import Scorecard, evaluate, read_scorecard, table
+from splatpaint.evaluation import Pair, evaluate
+from splatpaint.evaluation.consistency import Seen, consistency
+from splatpaint.evaluation.flip import Flip
 from splatpaint.events import drain
 from splatpaint.image.files import read_image, read_mask, write_image
 from splatpaint.image.perceptual import Lpips
+from splatpaint.scene.views import Capture
+from splatpaint.stages.config import RunConfig
 
 ROOT = Path(__file__).resolve().parents[1]
-METHODS = ("delete", "telea", "ours")
 COLUMNS = (
-    *("psnr/hole", "ssim/hole", "lpips_alex/hole", "lpips_vgg/hole"),
-    *("lpips_alex/bbox", "lpips_vgg/bbox", "psnr/bbox", "psnr/ring", "psnr/full"),
+    *("psnr/hole", "ssim/hole", "lpips_alex/hole", "lpips_vgg/hole", "flip/hole"),
+    *("psnr/ring", "psnr/full", "psnr/consistency", "lpips_alex/consistency", "seconds"),
 )
-TELEA_RADIUS_PX = 5
+SPARSE = 4
+SPOTS = {"lund_street": Spot("09", 0.5, 0.72)}
+"""Where a person had to choose: the ground of this capture has no sparse points."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """Where the ball goes in a capture."""
+    """A thing in a capture."""
 
     capture: str
-    spot: Spot | None = None
+    """Name of a captured folder, or `room`."""
+    shape: Shape = "ball"
+    sparse: bool = False
+
+    @property
+    def name(self) -> str:
+        """Names its folder."""
+        return "-".join([self.capture, *([self.shape] if self.capture != "room" else []), *(["sparse"] if self.sparse else [])])
 
 
-TASKS = {
-    "lund_street": Task("lund_street", Spot("09", 0.5, 0.72)),
-    "snowmiku": Task("snowmiku"),
+@dataclass(frozen=True)
+class Suite:
+    """What is run when nothing else is asked for."""
+
+    tasks: tuple[Task, ...]
+    methods: tuple[str, ...]
+    seeds: tuple[int, ...]
+    max_resolution: int
+    settings: tuple[str, ...] = ()
+    """Differ from the default recipe, for all methods alike."""
+
+
+SUITES = {
+    # The two captures of the cover test, at the default recipe.
+    "cover": Suite(
+        tasks=(Task("lund_street"), Task("snowmiku")), methods=("delete", "telea-2d", "ours"), seeds=(0,), max_resolution=480
+    ),
+    # Half an hour on two processor cores.
+    "small": Suite(
+        tasks=tuple(Task(capture, shape) for capture in ("lund_street", "snowmiku") for shape in ("ball", "disc")),
+        methods=("delete", "telea-2d", "telea", "diffusion", "ours"),
+        seeds=(0,),
+        max_resolution=320,
+        settings=("reconstruct.steps=1200", "reconstruct.density.max_splats=50000", "inpaint.rounds=3", "inpaint.views=20"),
+    ),
+    "full": Suite(
+        tasks=(
+            *(Task(capture, shape) for capture in ("lund_street", "snowmiku", "llff_fern") for shape in SHAPES),
+            *(Task(capture, "ball", sparse=True) for capture in ("lund_street", "snowmiku")),
+            Task("room"),
+        ),
+        methods=("delete", "telea-2d", "telea", "diffusion", "ours", *(f"ours-{part}" for part in ABLATIONS)),
+        seeds=(0, 1, 2),
+        max_resolution=480,
+    ),
 }
 
 
 def main() -> None:
+    arguments = parsed()
+    suite = chosen(arguments)
+    instruments = _lpips(arguments.weights), Flip()
+    results: dict[str, dict[str, list[dict[str, float]]]] = {}
+    for task in suite.tasks:
+        folder = arguments.output / f"{task.name}-{suite.max_resolution}"
+        make_task(task, arguments.captures, folder / "task", max_resolution=suite.max_resolution)
+        for name in suite.methods:
+            for seed in suite.seeds:
+                scores = scored(name, folder, configured(suite, arguments.config, seed), instruments)
+                results.setdefault(task.name, {}).setdefault(name, []).append(scores)
+                print(
+                    f"{task.name} {name} {seed}: " + ", ".join(f"{key} {scores[key]:.3f}" for key in COLUMNS if key in scores),
+                    flush=True,
+                )
+        pictures = [folder / "task" / "truth", folder / "task" / "images"]
+        pictures += [folder / f"seed-{suite.seeds[0]}" / "pictures" / name for name in suite.methods]
+        write_strips(folder / "strips.png", pictures, largest_holes(folder / "task" / "masks", 6))
+        print(f"truth | input | {' | '.join(suite.methods)}: {folder / 'strips.png'}", flush=True)
+    rows = summary(results, suite.methods)
+    print(f"\nmean over {len(suite.tasks)} tasks and {len(suite.seeds)} seeds (± standard deviation):\n{text_table(rows)}")
+    record = {
+        "environment": environment(),
+        "suite": arguments.suite,
+        "tasks": [task.name for task in suite.tasks],
+        "methods": list(suite.methods),
+        "seeds": list(suite.seeds),
+        "max_resolution": suite.max_resolution,
+        "settings": list(suite.settings),
+        "config": arguments.config.name if arguments.config else "defaults",
+        "table": rows,
+        "scores": results,
+    }
+    write_json(arguments.json or ROOT / "benchmarks" / "results" / f"removal-{arguments.suite}.json", record)
+
+
+def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("captures", type=Path)
     parser.add_argument("-o", "--output", type=Path, default=Path("runs/removal"))
-    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
-    parser.add_argument("--max-resolution", type=int, default=480)
-    parser.add_argument("--config", type=Path, help="recipe of the fit; the defaults otherwise")
+    parser.add_argument("--suite", choices=SUITES, default="small")
+    parser.add_argument("--captures-of", nargs="+", metavar="NAME", help="only these captures of the suite")
+    parser.add_argument("--shapes", nargs="+", choices=SHAPES, help="only these shapes of the suite")
+    parser.add_argument("--methods", nargs="+", help="these methods in place of the suite's")
+    parser.add_argument("--seeds", nargs="+", type=int, help="these seeds in place of the suite's")
+    parser.add_argument("--max-resolution", type=int, help="in place of the suite's")
+    parser.add_argument("--config", type=Path, help="recipe of all fits; the defaults otherwise")
     parser.add_argument("--weights", type=Path, help="folder with the LPIPS trunks")
-    parser.add_argument("--json", type=Path, default=ROOT / "benchmarks" / "results" / "removal.json")
-    arguments = parser.parse_args()
-
-    lpips = _lpips(arguments.weights)
-    results = {}
-    for name in arguments.tasks:
-        folder = arguments.output / name
-        cover(TASKS[name], arguments.captures, folder / "cover", max_resolution=arguments.max_resolution)
-        cards = {method: scored(method, folder, arguments.config, lpips) for method in METHODS}
-        columns = [folder / "cover" / "truth", folder / "cover" / "images", *(folder / method for method in METHODS)]
-        write_strips(folder / "strips.png", columns, largest_holes(folder / "cover" / "masks", 6))
-        results[name] = summary(folder, cards)
-        print(f"\n{name}, mean of {len(cards['ours'].views)} views:\n{text_table(table(cards, COLUMNS))}")
-        print(f"truth | input | {' | '.join(METHODS)}: {folder / 'strips.png'}", flush=True)
-    settings = {"max_resolution": arguments.max_resolution, "config": arguments.config.name if arguments.config else "defaults"}
-    write_json(arguments.json, {"environment": environment(), "settings": settings, "tasks": results})
+    parser.add_argument("--json", type=Path)
+    return parser.parse_args()
 
 
-def cover(task: Task, captures: Path, folder: Path, *, max_resolution: int) -> None:
+def chosen(arguments: argparse.Namespace) -> Suite:
+    """The suite with what the arguments change."""
+    suite = SUITES[arguments.suite]
+    tasks = tuple(
+        task
+        for task in suite.tasks
+        if (not arguments.captures_of or task.capture in arguments.captures_of)
+        and (not arguments.shapes or task.shape in arguments.shapes)
+    )
+    return replace(
+        suite,
+        tasks=tasks,
+        methods=tuple(arguments.methods or suite.methods),
+        seeds=tuple(arguments.seeds or suite.seeds),
+        max_resolution=arguments.max_resolution or suite.max_resolution,
+    )
+
+
+def configured(suite: Suite, file: Path | None, seed: int) -> RunConfig:
+    """What every method reconstructs with."""
+    tree = to_tree(load(RunConfig, file))
+    for assignment in (*suite.settings, f"seed={seed}", f"capture.max_resolution={suite.max_resolution}"):
+        tree = override(tree, assignment)
+    return config_from_tree(RunConfig, tree)
+
+
+def make_task(task: Task, captures: Path, folder: Path, *, max_resolution: int) -> None:
     """Makes the task's capture unless it is there."""
-    if (folder / "cover.json").exists():
+    if (folder / "transforms.json").exists():
+        return
+    if task.capture == "room":
+        make_room(folder)
         return
     with tempfile.TemporaryDirectory() as cache:
         config = CaptureConfig(max_resolution=max_resolution)
-        make_cover(drain(prepare(captures / task.capture, config, cache=Path(cache))), folder, spot=task.spot)
+        capture = drain(prepare(captures / task.capture, config, cache=Path(cache)))
+        if task.sparse:
+            capture = replace(capture, views=capture.views[::SPARSE])
+        make_cover(capture, folder, shape=task.shape, spot=SPOTS.get(task.capture))
 
 
-def scored(method: str, folder: Path, config: Path | None, lpips: Mapping[str, Lpips]) -> Scorecard:
-    """The method's scores, from disk if it has been run before."""
-    file = folder / f"{method}.json"
+def scored(name: str, folder: Path, config: RunConfig, instruments: tuple[Mapping[str, Lpips], Flip]) -> dict[str, float]:
+    """The method's mean scores, from disk if it has been run before."""
+    work = folder / f"seed-{config.seed}"
+    file = work / "scores" / f"{name}.json"
     if not file.exists():
-        renders = folder / method
-        match method:
-            case "telea":
-                telea(folder / "cover", renders)
-            case "delete":
-                fit(folder, config)
-                splatpaint("render", folder / "run", "-o", renders, "--views", "all", "--stage", "remove")
-            case "ours":
-                fit(folder, config)
-                splatpaint("render", folder / "run", "-o", renders, "--views", "all")
-        evaluate(pairs(renders, folder / "cover" / "truth", folder / "cover" / "masks"), lpips=lpips).write(file)
-    return read_scorecard(file)
+        work.mkdir(parents=True, exist_ok=True)
+        start = time.perf_counter()
+        draw = method(name).fit(folder / "task", work, config)
+        seconds = time.perf_counter() - start
+        capture = drain(prepare(folder / "task", config.capture, cache=work / "cache"))
+        scores = judged(draw, capture, folder / "task" / "truth", work / "pictures" / name, instruments)
+        write_json(file, {**scores, "seconds": seconds})
+    return json.loads(file.read_text())
 
 
-def fit(folder: Path, config: Path | None) -> None:
-    """The run that `delete` and `ours` share; finished stages are skipped."""
-    recipe = ("--config", config) if config else ()
-    splatpaint("fit", folder / "cover", "-o", folder / "run", "--resume", *recipe)
+def judged(
+    draw: Draw, capture: Capture, truth: Path, pictures: Path, instruments: tuple[Mapping[str, Lpips], Flip]
+) -> dict[str, float]:
+    """Draws every view (the pictures are kept) and measures them."""
+    lpips, flip = instruments
+    seen: list[Seen] = []
+
+    def pairs() -> Iterator[Pair]:
+        for view in capture.all_views:
+            assert view.fill_mask is not None
+            drawn, hole = draw(view), read_mask(view.fill_mask)
+            write_image(pictures / f"{view.name}.png", drawn.color[0])
+            if hole.any():
+                seen.append(Seen(view.camera, drawn.color, drawn.depth, hole[None]))
+            yield Pair(view.name, drawn.color[0], read_image(truth / f"{view.name}.png"), hole)
+
+    means = evaluate(pairs(), lpips=lpips, flip=flip).means
+    return means | consistency(seen, lpips={"alex": lpips["alex"]} if "alex" in lpips else {})
 
 
-def telea(capture: Path, out: Path) -> None:
-    """Fills the hole of every photo by itself."""
-    import cv2
-
-    for name in names(capture / "images"):
-        photo = read_image(capture / "images" / f"{name}.png").permute(1, 2, 0).mul(255).round().byte().numpy()
-        hole = read_mask(capture / "masks" / f"{name}.png")[0].byte().numpy()
-        filled = cv2.inpaint(np.ascontiguousarray(photo), hole, TELEA_RADIUS_PX, cv2.INPAINT_TELEA)
-        write_image(out / f"{name}.png", torch.from_numpy(filled).permute(2, 0, 1) / 255)
+def summary(results: Mapping[str, Mapping[str, list[dict[str, float]]]], methods: Sequence[str]) -> list[list[str]]:
+    """A head row, and a row a method: mean and spread of every column over tasks and seeds."""
+    rows = [["method", *COLUMNS]]
+    for name in methods:
+        runs = [scores for by_method in results.values() for scores in by_method.get(name, [])]
+        rows.append([name, *(_cell([scores[column] for scores in runs if column in scores], column) for column in COLUMNS)])
+    return rows
 
 
-def summary(folder: Path, cards: Mapping[str, Scorecard]) -> dict:
-    """Means of every method, where the ball lies, and how long the stages of the fit took."""
-    stages = json.loads((folder / "run" / "metrics.json").read_text())
-    seconds = {stage: round(values["seconds"], 1) for stage, values in stages.items() if "seconds" in values}
-    means = {method: {name: _kept(value) for name, value in card.means.items()} for method, card in cards.items()}
-    return {"ball": json.loads((folder / "cover" / "cover.json").read_text()), "seconds": seconds, "methods": means}
-
-
-def _kept(value: float) -> float | None:
-    """Four digits; null for the infinite PSNR of untouched pixels, which JSON cannot say."""
-    return round(value, 4) if math.isfinite(value) else None
+def _cell(values: Sequence[float], column: str) -> str:
+    if not values:
+        return "-"
+    digits = {"psnr": 2, "seconds": 0}.get(column.split("/")[0], 3)
+    spread = f" ±{statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
+    return f"{statistics.fmean(values):.{digits}f}{spread}"
 
 
 def _lpips(weights: Path | None) -> dict[str, Lpips]:

@@ -5,7 +5,6 @@ from pathlib import Path
 import torch
 
 from benchmarks.measure import environment, write_json
-from benchmarks.removal import telea
 from benchmarks.scoring import largest_holes, pairs, text_table, write_strips
 from splatpaint.image.files import read_image, write_image, write_mask
 
@@ -37,19 +36,6 @@ def test_strips_have_a_row_a_view_and_a_column_a_folder(tmp_path: Path):
     strips = read_image(tmp_path / "strips.png")
     assert strips.shape == (3, 8, 18)
     assert torch.equal(strips[:, :4, 6:12], read_image(tmp_path / "y" / "b.png"))
-
-
-def test_telea_changes_only_the_hole(tmp_path: Path):
-    photo, hole = torch.rand(3, 20, 24), torch.zeros(1, 20, 24)
-    photo[:, 8:12, 8:14] = 1.0
-    hole[:, 8:12, 8:14] = 1
-    write_image(tmp_path / "images" / "a.png", photo)
-    write_mask(tmp_path / "masks" / "a.png", hole)
-    telea(tmp_path, tmp_path / "out")
-    before, after = read_image(tmp_path / "images" / "a.png"), read_image(tmp_path / "out" / "a.png")
-    known = hole[0] == 0
-    assert torch.equal(before[:, known], after[:, known])
-    assert after[:, ~known].mean() < 0.8
 
 
 def test_a_text_table_is_aligned():
