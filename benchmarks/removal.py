@@ -13,9 +13,9 @@ photo there and renders do not. The table is the mean over tasks and seeds, with
 
 import argparse
 import json
+import math
 import statistics
 import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -95,7 +95,7 @@ SUITES = {
             *(Task(capture, "ball", sparse=True) for capture in ("lund_street", "snowmiku")),
             Task("room"),
         ),
-        methods=("delete", "telea-2d", "telea", "diffusion", "ours", *(f"ours-{part}" for part in ABLATIONS)),
+        methods=("delete", "telea-2d", "telea", "diffusion", "ours", "nerf", *(f"ours-{part}" for part in ABLATIONS)),
         seeds=(0, 1, 2),
         max_resolution=480,
     ),
@@ -202,12 +202,12 @@ def scored(name: str, folder: Path, config: RunConfig, instruments: tuple[Mappin
     file = work / "scores" / f"{name}.json"
     if not file.exists():
         work.mkdir(parents=True, exist_ok=True)
-        start = time.perf_counter()
-        draw = method(name).fit(folder / "task", work, config)
-        seconds = time.perf_counter() - start
+        fitted = method(name).fit(folder / "task", work, config)
         capture = drain(prepare(folder / "task", config.capture, cache=work / "cache"))
-        scores = judged(draw, capture, folder / "task" / "truth", work / "pictures" / name, instruments)
-        write_json(file, {**scores, "seconds": seconds})
+        scores = judged(fitted.draw, capture, folder / "task" / "truth", work / "pictures" / name, instruments)
+        # An infinite PSNR (pixels that were never touched) is no number to average, nor one that JSON can say.
+        finite = {key: value for key, value in scores.items() if math.isfinite(value)}
+        write_json(file, {**finite, "seconds": fitted.seconds})
     return json.loads(file.read_text())
 
 

@@ -7,7 +7,9 @@ import pytest
 import torch
 from jaxtyping import install_import_hook
 
+# Tests fetch nothing: neither models from a hub nor the trunks of LPIPS.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("SPLATPAINT_WEIGHTS", os.devnull)
 if "PYTEST_XDIST_WORKER" in os.environ:
     # There is a worker for every core already; threads of their own would only wait for each other.
     torch.set_num_threads(1)

@@ -26,6 +26,8 @@ FILE_NAMES: dict[Net, tuple[str, ...]] = {
     "vgg": ("vgg16-397923af.pth", "lpips_vgg16_trunk_fp16.safetensors"),
 }
 """What a trunk's file may be called in a folder of weights: torchvision's own name first."""
+DOWNLOADS = "https://download.pytorch.org/models/"
+"""Where torchvision's files are; the part of their names after the last hyphen begins their SHA-256."""
 MEAN = (0.485, 0.456, 0.406)
 """Of ImageNet's sRGB in [0, 1]; LPIPS states the same numbers for [-1, 1]: (-.030, -.088, -.188)."""
 STD = (0.229, 0.224, 0.225)
@@ -42,10 +44,11 @@ class Lpips(nn.Module):
 
         Args:
             net: `alex` (the usual one for reporting) or `vgg` (the usual one for optimizing; much slower).
-            weights: a file or a folder with the trunk; else the folder in $SPLATPAINT_WEIGHTS, else torch's hub cache.
+            weights: a file or a folder with the trunk; else the folder in $SPLATPAINT_WEIGHTS, else torch's hub cache, which is
+                filled by a download where that is possible.
 
         Raises:
-            WeightsError: if the trunk or the linear heads are not on this machine.
+            WeightsError: if the trunk or the linear heads are not on this machine and cannot be had.
         """
         super().__init__()
         self.taps = TAPS[net]
@@ -92,6 +95,8 @@ class Lpips(nn.Module):
 def find_trunk(net: Net, weights: Path | None = None) -> Path:
     """The file that holds a trunk: the one given, or by name in the folder given, $SPLATPAINT_WEIGHTS, torch's hub cache.
 
+    Where no folder is named, what the cache lacks is downloaded.
+
     Raises:
         WeightsError: if there is none.
     """
@@ -102,10 +107,22 @@ def find_trunk(net: Net, weights: Path | None = None) -> Path:
     for name in FILE_NAMES[net]:
         if (folder / name).is_file():
             return folder / name
+    if not named and _download(FILE_NAMES[net][0], folder):
+        return folder / FILE_NAMES[net][0]
     raise WeightsError(
-        f"LPIPS ({net}) is not available: neither {' nor '.join(FILE_NAMES[net])} is in {folder}; "
-        f"put one there or name its folder in ${WEIGHTS_VARIABLE}"
+        f"LPIPS ({net}) is not available: neither {' nor '.join(FILE_NAMES[net])} is in {folder}"
+        f"{'' if named else f' and {DOWNLOADS} cannot be reached'}; put one there or name its folder in ${WEIGHTS_VARIABLE}"
     )
+
+
+def _download(name: str, folder: Path) -> bool:
+    """Whether torchvision's file of that name is in the folder now, its checksum right."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        torch.hub.download_url_to_file(DOWNLOADS + name, str(folder / name), Path(name).stem.split("-")[-1], progress=False)
+    except (OSError, RuntimeError):  # unreachable, or another checksum
+        return False
+    return True
 
 
 def _read_trunk(path: Path) -> dict[str, Tensor]:

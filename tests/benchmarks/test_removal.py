@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.methods import ABLATIONS, FillThenFit, fill_photos, method, telea
+from benchmarks.methods import ABLATIONS, FillThenFit, FillThenNerf, fill_photos, method, telea
 from benchmarks.removal import SUITES, Task, configured, summary
 from splatpaint.capture import CaptureConfig, prepare
 from splatpaint.capture.writer import Frame, write_capture
@@ -58,7 +58,9 @@ def test_filled_photos_differ_only_under_the_masks(task: Path, tmp_path: Path):
 
 def test_splats_fitted_to_filled_photos_are_drawn_by_the_cameras_of_the_task(task: Path, tmp_path: Path):
     config = load(RunConfig, None, ["reconstruct.steps=60", "rasterizer=native"])
-    draw = FillThenFit("telea").fit(task, tmp_path / "work", config)
+    fitted = FillThenFit("telea").fit(task, tmp_path / "work", config)
+    draw = fitted.draw
+    assert fitted.seconds > 0
     capture = drain(prepare(task, config.capture, cache=tmp_path / "cache"))
     view = capture.all_views[0]
     assert view.fill_mask
@@ -66,6 +68,24 @@ def test_splats_fitted_to_filled_photos_are_drawn_by_the_cameras_of_the_task(tas
     error = ((draw(view).color - read_image(view.image)[None]).abs().mean(dim=1, keepdim=True))[outside].mean()
     assert error < 0.06
     assert draw(view).depth[outside].median() > 0
+
+
+def test_a_nerf_fitted_to_filled_photos_is_drawn_by_the_cameras_of_the_task(task: Path, tmp_path: Path):
+    work = tmp_path / "work"
+    config = load(RunConfig, None, ["rasterizer=native"])
+    with pytest.raises(ValueError, match="run ours"):
+        FillThenNerf().fit(task, work, config)
+    (work / "run").mkdir(parents=True)
+    (work / "run" / "metrics.json").write_text(json.dumps({"reconstruct": {"seconds": 4.0}, "inpaint": {"seconds": 2.0}}))
+    fitted = FillThenNerf().fit(task, work, config)
+    assert fitted.seconds == 6
+    capture = drain(prepare(task, config.capture, cache=tmp_path / "cache"))
+    view = capture.all_views[1]
+    assert view.fill_mask
+    outside = read_mask(view.fill_mask)[None] == 0
+    drawn = fitted.draw(view)
+    assert (drawn.color - read_image(view.image)[None]).abs().mean(dim=1, keepdim=True)[outside].mean() < 0.15
+    assert drawn.depth.shape == (1, 1, view.camera.height, view.camera.width)
 
 
 def test_the_table_has_means_and_spreads_over_tasks_and_seeds():

@@ -1,5 +1,6 @@
 """Agreement with the published numbers is tested where the trunks are at hand; everything else with random trunks."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -81,3 +82,21 @@ def test_the_folder_given_wins_over_the_environment(tmp_path: Path, monkeypatch:
     assert find_trunk("alex", tmp_path / "a") == given
     assert find_trunk("alex", given) == given
     assert find_trunk("alex") == named
+
+
+def test_a_trunk_that_is_nowhere_is_downloaded_once_and_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv(perceptual.WEIGHTS_VARIABLE, raising=False)
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    (tmp_path / "server").mkdir()
+    monkeypatch.setattr(perceptual, "DOWNLOADS", f"{(tmp_path / 'server').as_uri()}/")
+    with pytest.raises(WeightsError, match="cannot be reached"):
+        find_trunk("alex")
+    served = random_trunk(tmp_path / "server")
+    with pytest.raises(WeightsError, match="cannot be reached"):
+        find_trunk("alex")  # its checksum is not the one in its name
+    digest = hashlib.sha256(served.read_bytes()).hexdigest()[:8]
+    served.rename(served.with_name(f"alexnet-owt-{digest}.pth"))
+    monkeypatch.setitem(perceptual.FILE_NAMES, "alex", (f"alexnet-owt-{digest}.pth",))
+    found = find_trunk("alex")
+    assert found.parent == tmp_path / "hub" / "checkpoints"
+    Lpips("alex")

@@ -1,0 +1,193 @@
+"""A compact NeRF, the baseline that splats are measured against: a factorized radiance field in plain torch.
+
+Density and color features are sums of plane-times-line products (TensoRF's vector-matrix factors, Chen et al. 2022) over a
+contracted unbounded space (mip-NeRF 360, eq. 10); a small network turns features and direction into color. It runs on any
+processor, without compiled extensions, and is fitted for as many seconds as it is given.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from splatpaint.fit.photos import Photos
+from splatpaint.scene.camera import Cameras
+from splatpaint.scene.views import Capture
+
+CHUNK_RAYS = 4096
+"""Rays rendered at a time when a whole picture is asked for."""
+
+
+@dataclass(frozen=True)
+class NerfConfig:
+    """How large the field is and how it is fitted."""
+
+    seconds: float = 120.0
+    steps: int | None = None
+    """In place of the seconds, if given."""
+    rays: int = 2048
+    """A step, from all photos."""
+    samples: int = 96
+    """A ray."""
+    resolution: int = 160
+    """Of the factor planes."""
+    density_channels: int = 8
+    color_channels: int = 16
+    near: float = 0.05
+    """World units (the median viewing depth is 1)."""
+    far: float = 30.0
+    rate_planes: float = 2e-2
+    rate_network: float = 2e-3
+    smoothness: float = 1e-3
+    """Weight of the squared differences of neighboring density factors."""
+
+
+class Field(nn.Module):
+    """Density and color everywhere."""
+
+    def __init__(self, config: NerfConfig, center: Float[Tensor, "3"], radius: float) -> None:
+        super().__init__()
+        self.config = config
+        self.register_buffer("center", center)
+        self.radius = radius
+        side = config.resolution
+
+        def factors(channels: int) -> tuple[nn.Parameter, nn.Parameter]:
+            return (
+                nn.Parameter(0.1 * torch.randn(3, channels, side, side)),
+                nn.Parameter(0.1 * torch.randn(3, channels, side, 1)),
+            )
+
+        self.density_planes, self.density_lines = factors(config.density_channels)
+        self.color_planes, self.color_lines = factors(config.color_channels)
+        self.network = nn.Sequential(nn.Linear(3 * config.color_channels + 3, 64), nn.ReLU(), nn.Linear(64, 3))
+
+    def forward(
+        self, points: Float[Tensor, "n 3"], directions: Float[Tensor, "n 3"]
+    ) -> tuple[Float[Tensor, " n"], Float[Tensor, "n 3"]]:
+        """Density a world unit, and color in [0, 1], as seen along unit directions."""
+        where = contracted((points - self.center) / self.radius) / 2
+        density = F.softplus(10 * _products(self.density_planes, self.density_lines, where).sum(dim=(0, 1)) - 2)
+        features = _products(self.color_planes, self.color_lines, where).flatten(0, 1).T
+        return density, torch.sigmoid(self.network(torch.cat([features, directions], dim=1)))
+
+    def roughness(self) -> Tensor:
+        """Mean squared difference of neighbors on the density planes."""
+        planes = self.density_planes
+        return planes.diff(dim=2).square().mean() + planes.diff(dim=3).square().mean()
+
+
+def contracted(x: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
+    """All of space in a ball of radius 2; the unit ball unchanged (mip-NeRF 360, eq. 10)."""
+    length = x.norm(dim=1, keepdim=True).clamp_min(1e-9)
+    return torch.where(length <= 1, x, (2 - 1 / length) * x / length)
+
+
+def march(
+    field: Field, eyes: Float[Tensor, "n 3"], directions: Float[Tensor, "n 3"], *, jitter: bool
+) -> tuple[Float[Tensor, "n 3"], Float[Tensor, " n"], Float[Tensor, " n"]]:
+    """Color, distance along the ray and opacity of rays; samples are even in inverse distance."""
+    config = field.config
+    count = len(eyes)
+    places = torch.arange(config.samples, device=eyes.device).expand(count, -1)
+    places = (places + (torch.rand(count, config.samples, device=eyes.device) if jitter else 0.5)) / config.samples
+    t = 1 / ((1 - places) / config.near + places / config.far)
+    points = eyes[:, None] + t[..., None] * directions[:, None]
+    density, color = field(points.reshape(-1, 3), directions[:, None].expand_as(points).reshape(-1, 3))
+    steps = torch.cat([t.diff(dim=1), t[:, -1:]], dim=1)
+    alpha = 1 - torch.exp(-density.reshape(t.shape) * steps)
+    light = torch.cumprod(torch.cat([torch.ones_like(alpha[:, :1]), 1 - alpha[:, :-1]], dim=1), dim=1)
+    weight = alpha * light
+    opacity = weight.sum(dim=1)
+    distance = (weight * t).sum(dim=1) / opacity.clamp_min(1e-6)
+    return (weight[..., None] * color.reshape(*t.shape, 3)).sum(dim=1), distance, opacity
+
+
+def fit_nerf(capture: Capture, config: NerfConfig, *, seed: int, device: torch.device) -> Field:
+    """A field fitted to all usable pixels of the capture's views, for the seconds that the config gives."""
+    torch.manual_seed(seed)
+    assert capture.points is not None
+    eyes, directions, colors = _all_rays(capture, device)
+    center = capture.points.positions.median(dim=0).values.to(device)
+    radius = float((capture.points.positions.to(device) - center).norm(dim=1).quantile(0.8))
+    field = Field(config, center, radius).to(device)
+    factors = [parameter for name, parameter in field.named_parameters() if not name.startswith("network")]
+    groups = [
+        {"params": factors, "lr": config.rate_planes},
+        {"params": field.network.parameters(), "lr": config.rate_network},
+    ]
+    optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99), eps=1e-15)
+    rates = [group["lr"] for group in optimizer.param_groups]
+    for spent in _budget(config):
+        for group, rate in zip(optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate * 0.1**spent
+        chosen: Int[Tensor, " n"] = torch.randint(len(eyes), (config.rays,), device=device)
+        color, _, _ = march(field, eyes[chosen], directions[chosen], jitter=True)
+        loss = F.mse_loss(color, colors[chosen]) + config.smoothness * field.roughness()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return field
+
+
+def _budget(config: NerfConfig) -> Iterator[float]:
+    """The share of the budget that is spent, again and again until it is."""
+    if config.steps is not None:
+        yield from (step / config.steps for step in range(config.steps))
+        return
+    start = time.perf_counter()
+    while (spent := (time.perf_counter() - start) / config.seconds) < 1:
+        yield spent
+
+
+@torch.no_grad()
+def draw_nerf(field: Field, camera: Cameras) -> tuple[Float[Tensor, "1 3 h w"], Float[Tensor, "1 1 h w"]]:
+    """Color and z-depth (0 where the field is empty) seen by a camera (a batch of one)."""
+    eyes, directions, cosines = _rays(camera)
+    parts = [
+        march(field, eye, direction, jitter=False)
+        for eye, direction in zip(eyes.split(CHUNK_RAYS), directions.split(CHUNK_RAYS), strict=True)
+    ]
+    color, distance, opacity = (torch.cat(each) for each in zip(*parts, strict=True))
+    seen: Bool[Tensor, " n"] = opacity > 0.5
+    depth = torch.where(seen, distance * cosines, torch.zeros_like(distance))
+    shape = (camera.height, camera.width)
+    return color.T.reshape(1, 3, *shape).clamp(0, 1), depth.reshape(1, 1, *shape)
+
+
+def _rays(camera: Cameras) -> tuple[Float[Tensor, "n 3"], Float[Tensor, "n 3"], Float[Tensor, " n"]]:
+    """Eye, unit direction, and z-depth a unit of distance, of every pixel."""
+    in_camera = camera.rays()[0].reshape(-1, 3)
+    cosines = 1 / in_camera.norm(dim=1)
+    directions = in_camera @ camera.world_from_cam[0, :3, :3].T * cosines[:, None]
+    return camera.centers.expand_as(directions), directions, cosines
+
+
+def _all_rays(
+    capture: Capture, device: torch.device
+) -> tuple[Float[Tensor, "n 3"], Float[Tensor, "n 3"], Float[Tensor, "n 3"]]:
+    """Eyes, directions and colors of all usable pixels."""
+    found = []
+    for photo in Photos(capture.views, device):
+        eyes, directions, _ = _rays(photo.camera)
+        usable = photo.usable.flatten() > 0
+        found.append((eyes[usable], directions[usable], photo.image[0].flatten(1).T[usable]))
+    eyes, directions, colors = (torch.cat(each) for each in zip(*found, strict=True))
+    return eyes, directions, colors
+
+
+def _products(
+    planes: Float[Tensor, "3 c r r"], lines: Float[Tensor, "3 c r 1"], where: Float[Tensor, "n 3"]
+) -> Float[Tensor, "3 c n"]:
+    """Plane times line, for each of the three ways to split the axes; `where` is in [-1, 1]."""
+    x, y, z = where.T
+    on_planes = torch.stack([torch.stack(pair, dim=-1) for pair in ((x, y), (x, z), (y, z))])[:, None]
+    rest = torch.stack([z, y, x])
+    on_lines = torch.stack([torch.zeros_like(rest), rest], dim=-1)[:, None]
+    plane = F.grid_sample(planes, on_planes, mode="bilinear", align_corners=True)[:, :, 0]
+    line = F.grid_sample(lines, on_lines, mode="bilinear", align_corners=True)[:, :, 0]
+    return plane * line
