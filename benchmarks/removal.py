@@ -227,7 +227,7 @@ def judged(
                 seen.append(Seen(view.camera, drawn.color, drawn.depth, hole[None]))
             yield Pair(view.name, drawn.color[0], read_image(truth / f"{view.name}.png"), hole)
 
-    means = evaluate(pairs(), lpips=lpips, flip=flip).means
+    means = evaluate(pairs(), lpips=lpips, flip=flip, lpips_of_full=False).means
     return means | consistency(seen, lpips={"alex": lpips["alex"]} if "alex" in lpips else {})
 
 

@@ -65,15 +65,18 @@ def read_scorecard(path: Path) -> Scorecard:
 
 
 @torch.no_grad()
-def evaluate(pairs: Iterable[Pair], *, lpips: Mapping[str, Lpips] | None = None, flip: Flip | None = None) -> Scorecard:
+def evaluate(
+    pairs: Iterable[Pair], *, lpips: Mapping[str, Lpips] | None = None, flip: Flip | None = None, lpips_of_full: bool = True
+) -> Scorecard:
     """Judges every picture.
 
     Args:
         pairs: may be a generator, so that only one view is in memory.
         lpips: perceptual distances to take beside PSNR and SSIM, by the net's name (`alex`, `vgg`).
         flip: whether to take FLIP too.
+        lpips_of_full: whether LPIPS is taken on the whole picture too, which costs more than all the rest together.
     """
-    return Scorecard({pair.name: _scores(pair, lpips or {}, flip) for pair in pairs})
+    return Scorecard({pair.name: _scores(pair, lpips or {}, flip, lpips_of_full) for pair in pairs})
 
 
 def table(cards: Mapping[str, Scorecard], columns: Sequence[str]) -> list[list[str]]:
@@ -85,7 +88,7 @@ def table(cards: Mapping[str, Scorecard], columns: Sequence[str]) -> list[list[s
     return rows
 
 
-def _scores(pair: Pair, lpips: Mapping[str, Lpips], flip: Flip | None) -> dict[str, float]:
+def _scores(pair: Pair, lpips: Mapping[str, Lpips], flip: Flip | None, lpips_of_full: bool) -> dict[str, float]:
     x, y, hole = pair.render[None], pair.truth[None], pair.hole[None]
     box = bounding_box(pair.hole)
     regions = {"full": torch.ones_like(hole), "hole": hole, "known": 1 - hole, "ring": ring(hole, RING_PX)}
@@ -105,7 +108,8 @@ def _scores(pair: Pair, lpips: Mapping[str, Lpips], flip: Flip | None) -> dict[s
         if box is not None:
             scores[f"lpips_{net}/bbox"] = lpips_in_box(distance, x, y, box).item()
             scores[f"lpips_{net}/hole"] = lpips_in_box(distance, torch.lerp(y, x, hole), y, box).item()
-        scores[f"lpips_{net}/full"] = distance(x, y).item()
+        if lpips_of_full:
+            scores[f"lpips_{net}/full"] = distance(x, y).item()
     return scores
 
 
