@@ -21,7 +21,7 @@ from splatpaint.scene.camera import Cameras
 class HolesConfig:
     """When a pixel counts as seen."""
 
-    min_alpha: float = 0.9
+    min_alpha: float = 0.8
     """Below this accumulated opacity of the kept splats there is no surface to test."""
     depth_tolerance: float = 0.06
     """Relative difference of depths up to which two views look at the same surface. Beyond the median depth, 1, it grows
@@ -66,8 +66,10 @@ def _hole(index: int, views: Sequence[Revealed], config: HolesConfig) -> Float[T
         points = view.camera.unproject(view.kept_depth)[0][surface[0, 0]]
         witnesses = sum(sees(other, points, config.depth_tolerance).int() for other in views if other is not view)
         hole[surface] = (torch.as_tensor(witnesses, device=hole.device) < config.min_views).to(hole)
+    # First, or specks would be joined to what they are strewn around.
+    hole = without_specks(erode(dilate(hole, 1), 1), config.min_area_px)
     reach = config.close * max(view.camera.width, view.camera.height)
-    return without_specks(erode(dilate(hole, reach), reach) * view.covered, config.min_area_px)
+    return erode(dilate(hole, reach), reach) * view.covered
 
 
 def without_specks(mask: Float[Tensor, "1 1 h w"], min_area_px: int) -> Float[Tensor, "1 1 h w"]:

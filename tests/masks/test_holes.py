@@ -85,8 +85,8 @@ def test_ignored_pixels_witness_nothing():
 
 def test_a_narrow_island_of_chance_sightings_is_painted_with_the_hole_around_it():
     view = view_of_wall(0.0, 10, 30)
-    view.kept_alpha[..., 10:19] = 0
-    view.kept_alpha[..., 21:30] = 0
+    view.kept_alpha[..., 10:18] = 0
+    view.kept_alpha[..., 22:30] = 0
     witness = view_of_wall(0.5, None)
     narrow = replace(CONFIG, close=3 / SIZE)
     assert find_holes([view, witness], CONFIG)[0].sum() < view.covered.sum()

@@ -5,13 +5,14 @@ from splatpaint.errors import MaskError
 from splatpaint.events import Measured, drain
 from splatpaint.image.files import read_mask, write_mask
 from splatpaint.image.region import dilate
+from splatpaint.masks.holes import HolesConfig
 from splatpaint.masks.lift import Ballot, lift
 from splatpaint.render.reference import rasterize
 from splatpaint.stages.remove import RemoveConfig, remove
 from tests.support.walls import SIZE, wall_with_ball
 
 CPU = torch.device("cpu")
-SHARP = RemoveConfig(mask_grow=0.0)
+SHARP = RemoveConfig(mask_grow=0.0, holes=HolesConfig(min_area_px=4))
 """The masks of the wall are exact, and its pictures so small that growing them would hide what other views see."""
 
 NEAR_THE_WALL = 0.82
