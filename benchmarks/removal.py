@@ -87,7 +87,7 @@ SUITES = {
         methods=("delete", "telea-2d", "telea", "diffusion", "ours"),
         seeds=(0,),
         max_resolution=320,
-        settings=("reconstruct.steps=1200", "reconstruct.density.max_splats=50000", "inpaint.rounds=3", "inpaint.views=20"),
+        settings=("reconstruct.steps=1200", "reconstruct.density.max_splats=50000", "inpaint.rounds=2"),
     ),
     "full": Suite(
         tasks=(

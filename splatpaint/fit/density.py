@@ -27,8 +27,9 @@ class DensityConfig:
     """Share of the steps after which the set stays as it is."""
     every: int = 100
     """Steps between refinements."""
-    grow_gradient: float = 2e-4
-    """Mean norm of the screen-position gradient, in units of half the image, below which a splat never grows (3DGS: 2e-4)."""
+    grow_gradient: float = 5e-5
+    """Mean norm of the screen-position gradient, in units of half the image, below which a splat never grows. (3DGS has 2e-4 as
+    its only brake; here there is a budget, and captures of few views would not come near it.)"""
     split_scale: float = 0.01
     """World units (the median viewing depth is 1): larger splats are split, smaller ones duplicated."""
     prune_opacity: float = 0.01

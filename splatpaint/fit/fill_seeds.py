@@ -48,6 +48,8 @@ class Surroundings:
     camera: Cameras
     image: Float[Tensor, "1 3 h w"]
     """The photo, or the kept splats where the object hid them; meaningless inside the hole."""
+    seen: Float[Tensor, "1 1 h w"]
+    """1 = it is the photo's; 0 where the photo shows the object or nothing usable."""
     hole: Float[Tensor, "1 1 h w"]
     """1 = nobody saw it."""
     torn: Float[Tensor, "1 1 h w"]

@@ -36,7 +36,7 @@ class LoopConfig:
 
     steps: int
     sh_every: float = 0.1
-    """Share of the steps between two increases of the SH degree."""
+    """Share of the steps between two increases of the SH degree; 0 = all degrees are in use from the start."""
     sh_start: float = 0.1
     """Share of the steps that see only the constant color."""
     report_every: int = 25
@@ -97,6 +97,8 @@ def optimize(
 def sh_degree(step: int, highest: int, config: LoopConfig) -> int:
     """The SH degree in use: starts at 0 and rises by one every `sh_every`, so that the constant color settles first."""
     share = step / config.steps
+    if config.sh_every == 0:
+        return highest
     if share < config.sh_start:
         return 0
     return min(highest, 1 + int((share - config.sh_start) / config.sh_every))

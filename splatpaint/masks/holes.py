@@ -21,14 +21,18 @@ from splatpaint.scene.camera import Cameras
 class HolesConfig:
     """When a pixel counts as seen."""
 
-    min_alpha: float = 0.8
-    """Below this accumulated opacity of the kept splats there is no surface to test."""
+    min_alpha: float = 0.95
+    """Below this accumulated opacity of the kept splats there is no surface to test, but a mixture of several."""
     depth_tolerance: float = 0.06
     """Relative difference of depths up to which two views look at the same surface. Beyond the median depth, 1, it grows
     in proportion: what parallax tells is disparity, whose error does not shrink with the distance."""
+    grow: float = 0.01
+    """Holes grow by this share of the longer image side, within what the object covered: the kept splats at their rims were
+    fitted together with the object's, and show its colors."""
     close: float = 0.03
-    """Seen islands and inlets narrower than twice this share of the longer image side are painted with the hole around them:
-    what shows in them was mostly seen by chance, and a hole in rags has no surroundings to continue."""
+    """What the object covered and another view saw is painted all the same where it is narrower than twice this share of the
+    longer image side: an island or inlet in a hole, or the strip between a hole and what the photo shows. Such places were
+    mostly seen by chance, and through them the hole would take on colors of another exposure, or of the object."""
     min_views: int = 1
     """This many other views must have seen the surface."""
     min_area_px: int = 30
@@ -68,8 +72,12 @@ def _hole(index: int, views: Sequence[Revealed], config: HolesConfig) -> Float[T
         hole[surface] = (torch.as_tensor(witnesses, device=hole.device) < config.min_views).to(hole)
     # First, or specks would be joined to what they are strewn around.
     hole = without_specks(erode(dilate(hole, 1), 1), config.min_area_px)
-    reach = config.close * max(view.camera.width, view.camera.height)
-    return erode(dilate(hole, reach), reach) * view.covered
+    side = max(view.camera.width, view.camera.height)
+    hole = dilate(hole, config.grow * side) * view.covered
+    reach = config.close * side
+    seen = view.covered * (1 - hole)
+    narrow = seen * (1 - dilate(erode(seen, reach), reach)) * dilate(view.opened, config.grow * side)
+    return torch.maximum(hole, narrow) if hole.any() else hole
 
 
 def without_specks(mask: Float[Tensor, "1 1 h w"], min_area_px: int) -> Float[Tensor, "1 1 h w"]:

@@ -1,9 +1,11 @@
 """Fills the holes with splats that look, from every view, like what the prior would paint.
 
-The kept splats are frozen and the fill is a second set, so nothing outside the holes can change by construction. A round
-repaints the hole of every view from the current rendering, at a noise level that falls from round to round, and then fits the
-fill to all of them at once: what the views disagree on averages out, what they agree on stays and is sharpened by the next
-round (the dataset update of Instruct-NeRF2NeRF, with the square-root schedule of MALD-NeRF).
+The kept splats are frozen and the fill is a second set, so nothing away from the holes can change by construction. Only the
+rim learns with the fill: kept splats that show right around a hole were fitted together with the object, and the photos show
+there what they should look like without it. A round repaints the hole of every view from the current rendering, at a noise
+level that falls from round to round, and then fits fill and rim to all of them at once: what the views disagree on averages
+out, what they agree on stays and is sharpened by the next round (the dataset update of Instruct-NeRF2NeRF, with the square-root
+schedule of MALD-NeRF).
 """
 
 from collections.abc import Sequence
@@ -11,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from splatpaint.events import Events, Measured, Noted, Progressed
@@ -20,7 +22,7 @@ from splatpaint.fit.fill_seeds import SeedConfig, Surroundings, seed_fill
 from splatpaint.fit.loop import Example, LoopConfig, optimize
 from splatpaint.fit.parameters import LearningRates, SplatParameters
 from splatpaint.fit.photos import Photos
-from splatpaint.image.region import Box, bounding_box
+from splatpaint.image.region import Box, bounding_box, dilate
 from splatpaint.masks.lift import Ballot, lift
 from splatpaint.objectives.perceptual import Perceptual, PerceptualConfig
 from splatpaint.objectives.photometric import Photometric, PhotometricConfig
@@ -28,46 +30,52 @@ from splatpaint.objectives.shape import Shape, ShapeConfig
 from splatpaint.priors.crops import inpaint as paint
 from splatpaint.priors.protocol import Prior, PriorQuery
 from splatpaint.render.protocol import Rasterizer
+from splatpaint.scene.camera import Cameras
 from splatpaint.scene.splats import Splats, concatenate
 from splatpaint.scene.views import Capture
 from splatpaint.stages.reconstruct import view_of_step
-from splatpaint.stages.remove import Removal
+from splatpaint.stages.remove import MIN_WEIGHT, Removal
 
 STAGE = "inpaint"
+MIN_ALPHA = 0.1
+"""Where the kept splats are fainter than this, they say nothing about color."""
 
 
 @dataclass(frozen=True)
 class InpaintConfig:
     """How the holes are painted."""
 
-    rounds: int = 4
+    rounds: int = 3
     """Repaint and fit this many times."""
-    steps: int = 300
+    steps: int = 400
     """Training steps a round."""
     strength_first: float = 1.0
     """Noise level of the first round's repainting, 1 = pure noise."""
     strength_last: float = 0.2
     denoise_steps: int = 6
     """Sampler steps from pure noise; a weaker round takes fewer in proportion."""
-    views: int = 32
+    views: int = 64
     """At most this many views, evenly spread over those with a hole, are painted and fitted."""
     context: float = 0.25
     """Views are trained in a window around their hole, grown by this share of its size on each side."""
-    sh_degree: int = 0
-    """View dependence is where a fill hides disagreement between views; 0 forbids it."""
+    rim_px: int = 16
+    """So far around the holes the photos teach the fill and the rim what is there."""
+    rim_share: float = 0.95
+    """A kept splat belongs to the rim if this share of what it paints is in the holes or that near to them."""
     min_inside: float = 0.3
     """Fill splats go, before the training and after it, that paint less than this share of their pixels into holes: a seed that
     looks right from afar may stand before the lens of a nearer camera."""
     seed: SeedConfig = field(default_factory=SeedConfig)
     photometric: PhotometricConfig = field(default_factory=PhotometricConfig)
-    """Around the holes the rendering shall stay what the kept splats show, or what the photo does where they were torn; in them
-    it shall be as painted. A pixel loss blurs where views disagree (see objectives/perceptual): let holes count less if the
-    prior paints much detail."""
+    """In the holes the rendering shall be as painted, around them as the photo shows it, farther away as it was. A pixel loss
+    blurs where views disagree (see objectives/perceptual): let holes count less if the prior paints much detail."""
     perceptual: PerceptualConfig = field(default_factory=PerceptualConfig)
     shape: ShapeConfig = field(default_factory=ShapeConfig)
     rates: LearningRates = field(
-        default_factory=lambda: LearningRates(means=2e-5, means_final=2e-6, scales=2e-3, opacities=2e-2)
+        default_factory=lambda: LearningRates(means=2e-5, means_final=2e-6, scales=2e-3, opacities=2e-2, shN=1e-3)
     )
+    """Photos differ in exposure, which only view dependence (shN) can follow. It is also where a fill hides disagreement
+    between views: 0 forbids it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,8 +84,11 @@ class Window:
 
     view: int
     box: Box
-    behind: Int[Tensor, " m"]
-    """Indices of the kept splats that show in the window."""
+    camera: Cameras
+    behind: Splats
+    """The frozen splats that show in the window."""
+    bare: Float[Tensor, "1 3 hb wb"]
+    """What the kept splats show there."""
 
 
 def inpaint(
@@ -91,7 +102,7 @@ def inpaint(
     seed: int,
     checkpoint: Path | None = None,
 ) -> Events[Splats]:
-    """The fill alone; draw it together with `removal.kept`. Empty if there is nothing to fill.
+    """The finished scene: the kept splats that are not of the rim, bit for bit, then the rim, then the fill.
 
     Args:
         capture: the views that `removal` was made from.
@@ -101,20 +112,22 @@ def inpaint(
         config: see there.
         device: where everything happens.
         seed: same seed, same fill (on a CPU, bit for bit).
-        checkpoint: where the fill is kept after every round; continued from if it exists.
+        checkpoint: where the trained splats are kept after every round; continued from if it exists.
     """
     with torch.no_grad():
         views = surroundings(capture, removal, rasterizer, device)
-        fill = seed_fill(views, rasterizer, config.seed, sh_degree=config.sh_degree)
+        fill = seed_fill(views, rasterizer, config.seed, sh_degree=removal.kept.sh_degree)
     fill = fill[~astray(fill, removal.kept, views, rasterizer, config)]
     if len(fill) == 0:
         yield Noted(STAGE, "every pixel behind the object was seen from elsewhere: nothing to paint")
-        return fill
+        return removal.kept
     yield Noted(
         STAGE, f"{sum(bool(view.hole.any()) for view in views)} views have holes, {len(fill)} splats seeded to fill them"
     )
-    windows = choose_windows(views, removal.kept, rasterizer, config)
-    parameters = SplatParameters(fill, config.rates)
+    rim = rim_of(removal.kept, views, rasterizer, config)
+    frozen = removal.kept[~rim]
+    windows = choose_windows(views, removal.kept, frozen, rasterizer, config)
+    parameters = SplatParameters(concatenate([removal.kept[rim], fill]), config.rates)
     objectives = [
         Photometric(config.photometric),
         Perceptual(config.perceptual, prior.codec),
@@ -125,9 +138,7 @@ def inpaint(
         parameters.restore(state["parameters"])
         done = state["round"]
     for number in range(done, config.rounds):
-        examples = yield from repaint(
-            views, windows, removal.kept, parameters, prior, rasterizer, config, number=number, seed=seed
-        )
+        examples = yield from repaint(views, windows, frozen, parameters, prior, rasterizer, config, number=number, seed=seed)
 
         def sample(step: int, examples: Sequence[Example] = examples, number: int = number) -> Example:
             return examples[view_of_step(step + number * config.steps, len(examples), seed)]
@@ -137,15 +148,16 @@ def inpaint(
             sample,
             objectives,
             rasterizer,
-            LoopConfig(steps=config.steps),
+            LoopConfig(steps=config.steps, sh_every=0.0),
             stage=f"{STAGE} {number + 1}/{config.rounds}",
         )
         if checkpoint is not None:
             save_checkpoint(checkpoint, {"round": number + 1, "parameters": parameters.state()})
-    fill = parameters.splats(config.sh_degree).detach()
-    fill = fill[~astray(fill, removal.kept, views, rasterizer, config)]
-    yield Measured(STAGE, {"fill": float(len(fill)), "views": float(len(windows))})
-    return fill
+    trained = parameters.splats(parameters.sh_degree).detach()
+    scene, fill = concatenate([frozen, trained[: int(rim.sum())]]), trained[int(rim.sum()) :]
+    fill = fill[~astray(fill, scene, views, rasterizer, config)]
+    yield Measured(STAGE, {"fill": float(len(fill)), "rim": float(rim.sum()), "views": float(len(windows))})
+    return concatenate([scene, fill])
 
 
 def surroundings(capture: Capture, removal: Removal, rasterizer: Rasterizer, device: torch.device) -> list[Surroundings]:
@@ -154,13 +166,25 @@ def surroundings(capture: Capture, removal: Removal, rasterizer: Rasterizer, dev
     for photo, hole in zip(Photos(capture.views, device), removal.holes, strict=True):
         bare = rasterizer(removal.kept, photo.camera)
         trusted = photo.usable * (1 - hole.covered)
-        image = photo.image * trusted + bare.color.clamp(0, 1) * (1 - trusted)
-        result.append(Surroundings(photo.camera, image, hole.hole, hole.torn, bare.depth, bare.alpha))
+        behind = bare.color / bare.alpha.clamp_min(MIN_ALPHA)  # as it would look if nothing shone through
+        image = torch.lerp(behind.clamp(0, 1), photo.image, trusted)
+        result.append(Surroundings(photo.camera, image, trusted, hole.hole, hole.torn, bare.depth, bare.alpha))
     return result
 
 
 @torch.no_grad()
-def choose_windows(views: Sequence[Surroundings], kept: Splats, rasterizer: Rasterizer, config: InpaintConfig) -> list[Window]:
+def rim_of(kept: Splats, views: Sequence[Surroundings], rasterizer: Rasterizer, config: InpaintConfig) -> Bool[Tensor, " n"]:
+    """The kept splats that show in the holes or right around them, and hardly anywhere else."""
+    areas = (near(view, config) for view in views)
+    ballots = (Ballot(view.camera, area, area, torch.ones_like(area)) for view, area in zip(views, areas, strict=True))
+    votes = lift(kept, ballots, rasterizer)
+    return votes.inside > config.rim_share * votes.total.clamp_min(MIN_WEIGHT)
+
+
+@torch.no_grad()
+def choose_windows(
+    views: Sequence[Surroundings], kept: Splats, frozen: Splats, rasterizer: Rasterizer, config: InpaintConfig
+) -> list[Window]:
     """Windows around the holes of views spread evenly over all that have one."""
     holed = [index for index, view in enumerate(views) if view.open.any()]
     count = min(config.views, len(holed))
@@ -170,15 +194,16 @@ def choose_windows(views: Sequence[Surroundings], kept: Splats, rasterizer: Rast
         view = views[index]
         box = bounding_box(view.open[0], grow=config.context)
         assert box is not None, "the view was chosen because it has a hole"
-        radii = rasterizer(kept, view.camera.cropped(box.left, box.top, box.width, box.height)).radii[0]
-        windows.append(Window(index, box, torch.nonzero(radii > 0)[:, 0]))
+        camera = view.camera.cropped(box.left, box.top, box.width, box.height)
+        behind = frozen[rasterizer(frozen, camera).radii[0] > 0]
+        windows.append(Window(index, box, camera, behind, rasterizer(kept, camera).color.clamp(0, 1)))
     return windows
 
 
 def repaint(
     views: Sequence[Surroundings],
     windows: Sequence[Window],
-    kept: Splats,
+    frozen: Splats,
     parameters: SplatParameters,
     prior: Prior,
     rasterizer: Rasterizer,
@@ -187,8 +212,8 @@ def repaint(
     number: int,
     seed: int,
 ) -> Events[list[Example]]:
-    """What each window shall look like next: the current rendering, noised and denoised by the prior inside the hole."""
-    scene = concatenate([kept, parameters.splats(config.sh_degree).detach()])
+    """What each window shall look like next: in the hole the current rendering, noised and denoised by the prior."""
+    scene = concatenate([frozen, parameters.splats(parameters.sh_degree).detach()])
     strength = strength_of_round(number, config)
     examples = []
     for place, window in enumerate(windows):
@@ -204,15 +229,17 @@ def repaint(
                 steps=max(1, round(config.denoise_steps * strength)),
                 generator=generator,
             )
-            behind = kept[window.behind]
-            camera = view.camera.cropped(window.box.left, window.box.top, window.box.width, window.box.height)
-            hole = window.box.crop(view.hole)
-            unchanged = rasterizer(behind, camera).color.clamp(0, 1)
-        filled = window.box.crop(view.open)
-        target = window.box.crop(painted) * filled + unchanged * (1 - filled)
-        examples.append(Example(camera, target, torch.ones_like(hole), hole, behind))
+        taught = torch.maximum(view.open, view.seen * near(view, config))
+        target = torch.lerp(window.bare, window.box.crop(painted), window.box.crop(taught))
+        hole = window.box.crop(view.hole)
+        examples.append(Example(window.camera, target, torch.ones_like(hole), hole, window.behind))
         yield Progressed(f"{STAGE} {number + 1}/{config.rounds}: repaint", place + 1, len(windows), {"strength": strength})
     return examples
+
+
+def near(view: Surroundings, config: InpaintConfig) -> Float[Tensor, "1 1 h w"]:
+    """1 where the fill belongs, and around that."""
+    return dilate(view.open, config.rim_px)
 
 
 def strength_of_round(number: int, config: InpaintConfig) -> float:
@@ -224,7 +251,7 @@ def strength_of_round(number: int, config: InpaintConfig) -> float:
 def astray(
     fill: Splats, kept: Splats, views: Sequence[Surroundings], rasterizer: Rasterizer, config: InpaintConfig
 ) -> Bool[Tensor, " n"]:
-    """Fill splats that show mainly outside the holes, or nowhere."""
+    """Fill splats that show mainly outside the holes, or nowhere, in a scene with the kept ones."""
     scene = concatenate([kept, fill])
     ballots = (Ballot(view.camera, view.open, view.open, torch.ones_like(view.open)) for view in views)
     votes = lift(scene, ballots, rasterizer)[len(kept) :]

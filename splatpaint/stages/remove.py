@@ -43,6 +43,8 @@ class RemoveConfig:
     visible_alpha: float = 0.4
     """A pixel is opened by the removal if removed splats made up this much of it; near a mask it shows the object if they did
     by the share of their votes."""
+    torn_alpha: float = 0.3
+    """A pixel that is no hole is torn if it lost this much of its opacity, or of what the photo beside the object shows."""
     opened_grow_px: int = 2
     max_inside_holes: float = 0.7
     """Last, kept splats go that paint more than this share of their pixels into holes: they would stand before the fill."""
@@ -60,7 +62,8 @@ class Hole:
     hole: Float[Tensor, "1 1 h w"]
     """1 where no other view saw past the object either."""
     torn: Float[Tensor, "1 1 h w"]
-    """1 where the removal took splats although the photo shows what is there: no mask is so exact that none are."""
+    """1 where the removal took splats although it is known what is there, from this photo or another: no mask is so exact that
+    it tears none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +100,7 @@ def remove(
     kept = splats[~gone]
     yield Progressed(STAGE, 3 * len(photos), 3 * len(photos))
     result = tuple(
-        Hole(photo.name, view.covered, hole, view.opened * photo.usable * (1 - view.covered) * (1 - hole))
+        _hole(photo, view, hole, splats, kept, gone, rasterizer, config)
         for photo, view, hole in zip(photos, views, holes, strict=True)
     )
     counts = {"removed": float(gone.sum()), "kept": float(len(kept))}
@@ -162,6 +165,22 @@ def _only_in_holes(
     ballots = (Ballot(photo.camera, hole, hole, photo.usable) for photo, hole in zip(photos, holes, strict=True))
     votes = lift(kept, ballots, rasterizer)
     return votes.inside > config.max_inside_holes * votes.total.clamp_min(MIN_WEIGHT)
+
+
+def _hole(
+    photo: Photo,
+    view: Revealed,
+    hole: Float[Tensor, "1 1 h w"],
+    splats: Splats,
+    kept: Splats,
+    gone: Bool[Tensor, " n"],
+    rasterizer: Rasterizer,
+    config: RemoveConfig,
+) -> Hole:
+    """The view's hole, and beside it what was torn."""
+    full = rasterizer(splats, photo.camera, features=gone.to(splats.means)[:, None])
+    lost = torch.lerp(full.color * photo.usable, full.alpha - rasterizer(kept, photo.camera).alpha, view.covered)
+    return Hole(photo.name, view.covered, hole, (lost > config.torn_alpha) * (1 - hole))
 
 
 def _revealed(

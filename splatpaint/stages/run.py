@@ -15,7 +15,7 @@ from splatpaint.image.files import read_mask, write_mask
 from splatpaint.priors.load import find_prior, load_prior
 from splatpaint.render.pick import pick_rasterizer
 from splatpaint.render.protocol import Rasterizer
-from splatpaint.scene.splats import Splats, concatenate
+from splatpaint.scene.splats import Splats
 from splatpaint.scene.views import Capture
 from splatpaint.stages import inpaint, reconstruct, remove
 from splatpaint.stages.config import RunConfig
@@ -120,13 +120,12 @@ def _inpainted(
         return read_splats(product).to(device)
     checkpoint = folder.stage(inpaint.STAGE) / "checkpoint.pt"
     prior = load_prior(config.prior, device)
-    fill = yield from timed(
+    scene = yield from timed(
         inpaint.STAGE,
         inpaint.inpaint(
             capture, removal, prior, rasterizer, config.inpaint, device=device, seed=config.seed, checkpoint=checkpoint
         ),
     )
-    scene = concatenate([removal.kept, fill])
     write_splats(product, scene)
     checkpoint.unlink(missing_ok=True)
     return scene

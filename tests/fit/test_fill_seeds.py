@@ -25,7 +25,7 @@ def slanted_wall(x: float, hole_columns: slice) -> Surroundings:
     hole[..., 10:22, hole_columns] = 1
     alpha = 1 - hole
     image = COLOR[None, :, None, None].expand(1, 3, SIZE, SIZE).clone()
-    return Surroundings(camera, image, hole, torch.zeros_like(hole), depth[None, None], alpha)
+    return Surroundings(camera, image, 1 - hole, hole, torch.zeros_like(hole), depth[None, None], alpha)
 
 
 def test_planes_are_continued_exactly():

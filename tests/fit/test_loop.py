@@ -75,6 +75,10 @@ def test_frozen_splats_are_drawn_and_do_not_move():
     assert all(torch.equal(value, before[name]) for name, value in frozen.tensors().items())
 
 
+def test_all_sh_degrees_can_be_in_use_from_the_start():
+    assert sh_degree(1, 2, LoopConfig(steps=100, sh_every=0.0)) == 2
+
+
 def test_the_sh_degree_rises_in_turn_and_stops_at_the_highest():
     config = LoopConfig(steps=100, sh_start=0.2, sh_every=0.2)
     assert [sh_degree(step, 2, config) for step in (1, 19, 20, 39, 40, 60, 100)] == [0, 0, 1, 1, 2, 2, 2]

@@ -7,14 +7,15 @@ from splatpaint.fit.parameters import LearningRates
 from splatpaint.image.files import write_image
 from splatpaint.priors.gaussian import GaussianPrior
 from splatpaint.render.reference import rasterize
-from splatpaint.scene.splats import concatenate
-from splatpaint.stages.inpaint import InpaintConfig, inpaint, strength_of_round
+from splatpaint.stages.inpaint import InpaintConfig, inpaint, rim_of, strength_of_round, surroundings
 from splatpaint.stages.remove import Hole, Removal
 from tests.support.walls import SIZE, wall_with_ball
 
 CPU = torch.device("cpu")
 GREEN = torch.tensor([0.1, 0.7, 0.2])
-QUICK = InpaintConfig(rounds=2, steps=30, views=3, denoise_steps=4, rates=LearningRates(means=1e-5, means_final=1e-6, sh0=0.1))
+QUICK = InpaintConfig(
+    rounds=2, steps=30, views=3, denoise_steps=4, rim_px=4, rates=LearningRates(means=1e-5, means_final=1e-6, sh0=0.1)
+)
 PRIOR = GaussianPrior(mu=GREEN[None, :, None, None], s=0.02)
 
 
@@ -35,9 +36,9 @@ def holed_wall(folder):
 
 def test_the_fill_takes_the_colors_that_the_prior_paints(tmp_path):
     scene, removal = holed_wall(tmp_path)
-    fill = drain(inpaint(scene.capture, removal, PRIOR, rasterize, QUICK, device=CPU, seed=0))
+    filled = drain(inpaint(scene.capture, removal, PRIOR, rasterize, QUICK, device=CPU, seed=0))
     for view, hole in zip(scene.capture.views, removal.holes, strict=True):
-        rendered = rasterize(concatenate([removal.kept, fill]), view.camera)
+        rendered = rasterize(filled, view.camera)
         bare = rasterize(removal.kept, view.camera)
         inside = hole.hole[0, 0] > 0
         color = rendered.color[0][:, inside].mean(dim=1)
@@ -55,20 +56,53 @@ def test_what_is_torn_is_mended_from_the_photo_not_painted(tmp_path):
         write_image(view.image, rasterize(scene.wall, view.camera).color[0].clamp(0, 1))
         left = (rasterize(scene.wall, view.camera, features=on_the_left).color > 0.5).float() * hole.hole
         holes.append(Hole(view.name, left, left, hole.hole - left))
-    fill = drain(inpaint(scene.capture, Removal(removal.kept, tuple(holes)), PRIOR, rasterize, QUICK, device=CPU, seed=0))
+    filled = drain(inpaint(scene.capture, Removal(removal.kept, tuple(holes)), PRIOR, rasterize, QUICK, device=CPU, seed=0))
     for view, hole in zip(scene.capture.views, holes, strict=True):
-        color = rasterize(concatenate([removal.kept, fill]), view.camera).color[0]
+        color = rasterize(filled, view.camera).color[0]
         greenness = color[1] - color[0]
         painted, mended = (greenness[mask[0, 0] > 0].mean() for mask in (hole.hole, hole.torn))
         assert painted > 0.15
         assert mended.abs() < 0.1, "the photo shows a gray wall there"
 
 
-def test_the_kept_splats_do_not_change(tmp_path):
+def test_kept_splats_away_from_the_holes_do_not_change(tmp_path):
     scene, removal = holed_wall(tmp_path)
     before = {name: value.clone() for name, value in removal.kept.tensors().items()}
-    drain(inpaint(scene.capture, removal, PRIOR, rasterize, QUICK, device=CPU, seed=0))
+    config = QUICK
+    views = surroundings(scene.capture, removal, rasterize, CPU)
+    rim = rim_of(removal.kept, views, rasterize, config)
+    assert 0 < rim.sum() < len(rim) / 2
+    filled = drain(inpaint(scene.capture, removal, PRIOR, rasterize, config, device=CPU, seed=0))
     assert all(torch.equal(value, before[name]) for name, value in removal.kept.tensors().items())
+    frozen = int((~rim).sum())
+    for name, value in removal.kept[~rim].tensors().items():
+        after = filled.tensors()[name][:frozen]
+        assert torch.equal(after[:, : value.shape[1]] if name == "sh" else after, value), name
+
+
+def test_the_rim_is_what_shows_around_the_holes_alone(tmp_path):
+    scene, removal = holed_wall(tmp_path)
+    views = surroundings(scene.capture, removal, rasterize, CPU)
+    rim = rim_of(removal.kept, views, rasterize, QUICK)
+    distance = removal.kept.means[:, :2].abs().max(dim=1).values
+    assert distance[rim].max() < distance[~rim].median()
+
+
+def test_the_rim_learns_from_the_photos(tmp_path):
+    scene, removal = holed_wall(tmp_path)
+    stained = removal.kept.means[:, :2].abs().max(dim=1).values < 0.25
+    sh = removal.kept.sh.clone()
+    sh[stained, 0] = torch.tensor([1.5, -1.0, -1.0])
+    kept = replace(removal.kept, sh=sh)
+    for view in scene.capture.views:
+        write_image(view.image, rasterize(scene.wall, view.camera).color[0].clamp(0, 1))
+    gray = GaussianPrior(mu=torch.full((1, 3, 1, 1), 0.55), s=0.02)
+    filled = drain(inpaint(scene.capture, replace(removal, kept=kept), gray, rasterize, QUICK, device=CPU, seed=0))
+    for view, hole in zip(scene.capture.views, removal.holes, strict=True):
+        wanted = rasterize(scene.wall, view.camera).color
+        around = (torch.nn.functional.max_pool2d(hole.hole, 5, 1, 2) - hole.hole)[0, 0] > 0
+        was, now = ((rasterize(s, view.camera).color - wanted)[0][:, around].abs().mean() for s in (kept, filled))
+        assert now < 0.6 * was
 
 
 def test_the_same_seed_gives_the_same_fill_also_when_interrupted_between_rounds(tmp_path):
@@ -92,7 +126,8 @@ def test_without_holes_there_is_nothing_to_paint(tmp_path):
     removal = Removal(scene.wall, tuple(Hole(view.name, nothing, nothing, nothing) for view in scene.capture.views))
     events = inpaint(scene.capture, removal, PRIOR, rasterize, QUICK, device=CPU, seed=0)
     assert any(isinstance(event, Noted) and "nothing to paint" in event.message for event in events)
-    assert len(drain(inpaint(scene.capture, removal, PRIOR, rasterize, QUICK, device=CPU, seed=0))) == 0
+    filled = drain(inpaint(scene.capture, removal, PRIOR, rasterize, QUICK, device=CPU, seed=0))
+    assert all(torch.equal(value, filled.tensors()[name]) for name, value in removal.kept.tensors().items())
 
 
 def test_noise_falls_with_the_square_root_of_the_rounds():
