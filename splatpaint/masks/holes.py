@@ -21,7 +21,7 @@ from splatpaint.scene.camera import Cameras
 class HolesConfig:
     """When a pixel counts as seen."""
 
-    min_alpha: float = 0.95
+    min_alpha: float = 0.9
     """Below this accumulated opacity of the kept splats there is no surface to test, but a mixture of several."""
     depth_tolerance: float = 0.06
     """Relative difference of depths up to which two views look at the same surface. Beyond the median depth, 1, it grows
@@ -30,9 +30,11 @@ class HolesConfig:
     """Holes grow by this share of the longer image side, within what the object covered: the kept splats at their rims were
     fitted together with the object's, and show its colors."""
     close: float = 0.03
-    """What the object covered and another view saw is painted all the same where it is narrower than twice this share of the
-    longer image side: an island or inlet in a hole, or the strip between a hole and what the photo shows. Such places were
-    mostly seen by chance, and through them the hole would take on colors of another exposure, or of the object."""
+    """Seen islands and inlets narrower than twice this share of the longer image side are painted with the hole around them:
+    what shows in them was mostly seen by chance, and a hole in rags has no surroundings to continue."""
+    strip: float = 0.015
+    """So are strips, narrower than twice this, of what another view saw between a hole and what the photo shows: through them
+    the hole would take on colors of another exposure, or of the object."""
     min_views: int = 1
     """This many other views must have seen the surface."""
     min_area_px: int = 30
@@ -73,11 +75,11 @@ def _hole(index: int, views: Sequence[Revealed], config: HolesConfig) -> Float[T
     # First, or specks would be joined to what they are strewn around.
     hole = without_specks(erode(dilate(hole, 1), 1), config.min_area_px)
     side = max(view.camera.width, view.camera.height)
-    hole = dilate(hole, config.grow * side) * view.covered
-    reach = config.close * side
-    seen = view.covered * (1 - hole)
-    narrow = seen * (1 - dilate(erode(seen, reach), reach)) * dilate(view.opened, config.grow * side)
-    return torch.maximum(hole, narrow) if hole.any() else hole
+    hole = dilate(hole, config.grow * side)
+    hole = erode(dilate(hole, config.close * side), config.close * side) * view.covered
+    seen, reach = view.covered * (1 - hole), config.strip * side
+    strips = seen * (1 - dilate(erode(seen, reach), reach)) * dilate(view.opened, config.grow * side)
+    return torch.maximum(hole, strips) if hole.any() else hole
 
 
 def without_specks(mask: Float[Tensor, "1 1 h w"], min_area_px: int) -> Float[Tensor, "1 1 h w"]:

@@ -60,7 +60,7 @@ class InpaintConfig:
     """Views are trained in a window around their hole, grown by this share of its size on each side."""
     rim_px: int = 16
     """So far around the holes the photos teach the fill and the rim what is there."""
-    rim_share: float = 0.95
+    rim_share: float = 0.8
     """A kept splat belongs to the rim if this share of what it paints is in the holes or that near to them."""
     min_inside: float = 0.3
     """Fill splats go, before the training and after it, that paint less than this share of their pixels into holes: a seed that
@@ -72,7 +72,7 @@ class InpaintConfig:
     perceptual: PerceptualConfig = field(default_factory=PerceptualConfig)
     shape: ShapeConfig = field(default_factory=ShapeConfig)
     rates: LearningRates = field(
-        default_factory=lambda: LearningRates(means=2e-5, means_final=2e-6, scales=2e-3, opacities=2e-2, shN=1e-3)
+        default_factory=lambda: LearningRates(means=2e-5, means_final=2e-6, scales=2e-3, opacities=2e-2, shN=2e-3)
     )
     """Photos differ in exposure, which only view dependence (shN) can follow. It is also where a fill hides disagreement
     between views: 0 forbids it."""
