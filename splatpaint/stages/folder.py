@@ -168,7 +168,7 @@ class RunFolder:
                 return
             self._logged_at = time.monotonic()
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-        line = json.dumps({"time": stamp, "event": type(event).__name__, **_plain(dataclasses.asdict(event))})
+        line = json.dumps({"time": stamp, "event": type(event).__name__, **plain(dataclasses.asdict(event))})
         with open(self.path / "events.jsonl", "a+b") as file:
             file.write(b"\n" * _is_torn(file) + line.encode() + b"\n")
         if isinstance(event, Measured):
@@ -177,7 +177,7 @@ class RunFolder:
     def record(self, stage: str, values: Mapping[str, float | int]) -> None:
         """Adds numbers to the stage's part of metrics.json; a name that is there already is replaced."""
         metrics = self.metrics
-        metrics[stage] = {**metrics.get(stage, {}), **_plain(dict(values))}
+        metrics[stage] = {**metrics.get(stage, {}), **plain(dict(values))}
         write_whole(self.path / "metrics.json", json.dumps(metrics, indent=2) + "\n")
 
     def _tree(self) -> Tree:
@@ -269,11 +269,11 @@ def _is_torn(file: IO[bytes]) -> bool:
     return file.read(1) != b"\n"
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """What JSON can say: paths as text, numbers that are not finite as null."""
     match value:
         case dict():
-            return {key: _plain(item) for key, item in value.items()}
+            return {key: plain(item) for key, item in value.items()}
         case float() if not math.isfinite(value):
             return None
         case Path():

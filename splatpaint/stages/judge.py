@@ -14,12 +14,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from splatpaint.errors import RunError
+from splatpaint.errors import RunError, WeightsError
 from splatpaint.evaluation import Pair, Scorecard, evaluate
 from splatpaint.evaluation.consistency import Seen, consistency
 from splatpaint.evaluation.distribution import MIN_PICTURES, features, frechet, kernel
 from splatpaint.evaluation.flip import Flip
-from splatpaint.evaluation.metrics import widened
+from splatpaint.evaluation.metrics import MIN_LPIPS_PX, widened
 from splatpaint.events import Events, Progressed, Saved
 from splatpaint.fit.photos import Photo, Photos
 from splatpaint.image.files import IMAGE_SUFFIXES, read_image
@@ -29,14 +29,12 @@ from splatpaint.image.resample import resize_area
 from splatpaint.render.protocol import Rasterizer
 from splatpaint.scene.splats import Splats
 from splatpaint.scene.views import Capture
-from splatpaint.stages.folder import write_whole
-from splatpaint.stages.pictures import spread, write_sheet
+from splatpaint.stages.folder import plain, write_whole
+from splatpaint.stages.pictures import SHEET_VIEWS, spread, write_sheet
 
 STAGE = "eval"
 FAR_PX = 16
 """Farther from the mask than this, nothing at all should change."""
-LEAST_CROP_PX = 64
-SHEET_VIEWS = 6
 
 
 @dataclass(frozen=True)
@@ -45,6 +43,25 @@ class Instruments:
 
     lpips: Mapping[str, Lpips] = field(default_factory=dict)
     flip: Flip | None = None
+
+
+def found_instruments(weights: Path | None) -> tuple[Instruments, list[str]]:
+    """What this machine can measure with, and a sentence for each thing that it lacks.
+
+    Args:
+        weights: a folder with the trunks of LPIPS, if they are not in torch's hub cache.
+    """
+    nets, flip, missing = {}, None, []
+    for net in ("alex", "vgg"):
+        try:
+            nets[net] = Lpips(net, weights=weights)
+        except WeightsError as error:
+            missing.append(str(error))
+    try:
+        flip = Flip()
+    except WeightsError as error:
+        missing.append(str(error))
+    return Instruments(nets, flip), missing
 
 
 @dataclass(frozen=True)
@@ -60,7 +77,7 @@ class Report:
     def write(self, path: Path, costs: Mapping[str, Mapping[str, float | None]]) -> None:
         """JSON: what was judged, means, whole, costs (the run's metrics.json), and every view."""
         content = {"judged": self.judged, "means": self.card.means, "whole": dict(self.whole), "costs": costs}
-        write_whole(path, json.dumps(_plain(content | {"views": self.card.views}), indent=1) + "\n")
+        write_whole(path, json.dumps(plain(content | {"views": self.card.views}), indent=1) + "\n")
 
 
 @torch.no_grad()
@@ -115,6 +132,7 @@ def judge(
         yield Progressed(STAGE, len(photos) + done, 2 * len(photos))
     card = Scorecard(views_of_card if truth else {name: _only_known(scores) for name, scores in views_of_card.items()})
     whole = consistency(seen, lpips=instruments.lpips)
+    whole |= {"splats": float(len(filled)), "splats/reconstructed": float(len(reconstructed))}
     whole["drift/far"] = 255 * float(torch.cat(drifts).mean()) if drifts else 0.0
     if truth and "vgg" in instruments.lpips:
         whole |= between_sets(pairs, instruments.lpips["vgg"])
@@ -132,7 +150,7 @@ def between_sets(pairs: Sequence[Pair], net: Lpips) -> dict[str, float]:
     for pair in pairs:
         box = bounding_box(pair.hole)
         if box is not None:
-            box = widened(box, LEAST_CROP_PX, width=pair.hole.shape[2], height=pair.hole.shape[1])
+            box = widened(box, MIN_LPIPS_PX, width=pair.hole.shape[2], height=pair.hole.shape[1])
             for side, picture in zip(crops, (pair.render, pair.truth), strict=True):
                 side.append(box.crop(picture)[None])
     if len(crops[0]) < MIN_PICTURES:
@@ -190,14 +208,3 @@ def _boxed(picture: Float[Tensor, "3 h w"], hole: Float[Tensor, "1 h w"]) -> Flo
     inner[:, box.top + 1 : box.bottom - 1, box.left + 1 : box.right - 1] = 1
     yellow = torch.tensor([1.0, 0.85, 0.1]).to(picture)[:, None, None]
     return torch.where(frame - inner > 0, yellow, picture)
-
-
-def _plain(value: object) -> object:
-    """What JSON can say: infinite scores (pictures that agree) become null."""
-    match value:
-        case Mapping():
-            return {key: _plain(item) for key, item in value.items()}
-        case float() if value in (float("inf"), float("-inf")) or value != value:
-            return None
-        case _:
-            return value

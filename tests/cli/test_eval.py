@@ -35,6 +35,7 @@ def test_without_a_truth_the_known_pixels_of_held_out_views_are_judged(cli: Cli,
     assert 5 < report["means"]["psnr/known"] < 60
     assert not any(name.endswith(("/hole", "/bbox")) for name in report["means"])
     assert report["costs"]["reconstruct"]["seconds"] > 0
+    assert 0 < report["whole"]["splats"] < 10 * report["whole"]["splats/reconstructed"]
     assert report["costs"]["reconstruct"]["peak_memory_mb"] > 50
 
 

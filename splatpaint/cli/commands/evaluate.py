@@ -11,7 +11,7 @@ from splatpaint.cli.options import DEVICES, PATH
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from splatpaint.stages.judge import Instruments, Report
+    from splatpaint.stages.judge import Report
 
 REGIONS = ("hole", "bbox", "ring", "known", "full", "consistency")
 COLUMNS = {
@@ -37,7 +37,7 @@ def evaluate(run_path: Path, truth: Path | None, weights: Path | None, device: s
     from splatpaint.cli.progress import draw
     from splatpaint.formats import read_splats
     from splatpaint.stages.folder import RunFolder
-    from splatpaint.stages.judge import judge
+    from splatpaint.stages.judge import found_instruments, judge
 
     run = open_run(run_path, "inpaint", device)
     folder = RunFolder.read(run_path)
@@ -61,26 +61,6 @@ def evaluate(run_path: Path, truth: Path | None, weights: Path | None, device: s
         console.print(line, highlight=False, soft_wrap=True)
 
 
-def found_instruments(weights: Path | None) -> "tuple[Instruments, list[str]]":
-    """What this machine can measure with, and a sentence for each thing that it lacks."""
-    from splatpaint.errors import WeightsError
-    from splatpaint.evaluation.flip import Flip
-    from splatpaint.image.perceptual import Lpips
-    from splatpaint.stages.judge import Instruments
-
-    nets, flip, missing = {}, None, []
-    for net in ("alex", "vgg"):
-        try:
-            nets[net] = Lpips(net, weights=weights)
-        except WeightsError as error:
-            missing.append(str(error))
-    try:
-        flip = Flip()
-    except WeightsError as error:
-        missing.append(str(error))
-    return Instruments(nets, flip), missing
-
-
 def scores(report: "Report") -> "Table":
     """A row a region, a column a metric."""
     from rich.table import Table
@@ -97,7 +77,10 @@ def scores(report: "Report") -> "Table":
 def described(report: "Report") -> list[str]:
     """Sentences for the numbers that belong to no region."""
     whole = report.whole
-    lines = [f"far from the mask, a color value of 255 changed by {whole['drift/far']:.2f} on average"]
+    lines = [
+        f"far from the mask, a color value of 255 changed by {whole['drift/far']:.2f} on average",
+        f"{whole['splats']:.0f} splats, {whole['splats/reconstructed']:.0f} before the object went",
+    ]
     if "n/bbox" in whole:
         lines.append(
             f"VGG features of {whole['n/bbox']:.0f} hole crops: Fréchet distance {whole['frechet_vgg/bbox']:.2f}, "
