@@ -6,11 +6,11 @@ processor, without compiled extensions, and is fitted for as many seconds as it 
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -107,34 +107,67 @@ def march(
     return (weight[..., None] * color.reshape(*t.shape, 3)).sum(dim=1), distance, opacity
 
 
+@dataclass(frozen=True, eq=False)
+class Rays:
+    """Pixels, as rays with the color that they should have."""
+
+    eyes: Float[Tensor, "n 3"]
+    directions: Float[Tensor, "n 3"]
+    """Of unit length."""
+    colors: Float[Tensor, "n 3"]
+
+
 def fit_nerf(capture: Capture, config: NerfConfig, *, seed: int, device: torch.device) -> Field:
     """A field fitted to all usable pixels of the capture's views, for the seconds that the config gives."""
-    torch.manual_seed(seed)
-    assert capture.points is not None
-    eyes, directions, colors = _all_rays(capture, device)
-    center = capture.points.positions.median(dim=0).values.to(device)
-    radius = float((capture.points.positions.to(device) - center).norm(dim=1).quantile(0.8))
-    field = Field(config, center, radius).to(device)
-    factors = [parameter for name, parameter in field.named_parameters() if not name.startswith("network")]
-    groups = [
-        {"params": factors, "lr": config.rate_planes},
-        {"params": field.network.parameters(), "lr": config.rate_network},
-    ]
-    optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99), eps=1e-15)
-    rates = [group["lr"] for group in optimizer.param_groups]
-    for spent in _budget(config):
-        for group, rate in zip(optimizer.param_groups, rates, strict=True):
-            group["lr"] = rate * 0.1**spent
-        chosen: Int[Tensor, " n"] = torch.randint(len(eyes), (config.rays,), device=device)
-        color, _, _ = march(field, eyes[chosen], directions[chosen], jitter=True)
-        loss = F.mse_loss(color, colors[chosen]) + config.smoothness * field.roughness()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+    photos = Photos(capture.views, device)
+    rays = rays_of([photo.camera for photo in photos], [photo.image for photo in photos], [photo.usable for photo in photos])
+    field = new_field(capture, config, seed=seed, device=device)
+    trainer = Trainer(field)
+    for spent in budget(config):
+        trainer.step(trainer.photometric(rays), spent)
     return field
 
 
-def _budget(config: NerfConfig) -> Iterator[float]:
+def new_field(capture: Capture, config: NerfConfig, *, seed: int, device: torch.device) -> Field:
+    """An untrained field around most of the capture's points."""
+    torch.manual_seed(seed)
+    assert capture.points is not None
+    center = capture.points.positions.median(dim=0).values.to(device)
+    radius = float((capture.points.positions.to(device) - center).norm(dim=1).quantile(0.8))
+    return Field(config, center, radius).to(device)
+
+
+class Trainer:
+    """A field and its Adam."""
+
+    def __init__(self, field: Field) -> None:
+        self.field = field
+        config = field.config
+        factors = [parameter for name, parameter in field.named_parameters() if not name.startswith("network")]
+        groups = [
+            {"params": factors, "lr": config.rate_planes},
+            {"params": field.network.parameters(), "lr": config.rate_network},
+        ]
+        self.optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99), eps=1e-15)
+        self.rates = [group["lr"] for group in self.optimizer.param_groups]
+
+    def photometric(self, rays: Rays) -> Tensor:
+        """The loss of some rays chosen at random."""
+        config = self.field.config
+        chosen: Int[Tensor, " n"] = torch.randint(len(rays.eyes), (config.rays,), device=rays.eyes.device)
+        color, _, _ = march(self.field, rays.eyes[chosen], rays.directions[chosen], jitter=True)
+        return F.mse_loss(color, rays.colors[chosen]) + config.smoothness * self.field.roughness()
+
+    def step(self, loss: Tensor, spent: float) -> None:
+        """Follows the gradient of a loss; rates fall to a tenth while the share of the budget that is spent rises to 1."""
+        for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
+            group["lr"] = rate * 0.1**spent
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+
+
+def budget(config: NerfConfig) -> Iterator[float]:
     """The share of the budget that is spent, again and again until it is."""
     if config.steps is not None:
         yield from (step / config.steps for step in range(config.steps))
@@ -147,16 +180,22 @@ def _budget(config: NerfConfig) -> Iterator[float]:
 @torch.no_grad()
 def draw_nerf(field: Field, camera: Cameras) -> tuple[Float[Tensor, "1 3 h w"], Float[Tensor, "1 1 h w"]]:
     """Color and z-depth (0 where the field is empty) seen by a camera (a batch of one)."""
+    color, depth, alpha = render(field, camera)
+    return color.clamp(0, 1), torch.where(alpha > 0.5, depth, torch.zeros_like(depth))
+
+
+def render(
+    field: Field, camera: Cameras
+) -> tuple[Float[Tensor, "1 3 h w"], Float[Tensor, "1 1 h w"], Float[Tensor, "1 1 h w"]]:
+    """Color, expected z-depth and opacity of every pixel of a camera (a batch of one), differentiable."""
     eyes, directions, cosines = _rays(camera)
     parts = [
         march(field, eye, direction, jitter=False)
         for eye, direction in zip(eyes.split(CHUNK_RAYS), directions.split(CHUNK_RAYS), strict=True)
     ]
     color, distance, opacity = (torch.cat(each) for each in zip(*parts, strict=True))
-    seen: Bool[Tensor, " n"] = opacity > 0.5
-    depth = torch.where(seen, distance * cosines, torch.zeros_like(distance))
     shape = (camera.height, camera.width)
-    return color.T.reshape(1, 3, *shape).clamp(0, 1), depth.reshape(1, 1, *shape)
+    return color.T.reshape(1, 3, *shape), (distance * cosines).reshape(1, 1, *shape), opacity.reshape(1, 1, *shape)
 
 
 def _rays(camera: Cameras) -> tuple[Float[Tensor, "n 3"], Float[Tensor, "n 3"], Float[Tensor, " n"]]:
@@ -167,17 +206,16 @@ def _rays(camera: Cameras) -> tuple[Float[Tensor, "n 3"], Float[Tensor, "n 3"], 
     return camera.centers.expand_as(directions), directions, cosines
 
 
-def _all_rays(
-    capture: Capture, device: torch.device
-) -> tuple[Float[Tensor, "n 3"], Float[Tensor, "n 3"], Float[Tensor, "n 3"]]:
-    """Eyes, directions and colors of all usable pixels."""
+def rays_of(
+    cameras: Sequence[Cameras], images: Sequence[Float[Tensor, "1 3 h w"]], usable: Sequence[Float[Tensor, "1 1 h w"]]
+) -> Rays:
+    """The usable pixels of pictures."""
     found = []
-    for photo in Photos(capture.views, device):
-        eyes, directions, _ = _rays(photo.camera)
-        usable = photo.usable.flatten() > 0
-        found.append((eyes[usable], directions[usable], photo.image[0].flatten(1).T[usable]))
-    eyes, directions, colors = (torch.cat(each) for each in zip(*found, strict=True))
-    return eyes, directions, colors
+    for camera, image, good in zip(cameras, images, usable, strict=True):
+        eyes, directions, _ = _rays(camera)
+        chosen = good.flatten() > 0
+        found.append((eyes[chosen], directions[chosen], image[0].flatten(1).T[chosen]))
+    return Rays(*(torch.cat(each) for each in zip(*found, strict=True)))
 
 
 def _products(

@@ -1,10 +1,12 @@
 """Reconstruction quality against time: held-out PSNR after fits of several lengths.
 
-    python -m benchmarks.reconstruct CAPTURE [--max-resolution 240] [--steps 500 1000 2000 4000] [--json FILE]
+    python -m benchmarks.reconstruct CAPTURE [--max-resolution 240] [--steps 500 1000 2000 4000] [--nerfacto] [--json FILE]
 
 Every row is a whole fit with its own schedule, since quality halfway through a long schedule says little about a short one.
 Preparation (reading, undistortion, triangulation) is timed apart. Every 8th view by name, the first included, is held out and
-scored whole; nothing is chosen by these scores within a run.
+scored whole; nothing is chosen by these scores within a run. With --nerfacto, nerfstudio's nerfacto is fitted to the same
+photos and poses for as many seconds as each of our fits took (see benchmarks/nerfacto.py; skipped with a reason where it cannot
+run).
 """
 
 import argparse
@@ -18,8 +20,11 @@ from pathlib import Path
 import torch
 
 from benchmarks.measure import environment, write_json
+from benchmarks.nerfacto import ENVIRONMENT, NerfactoError, fit_nerfacto
 from splatpaint.capture import CaptureConfig, prepare
+from splatpaint.capture.writer import Frame, write_capture
 from splatpaint.config import load
+from splatpaint.evaluation import psnr
 from splatpaint.events import drain
 from splatpaint.fit.photos import Photos
 from splatpaint.render.pick import pick_rasterizer
@@ -37,6 +42,37 @@ def fit(capture: Capture, config: ReconstructConfig, *, device: torch.device, se
     return {"seconds": seconds, "splats": float(len(splats)), **scores}
 
 
+def fit_nerf(capture: Capture, folder: Path, environment: Path, *, seconds: float, seed: int) -> dict[str, float]:
+    """nerfacto's seconds, steps and held-out PSNR.
+
+    Raises:
+        NerfactoError: if it does not work here.
+    """
+    assert capture.points is not None
+    cpu = torch.device("cpu")
+    for name, views in (("train", capture.views), ("test", capture.held_out)):
+        frames = (Frame(photo.name, photo.camera, photo.image[0]) for photo in Photos(views, cpu))
+        write_capture(folder / name, frames, capture.points)
+    poses = folder / "test" / "transforms.json"
+    fitted = fit_nerfacto(folder / "train", poses, folder / "drawn", seconds=seconds, seed=seed, environment=environment)
+    scores = [psnr(fitted.color(photo.name), photo.image, region=photo.usable) for photo in Photos(capture.held_out, cpu)]
+    return {"seconds": fitted.seconds, "steps": float(fitted.steps), "held_out_psnr": float(torch.cat(scores).mean())}
+
+
+def beside(capture: Capture, folder: Path, seconds: float, arguments: argparse.Namespace) -> Mapping[str, float] | str:
+    """What nerfacto reaches in the seconds given, printed too; or why it does not run here."""
+    try:
+        rows = [
+            fit_nerf(capture, folder / str(seed), arguments.nerfacto, seconds=seconds, seed=seed) for seed in arguments.seeds
+        ]
+    except NerfactoError as reason:
+        print(f"  nerfacto skipped: {reason}", flush=True)
+        return str(reason)
+    row = medians(rows)
+    print(f"  nerfacto, {row['steps']:.0f} steps  {row['seconds']:.1f} s  {row['held_out_psnr']:.2f} dB", flush=True)
+    return row
+
+
 def medians(rows: list[dict[str, float]]) -> Mapping[str, float]:
     return {name: statistics.median(row[name] for row in rows) for name in rows[0]}
 
@@ -49,6 +85,14 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument(
         "--set", dest="settings", action="append", default=[], help="as of `splatpaint fit`, relative to `reconstruct.`"
+    )
+    parser.add_argument(
+        "--nerfacto",
+        nargs="?",
+        type=Path,
+        const=ENVIRONMENT,
+        metavar="ENVIRONMENT",
+        help="the same seconds for nerfstudio's nerfacto, in a virtual environment that is made if need be",
     )
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--json", type=Path)
@@ -74,7 +118,10 @@ def main() -> None:
                     f"  {steps:6d} steps  {row['seconds']:7.1f} s  {row['held_out_psnr']:6.2f} dB  {row['splats']:8.0f} splats",
                     flush=True,
                 )
-                results.append({"size": size, "prepare_seconds": prepared, "steps": steps, **row, "seeds": len(rows)})
+                result = {"size": size, "prepare_seconds": prepared, "steps": steps, **row, "seeds": len(rows)}
+                if arguments.nerfacto:
+                    result["nerfacto"] = beside(capture, Path(cache) / str(steps), row["seconds"], arguments)
+                results.append(result)
     if arguments.json:
         record = {"capture": arguments.capture.name, "settings": arguments.settings, "rows": results}
         write_json(arguments.json, {**environment(), **record})

@@ -22,22 +22,22 @@ from pathlib import Path
 
 from benchmarks.cover import Spot, make_cover
 from benchmarks.measure import environment, write_json
-from benchmarks.methods import ABLATIONS, Draw, method
+from benchmarks.methods import ABLATIONS, method
+from benchmarks.nerfacto import NerfactoError
+from benchmarks.protocol import Draw
 from benchmarks.scoring import largest_holes, text_table, write_strips
 from benchmarks.things import SHAPES, Shape
 from splatpaint.capture import CaptureConfig, prepare
 from splatpaint.capture.synthetic import make_room
 from splatpaint.config import from_tree as config_from_tree
 from splatpaint.config import load, override, to_tree
-from splatpaint.errors import WeightsError
 from splatpaint.evaluation import Pair, evaluate
 from splatpaint.evaluation.consistency import Seen, consistency
-from splatpaint.evaluation.flip import Flip
 from splatpaint.events import drain
 from splatpaint.image.files import read_image, read_mask, write_image
-from splatpaint.image.perceptual import Lpips
 from splatpaint.scene.views import Capture
 from splatpaint.stages.config import RunConfig
+from splatpaint.stages.judge import Instruments, found_instruments
 
 ROOT = Path(__file__).resolve().parents[1]
 COLUMNS = (
@@ -89,15 +89,24 @@ SUITES = {
         max_resolution=320,
         settings=("reconstruct.steps=1200", "reconstruct.density.max_splats=50000", "inpaint.rounds=2"),
     ),
+    # Hours. Two thirds of it are NeRFs, which get as long as ours and are slow to draw.
     "full": Suite(
         tasks=(
-            *(Task(capture, shape) for capture in ("lund_street", "snowmiku", "llff_fern") for shape in SHAPES),
-            *(Task(capture, "ball", sparse=True) for capture in ("lund_street", "snowmiku")),
+            *(Task(capture, shape) for capture in ("lund_street", "snowmiku") for shape in SHAPES),
+            Task("snowmiku", "ball", sparse=True),
             Task("room"),
         ),
-        methods=("delete", "telea-2d", "telea", "diffusion", "ours", "nerf", *(f"ours-{part}" for part in ABLATIONS)),
+        methods=(
+            *("delete", "telea-2d", "telea", "diffusion", "diffusion-perceptual", "ours"),
+            *(f"ours-{part}" for part in ABLATIONS),
+            *("nerf", "nerf-ours", "nerfacto"),
+        ),
         seeds=(0, 1, 2),
-        max_resolution=480,
+        max_resolution=240,
+        settings=(
+            *("reconstruct.steps=800", "reconstruct.density.max_splats=30000"),
+            *("inpaint.rounds=2", "inpaint.steps=300"),
+        ),
     ),
 }
 
@@ -105,23 +114,26 @@ SUITES = {
 def main() -> None:
     arguments = parsed()
     suite = chosen(arguments)
-    instruments = _lpips(arguments.weights), Flip()
+    instruments, missing = found_instruments(arguments.weights)
+    for sentence in missing:
+        print(f"note: {sentence}")
     results: dict[str, dict[str, list[dict[str, float]]]] = {}
-    for task in suite.tasks:
-        folder = arguments.output / f"{task.name}-{suite.max_resolution}"
-        make_task(task, arguments.captures, folder / "task", max_resolution=suite.max_resolution)
-        for name in suite.methods:
-            for seed in suite.seeds:
-                scores = scored(name, folder, configured(suite, arguments.config, seed), instruments)
+    # Seeds outermost: what has been done when the user interrupts is a whole table of fewer seeds.
+    for seed in suite.seeds:
+        for task in suite.tasks:
+            folder = arguments.output / f"{task.name}-{suite.max_resolution}"
+            make_task(task, arguments.captures, folder / "task", max_resolution=suite.max_resolution)
+            config = configured(suite, arguments.config, seed)
+            for name in suite.methods:
+                try:
+                    scores = scored(name, folder, config, instruments)
+                except NerfactoError as reason:
+                    print(f"{task.name} {name} {seed}: skipped, {reason}", flush=True)
+                    continue
                 results.setdefault(task.name, {}).setdefault(name, []).append(scores)
-                print(
-                    f"{task.name} {name} {seed}: " + ", ".join(f"{key} {scores[key]:.3f}" for key in COLUMNS if key in scores),
-                    flush=True,
-                )
-        pictures = [folder / "task" / "truth", folder / "task" / "images"]
-        pictures += [folder / f"seed-{suite.seeds[0]}" / "pictures" / name for name in suite.methods]
-        write_strips(folder / "strips.png", pictures, largest_holes(folder / "task" / "masks", 6))
-        print(f"truth | input | {' | '.join(suite.methods)}: {folder / 'strips.png'}", flush=True)
+                told = ", ".join(f"{key} {scores[key]:.3f}" for key in COLUMNS if key in scores)
+                print(f"{task.name} {name} {seed}: {told}", flush=True)
+            write_pictures(folder, [name for name in suite.methods if name in results[task.name]], seed)
     rows = summary(results, suite.methods)
     print(f"\nmean over {len(suite.tasks)} tasks and {len(suite.seeds)} seeds (± standard deviation):\n{text_table(rows)}")
     record = {
@@ -137,6 +149,15 @@ def main() -> None:
         "scores": results,
     }
     write_json(arguments.json or ROOT / "benchmarks" / "results" / f"removal-{arguments.suite}.json", record)
+
+
+def write_pictures(folder: Path, methods: Sequence[str], seed: int) -> None:
+    """Some views of a task, as every method shows them."""
+    columns = [folder / "task" / "truth", folder / "task" / "images"]
+    columns += [folder / f"seed-{seed}" / "pictures" / name for name in methods]
+    out = folder / f"strips-{seed}.png"
+    write_strips(out, columns, largest_holes(folder / "task" / "masks", 6))
+    print(f"truth | input | {' | '.join(methods)}: {out}", flush=True)
 
 
 def parsed() -> argparse.Namespace:
@@ -186,7 +207,8 @@ def make_task(task: Task, captures: Path, folder: Path, *, max_resolution: int) 
     if (folder / "transforms.json").exists():
         return
     if task.capture == "room":
-        make_room(folder)
+        width = min(max_resolution, 320)
+        make_room(folder, size=(width, width * 3 // 4))
         return
     with tempfile.TemporaryDirectory() as cache:
         config = CaptureConfig(max_resolution=max_resolution)
@@ -196,9 +218,10 @@ def make_task(task: Task, captures: Path, folder: Path, *, max_resolution: int) 
         make_cover(capture, folder, shape=task.shape, spot=SPOTS.get(task.capture))
 
 
-def scored(name: str, folder: Path, config: RunConfig, instruments: tuple[Mapping[str, Lpips], Flip]) -> dict[str, float]:
+def scored(name: str, folder: Path, config: RunConfig, instruments: Instruments) -> dict[str, float]:
     """The method's mean scores, from disk if it has been run before."""
     work = folder / f"seed-{config.seed}"
+    refuse_other_settings(work, config)
     file = work / "scores" / f"{name}.json"
     if not file.exists():
         work.mkdir(parents=True, exist_ok=True)
@@ -211,11 +234,21 @@ def scored(name: str, folder: Path, config: RunConfig, instruments: tuple[Mappin
     return json.loads(file.read_text())
 
 
-def judged(
-    draw: Draw, capture: Capture, truth: Path, pictures: Path, instruments: tuple[Mapping[str, Lpips], Flip]
-) -> dict[str, float]:
+def refuse_other_settings(work: Path, config: RunConfig) -> None:
+    """Scores of different settings must not end in one table.
+
+    Raises:
+        SystemExit: if the folder was begun with others.
+    """
+    file, tree = work / "config.json", json.loads(json.dumps(to_tree(config)))
+    if not file.exists():
+        write_json(file, tree)
+    elif json.loads(file.read_text()) != tree:
+        raise SystemExit(f"{work} was begun with other settings: choose another folder with -o, or remove this one")
+
+
+def judged(draw: Draw, capture: Capture, truth: Path, pictures: Path, instruments: Instruments) -> dict[str, float]:
     """Draws every view (the pictures are kept) and measures them."""
-    lpips, flip = instruments
     seen: list[Seen] = []
 
     def pairs() -> Iterator[Pair]:
@@ -227,8 +260,8 @@ def judged(
                 seen.append(Seen(view.camera, drawn.color, drawn.depth, hole[None]))
             yield Pair(view.name, drawn.color[0], read_image(truth / f"{view.name}.png"), hole)
 
-    means = evaluate(pairs(), lpips=lpips, flip=flip, lpips_of_full=False).means
-    return means | consistency(seen, lpips={"alex": lpips["alex"]} if "alex" in lpips else {})
+    means = evaluate(pairs(), lpips=instruments.lpips, flip=instruments.flip, lpips_of_full=False).means
+    return means | consistency(seen, lpips={net: lpips for net, lpips in instruments.lpips.items() if net == "alex"})
 
 
 def summary(results: Mapping[str, Mapping[str, list[dict[str, float]]]], methods: Sequence[str]) -> list[list[str]]:
@@ -246,17 +279,6 @@ def _cell(values: Sequence[float], column: str) -> str:
     digits = {"psnr": 2, "seconds": 0}.get(column.split("/")[0], 3)
     spread = f" ±{statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
     return f"{statistics.fmean(values):.{digits}f}{spread}"
-
-
-def _lpips(weights: Path | None) -> dict[str, Lpips]:
-    """Both nets, or as many as have weights here."""
-    found = {}
-    for net in ("alex", "vgg"):
-        try:
-            found[net] = Lpips(net, weights=weights)
-        except WeightsError as missing:
-            print(f"note: {missing}")
-    return found
 
 
 if __name__ == "__main__":

@@ -4,7 +4,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.methods import ABLATIONS, FillThenFit, FillThenNerf, fill_photos, method, telea
+from benchmarks.fill_first import FillThenFit, FillThenNerf, fill_photos, telea
+from benchmarks.methods import ABLATIONS, NerfOurs, method
+from benchmarks.protocol import Fitted
 from benchmarks.removal import SUITES, Task, configured, summary
 from splatpaint.capture import CaptureConfig, prepare
 from splatpaint.capture.writer import Frame, write_capture
@@ -56,36 +58,50 @@ def test_filled_photos_differ_only_under_the_masks(task: Path, tmp_path: Path):
         assert (after - before)[:, hole[0]].abs().mean() > 0.1
 
 
-def test_splats_fitted_to_filled_photos_are_drawn_by_the_cameras_of_the_task(task: Path, tmp_path: Path):
-    config = load(RunConfig, None, ["reconstruct.steps=60", "rasterizer=native"])
-    fitted = FillThenFit("telea").fit(task, tmp_path / "work", config)
-    draw = fitted.draw
-    assert fitted.seconds > 0
-    capture = drain(prepare(task, config.capture, cache=tmp_path / "cache"))
-    view = capture.all_views[0]
-    assert view.fill_mask
-    outside = read_mask(view.fill_mask)[None] == 0
-    error = ((draw(view).color - read_image(view.image)[None]).abs().mean(dim=1, keepdim=True))[outside].mean()
-    assert error < 0.06
-    assert draw(view).depth[outside].median() > 0
-
-
-def test_a_nerf_fitted_to_filled_photos_is_drawn_by_the_cameras_of_the_task(task: Path, tmp_path: Path):
-    work = tmp_path / "work"
-    config = load(RunConfig, None, ["rasterizer=native"])
-    with pytest.raises(ValueError, match="run ours"):
-        FillThenNerf().fit(task, work, config)
-    (work / "run").mkdir(parents=True)
-    (work / "run" / "metrics.json").write_text(json.dumps({"reconstruct": {"seconds": 4.0}, "inpaint": {"seconds": 2.0}}))
-    fitted = FillThenNerf().fit(task, work, config)
-    assert fitted.seconds == 6
-    capture = drain(prepare(task, config.capture, cache=tmp_path / "cache"))
-    view = capture.all_views[1]
+def error_beside_the_mask(fitted: Fitted, task: Path, cache: Path) -> float:
+    """Mean absolute error of a drawn view where the photo was known; its depth is checked too."""
+    view = drain(prepare(task, CaptureConfig(), cache=cache)).all_views[1]
     assert view.fill_mask
     outside = read_mask(view.fill_mask)[None] == 0
     drawn = fitted.draw(view)
-    assert (drawn.color - read_image(view.image)[None]).abs().mean(dim=1, keepdim=True)[outside].mean() < 0.15
     assert drawn.depth.shape == (1, 1, view.camera.height, view.camera.width)
+    assert drawn.depth[outside].median() > 0
+    return float((drawn.color - read_image(view.image)[None]).abs().mean(dim=1, keepdim=True)[outside].mean())
+
+
+@pytest.mark.parametrize("name", ["telea", "diffusion-perceptual"])
+def test_splats_fitted_to_filled_photos_are_drawn_by_the_cameras_of_the_task(name: str, task: Path, tmp_path: Path):
+    config = load(RunConfig, None, ["reconstruct.steps=60", "rasterizer=native"])
+    fitted = method(name).fit(task, tmp_path / "work", config)
+    assert fitted.seconds > 0
+    assert error_beside_the_mask(fitted, task, tmp_path / "cache") < 0.06
+
+
+def test_pixels_matched_in_features_need_not_have_the_painted_colors(task: Path, tmp_path: Path):
+    config = load(RunConfig, None, ["reconstruct.steps=60", "rasterizer=native"])
+    view = drain(prepare(task, CaptureConfig(), cache=tmp_path / "cache")).all_views[0]
+    assert view.fill_mask
+    hole = (read_mask(view.fill_mask)[None] > 0).expand(1, 3, -1, -1)
+    colors, features = (
+        FillThenFit("diffusion", perceptual=perceptual).fit(task, tmp_path / "work", config).draw(view).color[hole]
+        for perceptual in (False, True)
+    )
+    assert not torch.allclose(colors, features, atol=0.01)
+
+
+@pytest.mark.parametrize("nerf", [FillThenNerf("compact"), NerfOurs()])
+def test_a_nerf_gets_the_time_of_ours_and_is_drawn_by_the_cameras_of_the_task(
+    nerf: FillThenNerf | NerfOurs, task: Path, tmp_path: Path
+):
+    work = tmp_path / "work"
+    config = load(RunConfig, None, ["rasterizer=native"])
+    with pytest.raises(ValueError, match="run ours"):
+        nerf.fit(task, work, config)
+    (work / "run").mkdir(parents=True)
+    (work / "run" / "metrics.json").write_text(json.dumps({"reconstruct": {"seconds": 4.0}, "inpaint": {"seconds": 2.0}}))
+    fitted = nerf.fit(task, work, config)
+    assert fitted.seconds == 6
+    assert error_beside_the_mask(fitted, task, tmp_path / "cache") < 0.15
 
 
 def test_the_table_has_means_and_spreads_over_tasks_and_seeds():
