@@ -21,7 +21,7 @@ from splatpaint.scene.camera import Cameras
 class HolesConfig:
     """When a pixel counts as seen."""
 
-    min_alpha: float = 0.9
+    min_alpha: float = 0.95
     """Below this accumulated opacity of the kept splats there is no surface to test, but a mixture of several."""
     depth_tolerance: float = 0.06
     """Relative difference of depths up to which two views look at the same surface. Beyond the median depth, 1, it grows
@@ -32,7 +32,7 @@ class HolesConfig:
     close: float = 0.03
     """Seen islands and inlets narrower than twice this share of the longer image side are painted with the hole around them:
     what shows in them was mostly seen by chance, and a hole in rags has no surroundings to continue."""
-    strip: float = 0.015
+    strip: float = 0.02
     """So are strips, narrower than twice this, of what another view saw between a hole and what the photo shows: through them
     the hole would take on colors of another exposure, or of the object."""
     min_views: int = 1
