@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from splatpaint.events import Events, Measured, Noted, Progressed
@@ -85,10 +85,11 @@ class Window:
     view: int
     box: Box
     camera: Cameras
-    behind: Splats
-    """The frozen splats that show in the window."""
+    behind: Int[Tensor, " m"]
+    """Indices of the frozen splats that show in the window."""
     bare: Float[Tensor, "1 3 hb wb"]
     """What the kept splats show there."""
+    hole: Float[Tensor, "1 1 hb wb"]
 
 
 def inpaint(
@@ -138,10 +139,13 @@ def inpaint(
         parameters.restore(state["parameters"])
         done = state["round"]
     for number in range(done, config.rounds):
-        examples = yield from repaint(views, windows, frozen, parameters, prior, rasterizer, config, number=number, seed=seed)
+        targets = yield from repaint(views, windows, frozen, parameters, prior, rasterizer, config, number=number, seed=seed)
 
-        def sample(step: int, examples: Sequence[Example] = examples, number: int = number) -> Example:
-            return examples[view_of_step(step + number * config.steps, len(examples), seed)]
+        def sample(step: int, targets: Sequence[Tensor] = targets, number: int = number) -> Example:
+            place = view_of_step(step + number * config.steps, len(windows), seed)
+            window = windows[place]
+            weight = torch.ones_like(window.hole)
+            return Example(window.camera, targets[place], weight, window.hole, frozen[window.behind])
 
         yield from optimize(
             parameters,
@@ -195,8 +199,8 @@ def choose_windows(
         box = bounding_box(view.open[0], grow=config.context)
         assert box is not None, "the view was chosen because it has a hole"
         camera = view.camera.cropped(box.left, box.top, box.width, box.height)
-        behind = frozen[rasterizer(frozen, camera).radii[0] > 0]
-        windows.append(Window(index, box, camera, behind, rasterizer(kept, camera).color.clamp(0, 1)))
+        behind = torch.nonzero(rasterizer(frozen, camera).radii[0] > 0)[:, 0]
+        windows.append(Window(index, box, camera, behind, rasterizer(kept, camera).color.clamp(0, 1), box.crop(view.hole)))
     return windows
 
 
@@ -211,11 +215,11 @@ def repaint(
     *,
     number: int,
     seed: int,
-) -> Events[list[Example]]:
+) -> Events[list[Float[Tensor, "1 3 hb wb"]]]:
     """What each window shall look like next: in the hole the current rendering, noised and denoised by the prior."""
     scene = concatenate([frozen, parameters.splats(parameters.sh_degree).detach()])
     strength = strength_of_round(number, config)
-    examples = []
+    targets = []
     for place, window in enumerate(windows):
         view = views[window.view]
         generator = torch.Generator().manual_seed((seed * 1009 + number) * 100_003 + window.view)
@@ -230,11 +234,9 @@ def repaint(
                 generator=generator,
             )
         taught = torch.maximum(view.open, view.seen * near(view, config))
-        target = torch.lerp(window.bare, window.box.crop(painted), window.box.crop(taught))
-        hole = window.box.crop(view.hole)
-        examples.append(Example(window.camera, target, torch.ones_like(hole), hole, window.behind))
+        targets.append(torch.lerp(window.bare, window.box.crop(painted), window.box.crop(taught)))
         yield Progressed(f"{STAGE} {number + 1}/{config.rounds}: repaint", place + 1, len(windows), {"strength": strength})
-    return examples
+    return targets
 
 
 def near(view: Surroundings, config: InpaintConfig) -> Float[Tensor, "1 1 h w"]:
