@@ -21,8 +21,8 @@ from splatpaint.scene.camera import Cameras
 class HolesConfig:
     """When a pixel counts as seen."""
 
-    min_alpha: float = 0.95
-    """Below this accumulated opacity of the kept splats there is no surface to test, but a mixture of several."""
+    min_alpha: float = 0.8
+    """Below this accumulated opacity of the kept splats there is no surface to test."""
     depth_tolerance: float = 0.06
     """Relative difference of depths up to which two views look at the same surface. Beyond the median depth, 1, it grows
     in proportion: what parallax tells is disparity, whose error does not shrink with the distance."""
