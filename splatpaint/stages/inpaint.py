@@ -90,6 +90,9 @@ class Window:
     bare: Float[Tensor, "1 3 hb wb"]
     """What the kept splats show there."""
     hole: Float[Tensor, "1 1 hb wb"]
+    """1 where nobody saw what is there."""
+    taught: Float[Tensor, "1 1 hb wb"]
+    """1 where it shall look as painted or as the photo shows it, 0 where as it was."""
 
 
 def inpaint(
@@ -158,9 +161,10 @@ def inpaint(
         if checkpoint is not None:
             save_checkpoint(checkpoint, {"round": number + 1, "parameters": parameters.state()})
     trained = parameters.splats(parameters.sh_degree).detach()
-    scene, fill = concatenate([frozen, trained[: int(rim.sum())]]), trained[int(rim.sum()) :]
+    count = int(rim.sum())
+    scene, fill = concatenate([frozen, trained[:count]]), trained[count:]
     fill = fill[~astray(fill, scene, views, rasterizer, config)]
-    yield Measured(STAGE, {"fill": float(len(fill)), "rim": float(rim.sum()), "views": float(len(windows))})
+    yield Measured(STAGE, {"fill": float(len(fill)), "rim": float(count), "views": float(len(windows))})
     return concatenate([scene, fill])
 
 
@@ -200,7 +204,9 @@ def choose_windows(
         assert box is not None, "the view was chosen because it has a hole"
         camera = view.camera.cropped(box.left, box.top, box.width, box.height)
         behind = torch.nonzero(rasterizer(frozen, camera).radii[0] > 0)[:, 0]
-        windows.append(Window(index, box, camera, behind, rasterizer(kept, camera).color.clamp(0, 1), box.crop(view.hole)))
+        bare = rasterizer(kept, camera).color.clamp(0, 1)
+        taught = torch.maximum(view.open, view.seen * near(view, config))
+        windows.append(Window(index, box, camera, behind, bare, box.crop(view.hole), box.crop(taught)))
     return windows
 
 
@@ -233,8 +239,7 @@ def repaint(
                 steps=max(1, round(config.denoise_steps * strength)),
                 generator=generator,
             )
-        taught = torch.maximum(view.open, view.seen * near(view, config))
-        targets.append(torch.lerp(window.bare, window.box.crop(painted), window.box.crop(taught)))
+        targets.append(torch.lerp(window.bare, window.box.crop(painted), window.taught))
         yield Progressed(f"{STAGE} {number + 1}/{config.rounds}: repaint", place + 1, len(windows), {"strength": strength})
     return targets
 
