@@ -16,10 +16,9 @@ from splatpaint.cli.commands.fit import fit
 from splatpaint.cli.commands.info import info
 from splatpaint.cli.commands.prior import prior
 from splatpaint.cli.commands.render import render
+from splatpaint.cli.interruption import INTERRUPTED
 from splatpaint.errors import SplatpaintError
 
-INTERRUPTED = 130
-"""Exit code of a process that Ctrl-C ended, as shells report it."""
 OUTSIDE_CAUSES = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}
 """What the file system may say that is no bug of ours: full, read-only, forbidden."""
 

@@ -1,10 +1,7 @@
 """Options that several commands share, and how they become a config."""
 
 import json
-import shlex
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -38,15 +35,3 @@ def found_from_here(masks: str | None) -> str | None:
 def assignments(options: dict[str, Any]) -> list[str]:
     """`a.b=c` for every option that was given."""
     return [f"{key}={json.dumps(value)}" for key, value in options.items() if value is not None]
-
-
-@contextmanager
-def resumable() -> Iterator[None]:
-    """Says on Ctrl-C how to go on."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        words = ["splatpaint", *sys.argv[1:]]
-        again = shlex.join(words if "--resume" in words else [*words, "--resume"])
-        click.echo(f"interrupted; continue with: {again}", err=True)
-        sys.exit(130)

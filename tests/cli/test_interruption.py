@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from splatpaint.cli.interruption import INTERRUPTED, resumable
+from splatpaint.events import Events, Progressed
+
 STEPS = 1000
 """Of the reconstruction: its only checkpoint is at half of them."""
 
@@ -58,7 +61,7 @@ def test_an_interrupted_and_a_killed_run_are_continued_to_the_end(wall: Path, se
     wait_until(lambda: bool(reconstructed_steps(run)), interrupted)
     interrupted.send_signal(signal.SIGINT)
     _, said = interrupted.communicate(timeout=120)
-    assert interrupted.returncode == 130
+    assert interrupted.returncode == INTERRUPTED
     assert said.strip().endswith("--resume")
     assert said.startswith("interrupted; continue with: splatpaint fit ")
 
@@ -77,3 +80,34 @@ def test_an_interrupted_and_a_killed_run_are_continued_to_the_end(wall: Path, se
     assert continued[-1] == STEPS
     assert (run / "inpaint" / "splats.safetensors").exists()
     assert (run / "pictures" / "contact-sheet.png").exists()
+
+
+class Finalized:
+    """Python drops what its finalizer raises."""
+
+    def __del__(self) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_ctrl_c_that_falls_into_a_finalizer_is_heeded_at_the_next_event(capsys: pytest.CaptureFixture[str]):
+    def stage() -> Events[None]:
+        yield Progressed("stage", 0, 3)
+        thing = Finalized()
+        del thing
+        yield Progressed("stage", 1, 3)
+        yield Progressed("stage", 2, 3)
+
+    def command() -> None:
+        with resumable() as ctrl_c:
+            for event in ctrl_c.heeded(stage()):
+                seen.append(event)
+
+    before, seen = signal.getsignal(signal.SIGINT), []
+    with pytest.raises(SystemExit) as ended:
+        command()
+    assert ended.value.code == INTERRUPTED
+    assert capsys.readouterr().err.startswith("interrupted; continue with: splatpaint ")
+    assert [event.done for event in seen] == [0, 1]
+    assert signal.getsignal(signal.SIGINT) is before

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from splatpaint.cli.options import DEVICES, PATH, assignments, configurable, found_from_here, masked, resumable
+from splatpaint.cli.interruption import resumable
+from splatpaint.cli.options import DEVICES, PATH, assignments, configurable, found_from_here, masked
 
 
 @click.command()
@@ -45,7 +46,7 @@ def fit(
         "capture.mask_polarity": mask_polarity,
         "prior.name": prior,
     }
-    with resumable():
+    with resumable() as ctrl_c:
         from splatpaint.cli.progress import draw
         from splatpaint.config import load
         from splatpaint.stages.config import RunConfig
@@ -55,5 +56,5 @@ def fit(
         config = load(RunConfig, file, [*overrides, *assignments(flags)])
         pick_device(config.device)
         with RunFolder.open(run_path, capture, config, resume=resume) as folder:
-            draw(folder.logged(run(capture, folder, config)))
+            draw(ctrl_c.heeded(folder.logged(run(capture, folder, config))))
     click.echo(f"done; next: splatpaint export {run_path} -o scene.ply")
