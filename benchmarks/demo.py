@@ -10,7 +10,7 @@ import argparse
 import time
 from pathlib import Path
 
-from benchmarks.scoring import largest_holes, pairs, splatpaint, text_table, write_strips
+from benchmarks.scoring import largest_holes, names, pairs, splatpaint, text_table, write_strips
 from splatpaint.capture.synthetic import make_room
 from splatpaint.evaluation import evaluate, table
 
@@ -38,7 +38,7 @@ def main() -> None:
     truth, holes = room / "truth", room / "masks"
     cards = {name: evaluate(pairs(out / name, truth, holes)) for name in ("deleted", "filled")}
     strip = out / "comparison.png"
-    write_strips(strip, [room / "images", out / "deleted", out / "filled", truth], largest_holes(holes, 4))
+    write_strips(strip, [room / "images", out / "deleted", out / "filled", truth], largest_holes(holes, 4, among=names(holes)))
 
     print("\nAgainst the room without the urn, mean of all views (PSNR in dB; the hole is the urn's silhouette):\n")
     print(text_table(table(cards, COLUMNS)))

@@ -41,9 +41,9 @@ def write_strips(out: Path, columns: Sequence[Path], chosen: Sequence[str]) -> N
     write_image(out, torch.cat(rows, dim=1))
 
 
-def largest_holes(holes: Path, count: int) -> list[str]:
-    """The views whose holes are largest, spread over the capture: the largest of each of `count` equal parts."""
-    every = names(holes)
+def largest_holes(holes: Path, count: int, *, among: Sequence[str]) -> list[str]:
+    """The views whose holes are largest, spread over the given ones: the largest of each of `count` equal parts."""
+    every = sorted(among)
     parts = [every[i * len(every) // count : (i + 1) * len(every) // count] for i in range(count)]
     return [max(part, key=lambda name: _area(holes / f"{name}.png")) for part in parts if part]
 

@@ -1,13 +1,17 @@
 """A posed photo capture, ready to be used: pinhole cameras, image files of exactly the camera's size, canonical masks."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from splatpaint.scene.camera import Cameras
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -69,3 +73,10 @@ class Capture:
     def all_views(self) -> tuple[View, ...]:
         """Supervising and held-out views, by name."""
         return tuple(sorted((*self.views, *self.held_out), key=lambda view: view.name))
+
+
+def spread(items: Sequence[Item], count: int) -> list[Item]:
+    """At most `count` of the items, evenly spaced from the first to the last."""
+    if len(items) <= count:
+        return list(items)
+    return [items[round(i * (len(items) - 1) / max(count - 1, 1))] for i in range(count)]

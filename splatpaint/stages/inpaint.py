@@ -32,7 +32,7 @@ from splatpaint.priors.protocol import Prior, PriorQuery
 from splatpaint.render.protocol import Rasterizer
 from splatpaint.scene.camera import Cameras
 from splatpaint.scene.splats import Splats, concatenate
-from splatpaint.scene.views import Capture
+from splatpaint.scene.views import Capture, spread
 from splatpaint.stages.reconstruct import view_of_step
 from splatpaint.stages.remove import MIN_WEIGHT, Removal
 
@@ -45,9 +45,9 @@ MIN_ALPHA = 0.1
 class InpaintConfig:
     """How the holes are painted."""
 
-    rounds: int = 3
+    rounds: int = 2
     """Repaint and fit this many times."""
-    steps: int = 400
+    steps: int = 600
     """Training steps a round."""
     strength_first: float = 1.0
     """Noise level of the first round's repainting, 1 = pure noise."""
@@ -195,10 +195,8 @@ def choose_windows(
 ) -> list[Window]:
     """Windows around the holes of views spread evenly over all that have one."""
     holed = [index for index, view in enumerate(views) if view.open.any()]
-    count = min(config.views, len(holed))
-    chosen = [holed[round(place * (len(holed) - 1) / max(count - 1, 1))] for place in range(count)]
     windows = []
-    for index in chosen:
+    for index in spread(holed, config.views):
         view = views[index]
         box = bounding_box(view.open[0], grow=config.context)
         assert box is not None, "the view was chosen because it has a hole"

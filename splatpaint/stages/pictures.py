@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
 import numpy as np
 import torch
@@ -17,13 +17,12 @@ from splatpaint.image.files import read_mask, write_image
 from splatpaint.image.resample import resize_area
 from splatpaint.render.protocol import Rasterizer, Rendered
 from splatpaint.scene.splats import Splats
-from splatpaint.scene.views import Capture, View
+from splatpaint.scene.views import Capture, View, spread
 from splatpaint.stages.folder import RunFolder
 
 STAGE = "pictures"
 SHEET_NAME = "contact-sheet.png"
 
-Item = TypeVar("Item")
 What = Literal["color", "depth", "alpha"]
 
 STRIP_PANEL_PX = 360
@@ -137,13 +136,6 @@ def colored_depth(depth: Float[Tensor, "1 h w"]) -> Float[Tensor, "3 h w"]:
     farthest, nearest = (_percentile(disparity[known], share) for share in (0.02, 0.98))
     place = ((nearest - disparity) / (nearest - farthest).clamp_min(1e-12)).clamp(0, 1)
     return torch.where(known, _ramp(place), 0.0)
-
-
-def spread(items: Sequence[Item], count: int) -> list[Item]:
-    """At most `count` of the items, evenly spaced from the first to the last."""
-    if len(items) <= count:
-        return list(items)
-    return [items[round(i * (len(items) - 1) / max(count - 1, 1))] for i in range(count)]
 
 
 def _panels(

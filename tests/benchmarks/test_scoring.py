@@ -24,8 +24,9 @@ def test_the_largest_hole_of_each_part_is_chosen(tmp_path: Path):
         mask = torch.zeros(1, 8, 8)
         mask[..., :width] = 1
         write_mask(tmp_path / f"{name}.png", mask)
-    assert largest_holes(tmp_path, 2) == ["b", "f"]
-    assert largest_holes(tmp_path, 3) == ["b", "d", "f"]
+    assert largest_holes(tmp_path, 2, among="abcdef") == ["b", "f"]
+    assert largest_holes(tmp_path, 3, among="abcdef") == ["b", "d", "f"]
+    assert largest_holes(tmp_path, 1, among="abc") == ["b"]
 
 
 def test_strips_have_a_row_a_view_and_a_column_a_folder(tmp_path: Path):

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import torch
 
-from splatpaint.scene.views import Capture, Similarity, View
+from splatpaint.scene.views import Capture, Similarity, View, spread
 from tests.support.scenes import one_camera
 
 
@@ -22,3 +22,11 @@ def test_all_views_are_in_the_order_of_their_names():
     a, b, c = (View(name=name, camera=one_camera(), image=Path(f"{name}.png")) for name in "abc")
     capture = Capture(views=(c, a), held_out=(b,), points=None, world_from_input=Similarity())
     assert [view.name for view in capture.all_views] == ["a", "b", "c"]
+
+
+def test_a_spread_includes_both_ends_and_repeats_nothing():
+    assert spread(list(range(100)), 3) == [0, 50, 99]
+    assert spread(list(range(8)), 6)[0] == 0
+    assert spread(list(range(8)), 6)[-1] == 7
+    assert len(set(spread(list(range(8)), 6))) == 6
+    assert spread([1, 2], 6) == [1, 2]

@@ -13,7 +13,7 @@ from splatpaint.scene.camera import Cameras
 from splatpaint.scene.splats import Splats
 from splatpaint.scene.views import Capture, Similarity, View
 from splatpaint.stages.folder import RunFolder
-from splatpaint.stages.pictures import CAPTION_PX, What, before_after, colored_depth, draw_strips, painted, render_views, spread
+from splatpaint.stages.pictures import CAPTION_PX, What, before_after, colored_depth, draw_strips, painted, render_views
 
 CPU = torch.device("cpu")
 WIDTH, HEIGHT = 32, 24
@@ -89,14 +89,6 @@ def test_a_picture_without_any_depth_is_black():
 def test_a_flat_depth_gives_one_color():
     picture = colored_depth(torch.full((1, 4, 5), 2.0))
     assert torch.equal(picture, picture[:, :1, :1].expand(3, 4, 5))
-
-
-def test_a_spread_includes_both_ends_and_repeats_nothing():
-    assert spread(list(range(100)), 3) == [0, 50, 99]
-    assert spread(list(range(8)), 6)[0] == 0
-    assert spread(list(range(8)), 6)[-1] == 7
-    assert len(set(spread(list(range(8)), 6))) == 6
-    assert spread([1, 2], 6) == [1, 2]
 
 
 def test_a_strip_shows_photo_hole_and_the_three_scenes_side_by_side(views: tuple[View, ...], tmp_path: Path):
