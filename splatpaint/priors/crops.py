@@ -51,7 +51,7 @@ def inpaint(
         for box in crop_boxes(holes[view], side):
             guess, known, hole, coarse = (box.crop(each[view : view + 1]) for each in (painted, images, holes, base))
             shape = working_shape(box, side, prior.codec.stride * CELLS)
-            small = PriorQuery(resized(known, shape), (resized(hole, shape) > 0).to(hole), query.prompt, query.reference)
+            small = PriorQuery(resized(known, shape), (resized(hole, shape) > 0).to(hole), query.prompt)
             done = partial_denoise(
                 prior, small, resized(guess, shape), strength=strength, steps=steps, generator=generator, guidance=guidance
             )

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from splatpaint.priors.codec import DiffusersCodec
-from splatpaint.priors.conditioning import Fill, masked_latents
+from splatpaint.priors.conditioning import Fill, masked_latents, summary_token
 from splatpaint.priors.networks import Network
 from splatpaint.priors.noise import Denoised, NoiseSchedule, Prediction, split_prediction
 from splatpaint.priors.protocol import Codec, Conditioning, PriorQuery, TextEmbedding
@@ -24,6 +24,8 @@ class Habits:
     """It denoises the difference to the conditioning latents instead of the latents."""
     native_px: int = 512
     """Side of its training pictures."""
+    summary: bool = False
+    """Its cross-attention reads `summary_token` in place of text."""
     most_steps: int | None = None
     """A network that was trained for minutes knows the mean of all fills long before it knows how to sample one."""
 
@@ -64,9 +66,11 @@ class LatentInpaintingPrior:
         """
         count, _, height, width = query.images.shape
         images, holes = query.images.to(self._device), query.holes.to(self._device)
-        channels = masked_latents(self.codec, images, holes, self._habits.fill)
+        channels = masked_latents(self.codec, images, holes, self._habits.fill, query.layout)
         if self._text is None:
-            return Conditioning(channels, blank(count, self.unet.config.cross_attention_dim, self._device))
+            wide = self.unet.config.cross_attention_dim
+            token = summary_token(channels, query.layout, wide) if self._habits.summary else blank(count, wide, self._device)
+            return Conditioning(channels, TextEmbedding(token))
         text = self._text.encode(query.prompt or self._prompt, count, height, width)
         return Conditioning(channels, text, self._text.nothing(count, height, width))
 

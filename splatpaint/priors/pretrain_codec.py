@@ -1,4 +1,8 @@
-"""Training a small autoencoder from scratch: the latent space in which the bundled prior paints."""
+"""Training a small autoencoder in a teacher's latent space: the bundled prior's codec speaks Stable Diffusion's latents.
+
+The encoder learns the teacher's latents, the decoder to undo them; so latents, linear previews and denoisers carry over between
+the two. Nothing of the teacher is in the result but what its outputs taught.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,19 +13,25 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from splatpaint.events import Events, Measured, Progressed, Saved
+from splatpaint.errors import PriorError
+from splatpaint.events import Events, Measured, Noted, Progressed, Saved
+from splatpaint.priors.codec import DiffusersCodec
 from splatpaint.priors.networks import Network, diffusers
 from splatpaint.priors.photos import PhotoSet, random_crops
 from splatpaint.priors.training import Training, diverged, draws
 
 STAGE = "codec"
+SCALES = 3
+"""At which differences between neighboring pixels are compared."""
+TEST_CROPS = 64
+TEST_PX = 256
 
 
 @dataclass(frozen=True)
 class CodecTraining:
-    """A stride-4 `AutoencoderTiny`: a quarter of the side length keeps texture that a stride of 8 at four channels blurs."""
+    """An `AutoencoderTiny` of stride 8 with the latent channels of its teacher."""
 
-    steps: int = 4000
+    steps: int = 2400
     """Optimizer steps."""
     batch: int = 16
     """Crops a step."""
@@ -29,31 +39,33 @@ class CodecTraining:
     """Side of a training crop; the network is convolutional, so it need not be the size that it will see."""
     learning_rate: float = 1e-3
     """Adam's, at its highest; rises over the first steps and falls linearly to zero over the last third."""
-    width: int = 48
+    width: int = 64
     """Channels of every inner layer (the class wants one width throughout)."""
-    encoder_blocks: tuple[int, ...] = (0, 2, 3)
-    """Residual blocks at full, half, quarter resolution: few at full, where a block costs most."""
-    decoder_blocks: tuple[int, ...] = (3, 2, 1)
-    """Residual blocks at quarter, half, full resolution."""
-    latent_channels: int = 4
-    """As in SD 1 and 2, so the denoiser has their nine input channels."""
+    encoder_blocks: tuple[int, ...] = (0, 2, 4, 4)
+    """Residual blocks at full, half, quarter, eighth resolution: few at full, where a block costs most."""
+    decoder_blocks: tuple[int, ...] = (4, 4, 3, 0)
+    """Residual blocks at eighth, quarter, half, full resolution."""
     latent_noise: float = 0.05
-    """Noise added to the latents while training, in their standard deviations: what a denoiser leaves must not show."""
+    """Noise added to the latents that are decoded, in their standard deviations: what a denoiser leaves must not show."""
+    latent_weight: float = 1.0
+    """Of the squared distance to the teacher's latents."""
     edge_weight: float = 1.0
     """Of the differences between neighboring pixels at three scales, beside the plain L1."""
+    feature_weight: float = 0.5
+    """Of the distance in the features of the teacher's encoder: pixels alone forgive blur."""
     precision: str = "bf16"
     """accelerate's mixed precision: no, bf16 or fp16. Weights stay float32."""
     seed: int = 0
     """Of the initial weights and of everything drawn."""
-    checkpoint_every: int = 200
+    checkpoint_every: int = 100
     """Steps between checkpoints."""
 
 
-def build_codec(config: CodecTraining) -> Network:
-    """A fresh `AutoencoderTiny`."""
+def build_codec(config: CodecTraining, teacher: DiffusersCodec) -> Network:
+    """A fresh `AutoencoderTiny` with the teacher's latent channels; its latents are scaled as a denoiser expects them."""
     width = config.width
     return diffusers().AutoencoderTiny(
-        latent_channels=config.latent_channels,
+        latent_channels=teacher.channels,
         encoder_block_out_channels=(width,) * len(config.encoder_blocks),
         decoder_block_out_channels=(width,) * len(config.decoder_blocks),
         num_encoder_blocks=config.encoder_blocks,
@@ -61,61 +73,89 @@ def build_codec(config: CodecTraining) -> Network:
     )
 
 
-def train_codec(config: CodecTraining, photos: PhotoSet, out: Path) -> Events[Path]:
-    """Trains the codec and saves it as a diffusers folder `out/vae`; continues from `out/codec.pt` if that exists.
-
-    The saved `scaling_factor` brings the latents of the training photos to unit standard deviation.
+def distill_codec(config: CodecTraining, teacher: DiffusersCodec, photos: PhotoSet, work: Path, out: Path) -> Events[Path]:
+    """Trains the codec and saves it as the diffusers folder `out`; continues from `work/codec.pt` if that exists.
 
     Raises:
-        PriorError: if the loss is not a number.
+        PriorError: if the codec would have another stride than its teacher, or the loss is not a number.
     """
+    if (stride := 2 ** (len(config.encoder_blocks) - 1)) != teacher.stride:
+        raise PriorError(f"the codec would have stride {stride}, its teacher has {teacher.stride}: change encoder_blocks")
     torch.manual_seed(config.seed)
-    model = build_codec(config).to(memory_format=torch.channels_last)
-    run = Training(model, config.learning_rate, config.steps, config.precision, out / "codec.pt")
+    model = build_codec(config, teacher).to(memory_format=torch.channels_last)
+    run = Training(model, config.learning_rate, config.steps, config.precision, work / "codec.pt")
+    teacher.vae.to(run.device)
     for step in range(run.step, config.steps):
         rng, generator = draws(config.seed, step)
         images = random_crops(photos.train, config.batch, config.crop_px, rng).to(run.device)
         with run.autocast():
-            loss = reconstruction_loss(model, images, config, generator)
-        value = run.update(loss)
+            losses = distillation_losses(model, teacher, images, config, generator)
+        value = run.update(torch.stack(list(losses.values())).sum())
         if not np.isfinite(value):
             raise diverged(STAGE, step, config.learning_rate)
         if run.step % config.checkpoint_every == 0 or run.step == config.steps:
             run.save()
-        yield Progressed(STAGE, run.step, config.steps, {"loss": value})
-    best = run.averaged()
-    crops = random_crops(photos.train, 64, 128, np.random.default_rng(config.seed)).to(run.device)
+        yield Progressed(STAGE, run.step, config.steps, {name: float(loss.detach()) for name, loss in losses.items()})
+    student = DiffusersCodec(run.averaged(), tiny=True)
+    run.averaged().save_pretrained(out)
+    scores = {"psnr_test": round_trip_psnr(student, photos), "psnr_test_teacher": round_trip_psnr(teacher, photos)}
+    yield Noted(STAGE, f"round trip of {TEST_CROPS} held-out crops of {TEST_PX} px, beside the teacher's")
+    yield Measured(STAGE, scores)
+    yield Saved(STAGE, "codec", out)
+    return out
+
+
+def distillation_losses(
+    model: Network,
+    teacher: DiffusersCodec,
+    images: Float[Tensor, "v 3 h w"],
+    config: CodecTraining,
+    generator: torch.Generator,
+) -> dict[str, Tensor]:
+    """The weighted terms: latents like the teacher's; and from these or from the student's own, a little noisy, the pictures.
+
+    Every other picture is decoded from the teacher's latents, so that the decoder also serves denoisers of the teacher's space.
+    """
     with torch.no_grad():
-        scale = 1.0 / float(best.encode(crops * 2 - 1).latents.std())
-    best.register_to_config(scaling_factor=scale)
-    best.scaling_factor = scale
-    folder = out / "vae"
-    best.save_pretrained(folder)
-    yield Measured(STAGE, {"psnr_test": round_trip_psnr(best, photos, config.seed), "scaling_factor": scale})
-    yield Saved(STAGE, "codec", folder)
-    return folder
-
-
-def reconstruction_loss(
-    model: Network, images: Float[Tensor, "v 3 h w"], config: CodecTraining, generator: torch.Generator
-) -> Tensor:
-    """L1 of pixels and of their differences at three scales, after a round trip through slightly noisy latents."""
+        wanted = teacher.encode(images)
+        features = teacher.features(images)
     latents = model.encode(images * 2 - 1).latents
-    noise = torch.randn(latents.shape, generator=generator).to(latents)
-    noisy = latents + noise * config.latent_noise * latents.detach().std()
-    restored = (model.decode(noisy).sample.float() + 1) / 2
-    loss = F.l1_loss(restored, images) + F.mse_loss(restored, images)
-    for _ in range(3):
+    theirs = torch.arange(len(images), device=images.device)[:, None, None, None] % 2 == 0
+    begun = torch.where(theirs, wanted, latents.detach())
+    noise = torch.randn(begun.shape, generator=generator).to(begun)
+    restored = model.decode(begun + noise * config.latent_noise * wanted.std()).sample / 2 + 0.5
+    return {
+        "latent": config.latent_weight * F.mse_loss(latents.float(), wanted.float()),
+        "pixel": pixel_distance(restored.float(), images, config.edge_weight),
+        "feature": config.feature_weight * feature_distance(teacher.features(restored), features),
+    }
+
+
+def pixel_distance(a: Float[Tensor, "v 3 h w"], b: Float[Tensor, "v 3 h w"], edge_weight: float) -> Tensor:
+    """L1 and squared error of the pixels, and L1 of their differences to their neighbors at three scales."""
+    loss = F.l1_loss(a, b) + F.mse_loss(a, b)
+    for _ in range(SCALES):
         for axis in (2, 3):
-            loss = loss + config.edge_weight / 3 * F.l1_loss(restored.diff(dim=axis), images.diff(dim=axis))
-        restored, images = F.avg_pool2d(restored, 2), F.avg_pool2d(images, 2)
+            loss = loss + edge_weight / SCALES * F.l1_loss(a.diff(dim=axis), b.diff(dim=axis))
+        a, b = F.avg_pool2d(a, 2), F.avg_pool2d(b, 2)
     return loss
 
 
+def feature_distance(a: list[Tensor], b: list[Tensor]) -> Tensor:
+    """Mean squared distance of unit-length feature vectors, averaged over layers."""
+    layers = [
+        (F.normalize(x.float(), dim=1) - F.normalize(y.float(), dim=1)).square().sum(dim=1).mean()
+        for x, y in zip(a, b, strict=True)
+    ]
+    return torch.stack(layers).mean()
+
+
 @torch.no_grad()
-def round_trip_psnr(model: Network, photos: PhotoSet, seed: int) -> float:
-    """Decibels between 64 held-out crops of 128 px and their decoded latents."""
-    device = next(model.parameters()).device
-    images = random_crops(photos.test, 64, 128, np.random.default_rng(seed)).to(device)
-    restored = (model.decode(model.encode(images * 2 - 1).latents).sample / 2 + 0.5).clamp(0, 1)
-    return -10 * float(torch.log10(F.mse_loss(restored, images)))
+def round_trip_psnr(codec: DiffusersCodec, photos: PhotoSet) -> float:
+    """Decibels between held-out crops and their decoded latents, mean over crops."""
+    images = random_crops(photos.test, TEST_CROPS, TEST_PX, np.random.default_rng(0))
+    errors = []
+    for image in images.split(1):
+        image = image.to(codec.device)
+        errors.append((codec.decode(codec.encode(image)).clamp(0, 1) - image).square().mean())
+    return float(-10 * torch.stack(errors).log10().mean())

@@ -4,10 +4,11 @@ What works on a small budget: v-prediction on a schedule that ends in pure noise
 gives the conditional mean), and the membrane over the known pixels as conditioning. The network is shown, and predicts, the
 *residual* on the membrane's latents: `x_t - sqrt(a) z_fill = sqrt(a) (z - z_fill) + sqrt(1 - a) eps`, so the noise is the same
 noise, and a network that says nothing paints the membrane.
+
+It sees single pictures of two sizes, pairs and grids of views of one place (see canvas.py), and is told which. All kinds have
+the same number of latent cells a step, so a step always takes as long.
 """
 
-import json
-from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,42 +19,63 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from splatpaint.events import Events, Progressed, Saved
+from splatpaint.priors.canvas import PANELS, Layout, join_panels
 from splatpaint.priors.codec import DiffusersCodec
-from splatpaint.priors.conditioning import masked_latents
+from splatpaint.priors.conditioning import masked_latents, summary_token
 from splatpaint.priors.networks import Network, diffusers
 from splatpaint.priors.noise import NoiseSchedule, velocity
-from splatpaint.priors.photos import PhotoSet, random_crops
+from splatpaint.priors.photos import PhotoSet, random_crops, random_views
 from splatpaint.priors.random_holes import random_holes
 from splatpaint.priors.training import Training, diverged, draws
 
 STAGE = "denoiser"
-CACHE_STAGE = "latents"
-CACHE_CHUNK = 16
-"""Crops encoded at once."""
+ENCODED_AT_ONCE = 8
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of training picture."""
+
+    layout: Layout
+    panel: int
+    """Side of a panel, in units of the crop."""
+    share: float
+    """Of the steps."""
+
+    @property
+    def area(self) -> int:
+        """In units of a crop."""
+        rows, columns = PANELS[self.layout]
+        return rows * columns * self.panel**2
+
+
+KINDS = (Kind("single", 1, 0.45), Kind("single", 2, 0.2), Kind("pair", 1, 0.25), Kind("grid", 1, 0.1))
 
 
 @dataclass(frozen=True)
 class DenoiserTraining:
-    """A `UNet2DConditionModel` with self-attention at its coarse levels and no text."""
+    """A `UNet2DConditionModel` that attends at every level and reads no text."""
 
     steps: int = 20000
     """Optimizer steps."""
-    batch: int = 16
-    """Pictures a step."""
+    batch: int = 32
+    """Crops a step; larger pictures are as many fewer as they are larger. A multiple of four."""
     crop_px: int = 128
-    """Side of the pictures; recorded as the size that the prior works best at."""
+    """Side of the small pictures and of the panels of canvases; the large pictures have twice this side."""
     learning_rate: float = 4e-4
     """AdamW's, at its highest; rises over the first steps and falls linearly to zero over the last third."""
-    widths: tuple[int, ...] = (64, 96, 128, 128)
+    widths: tuple[int, ...] = (96, 160, 224)
     """Channels at full, half, quarter, ... latent resolution."""
-    attended: int = 2
-    """How many of the coarsest levels attend to all their cells."""
     pure_noise_share: float = 0.3
     """Of the draws, at the last noise level, where the answer is the mean of all plausible fills."""
     known_weight: float = 0.1
     """Of the loss outside the holes, where there is nothing to learn but zero."""
-    crops: int = 4000
-    """Photo crops encoded once, before training."""
+    all_hole_share: float = 0.1
+    """Of the pictures, or of the targets of pairs, nothing is known."""
+    shard_crops: int = 512
+    """Crops of each kind (larger pictures: as many fewer) that are encoded at once and then drawn from."""
+    shard_steps: int = 400
+    """After so many steps others are encoded."""
     holes_per_crop: int = 2
     """Different holes drawn into each of them."""
     precision: str = "bf16"
@@ -66,32 +88,32 @@ class DenoiserTraining:
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """Encoded crops and their holes, in half precision."""
+    """Encoded pictures of one kind and their holes."""
 
+    layout: Layout
     latents: Float[Tensor, "n c hl wl"]
     given: Float[Tensor, "n ck hl wl"]
-    """Latent mask and latents of the filled crop."""
+    """Latent mask and latents of the filled picture."""
 
-    def draw(self, count: int, generator: torch.Generator, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Random examples in single precision: latents, given."""
-        index = torch.randint(len(self.latents), (count,), generator=generator)
-        return self.latents[index].float().to(device), self.given[index].float().to(device)
+    def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Random examples: latents, given."""
+        index = torch.randint(len(self.latents), (count,), generator=generator).to(self.latents.device)
+        return self.latents[index], self.given[index]
 
 
 def build_denoiser(config: DenoiserTraining, latent_channels: int) -> Network:
     """A fresh `UNet2DConditionModel` whose last layer is zero, so that it starts by painting the membrane.
 
-    It has 2c + 1 input channels like every inpainting U-Net. Its cross-attention sees one zero token, since there is no text.
+    It has 2c + 1 input channels like every inpainting U-Net. Its cross-attention sees one token, see `summary_token`.
     """
     levels = len(config.widths)
-    attends = [level >= levels - config.attended for level in range(levels)]
     model = diffusers().UNet2DConditionModel(
         in_channels=2 * latent_channels + 1,
         out_channels=latent_channels,
         block_out_channels=config.widths,
         layers_per_block=1,
-        down_block_types=tuple("CrossAttnDownBlock2D" if attend else "DownBlock2D" for attend in attends),
-        up_block_types=tuple("CrossAttnUpBlock2D" if attend else "UpBlock2D" for attend in reversed(attends)),
+        down_block_types=("CrossAttnDownBlock2D",) * levels,
+        up_block_types=("CrossAttnUpBlock2D",) * levels,
         attention_head_dim=min(32, *config.widths),
         cross_attention_dim=16,
         norm_num_groups=min(16, *config.widths),
@@ -112,61 +134,93 @@ def build_scheduler() -> Network:
     )
 
 
-def cache_examples(
-    config: DenoiserTraining, codec: DiffusersCodec, photos: PhotoSet, path: Path
-) -> Generator[Progressed, None, Examples]:
-    """Encodes crops with random holes, or reads those that an earlier run wrote to `path`."""
-    if path.exists():
-        stored = torch.load(path, weights_only=True)
-        return Examples(stored["latents"], stored["given"])
-    latents, given = [], []
-    for done in range(0, config.crops, CACHE_CHUNK):
-        rng = np.random.default_rng([config.seed, done])
-        images = random_crops(photos.train, min(CACHE_CHUNK, config.crops - done), config.crop_px, rng).to(codec.device)
-        with torch.no_grad():
-            encoded = codec.encode(images)
-            for _ in range(config.holes_per_crop):
-                holes = random_holes(len(images), config.crop_px, config.crop_px, rng).to(codec.device)
-                latents.append(encoded.half().cpu())
-                given.append(masked_latents(codec, images, holes, "harmonic").half().cpu())
-        yield Progressed(CACHE_STAGE, done + len(images), config.crops)
-    examples = Examples(torch.cat(latents), torch.cat(given))
-    partial = path.with_suffix(".partial")
-    torch.save({"latents": examples.latents, "given": examples.given}, partial)
-    partial.replace(path)
-    return examples
-
-
-def train_denoiser(config: DenoiserTraining, photos: PhotoSet, out: Path) -> Events[Path]:
-    """Trains the U-Net over the codec in `out/vae` and saves `out/unet` and `out/scheduler`; continues from `out/denoiser.pt`.
+def train_denoiser(config: DenoiserTraining, codec: DiffusersCodec, photos: PhotoSet, work: Path) -> Events[Path]:
+    """Trains the U-Net over the codec and saves `work/unet` and `work/scheduler`; continues from `work/denoiser.pt`.
 
     Raises:
         PriorError: if the loss is not a number.
     """
     torch.manual_seed(config.seed)
-    model = build_denoiser(config, int(json.loads((out / "vae" / "config.json").read_text())["latent_channels"]))
-    run = Training(model, config.learning_rate, config.steps, config.precision, out / "denoiser.pt")
-    codec = DiffusersCodec.read(out / "vae", run.device)
-    examples = yield from cache_examples(config, codec, photos, out / "latents.pt")
+    run = Training(
+        build_denoiser(config, codec.channels), config.learning_rate, config.steps, config.precision, work / "denoiser.pt"
+    )
+    codec.vae.to(run.device)
     scheduler = build_scheduler()
     noise = NoiseSchedule(scheduler.alphas_cumprod.to(run.device))
+    shard: list[Examples] = []
     for step in range(run.step, config.steps):
-        _, generator = draws(config.seed, step)
-        clean, given = examples.draw(config.batch, generator, run.device)
-        t = draw_levels(config.batch, len(noise), config.pure_noise_share, generator).to(run.device)
+        if not shard or step % config.shard_steps == 0:
+            shard = encode_shard(config, codec, photos, step // config.shard_steps)
+        rng, generator = draws(config.seed, step)
+        place = int(rng.choice(len(KINDS), p=[kind.share for kind in KINDS]))
+        examples, count = shard[place], max(config.batch // KINDS[place].area, 1)
+        clean, given = examples.draw(count, generator)
+        t = draw_levels(count, len(noise), config.pure_noise_share, generator).to(run.device)
         eps = torch.randn(clean.shape, generator=generator).to(run.device)
+        token = summary_token(given, examples.layout, run.model.config.cross_attention_dim)
         with run.autocast():
-            loss = denoising_loss(model, clean, given, t, eps, noise, config.known_weight)
+            loss = denoising_loss(run.model, clean, given, token, t, eps, noise, config.known_weight)
         value = run.update(loss)
         if not np.isfinite(value):
             raise diverged(STAGE, step, config.learning_rate)
         if run.step % config.checkpoint_every == 0 or run.step == config.steps:
             run.save()
         yield Progressed(STAGE, run.step, config.steps, {"loss": value})
-    run.averaged().save_pretrained(out / "unet")
-    scheduler.save_pretrained(out / "scheduler")
-    yield Saved(STAGE, "denoiser", out / "unet")
-    return out / "unet"
+    run.averaged().save_pretrained(work / "unet")
+    scheduler.save_pretrained(work / "scheduler")
+    yield Saved(STAGE, "denoiser", work / "unet")
+    return work / "unet"
+
+
+def encode_shard(config: DenoiserTraining, codec: DiffusersCodec, photos: PhotoSet, number: int) -> list[Examples]:
+    """New pictures of every kind with new holes, the same for the same number."""
+    return [
+        _encoded(kind, config, codec, photos, np.random.default_rng([config.seed, number, place]))
+        for place, kind in enumerate(KINDS)
+    ]
+
+
+@torch.no_grad()
+def _encoded(
+    kind: Kind, config: DenoiserTraining, codec: DiffusersCodec, photos: PhotoSet, rng: np.random.Generator
+) -> Examples:
+    latents, given = [], []
+    left = max(config.shard_crops // kind.area, 1)
+    while left > 0:
+        count = min(left, max(ENCODED_AT_ONCE // kind.area, 1))
+        images = training_pictures(kind, count, config.crop_px, photos, rng).to(codec.device)
+        encoded = codec.encode(images)
+        for _ in range(config.holes_per_crop):
+            holes = training_holes(kind, count, config, rng).to(codec.device)
+            latents.append(encoded)
+            given.append(masked_latents(codec, images, holes, "harmonic", kind.layout))
+        left -= count
+    return Examples(kind.layout, torch.cat(latents), torch.cat(given))
+
+
+def training_pictures(
+    kind: Kind, count: int, crop_px: int, photos: PhotoSet, rng: np.random.Generator
+) -> Float[Tensor, "v 3 h w"]:
+    """Crops, or canvases of several views of one place."""
+    side = kind.panel * crop_px
+    if kind.layout == "single":
+        return random_crops(photos.train, count, side, rng)
+    rows, columns = PANELS[kind.layout]
+    return join_panels(random_views(photos.train, count, rows * columns, side, rng), kind.layout)
+
+
+def training_holes(kind: Kind, count: int, config: DenoiserTraining, rng: np.random.Generator) -> Float[Tensor, "v 1 h w"]:
+    """Random holes: in the last panel, in a grid in one to three of the four."""
+    rows, columns = PANELS[kind.layout]
+    side, panels = kind.panel * config.crop_px, rows * columns
+    holes = torch.stack([random_holes(count, side, side, rng) for _ in range(panels)])
+    everything = torch.from_numpy(rng.random(count) < config.all_hole_share)
+    holes[-1, everything] = 1.0
+    holed = torch.zeros(panels, count, dtype=torch.bool)
+    holed[-1] = True
+    if kind.layout == "grid":
+        holed = torch.from_numpy(rng.random((panels, count)).argsort(axis=0) < rng.integers(1, panels, size=count))
+    return join_panels(list(holes * holed[:, :, None, None, None]), kind.layout)
 
 
 def draw_levels(count: int, levels: int, pure_noise_share: float, generator: torch.Generator) -> Int[Tensor, " v"]:
@@ -179,6 +233,7 @@ def denoising_loss(
     model: Network,
     clean: Float[Tensor, "v c hl wl"],
     given: Float[Tensor, "v ck hl wl"],
+    token: Float[Tensor, "v 1 d"],
     t: Int[Tensor, " v"],
     eps: Float[Tensor, "v c hl wl"],
     noise: NoiseSchedule,
@@ -187,7 +242,6 @@ def denoising_loss(
     """Squared error of the predicted velocity of the residual, in the holes above all."""
     residual = clean - given[:, 1:]
     noisy = noise.add_noise(residual, eps, t)
-    token = clean.new_zeros(len(clean), 1, model.config.cross_attention_dim)
     output = model(torch.cat([noisy, given], dim=1), t, token).sample.float()
     error = F.mse_loss(output, velocity(residual, eps, t, noise), reduction="none").mean(dim=1, keepdim=True)
     weight = given[:, :1] + known_weight * (1 - given[:, :1])

@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from splatpaint.priors.canvas import Layout
 from splatpaint.priors.noise import Denoised, NoiseSchedule
 
 
@@ -44,8 +45,8 @@ class PriorQuery:
     """1 = to be painted, 0 = known; nothing between."""
     prompt: str = ""
     """What shall appear, for priors that read text."""
-    reference: Float[Tensor, "3 h w"] | None = None
-    """Another picture of the same place, for priors that can look at one."""
+    layout: Layout = "single"
+    """Whether the pictures are canvases, see `splatpaint.priors.canvas`."""
 
 
 @dataclass(frozen=True, eq=False)

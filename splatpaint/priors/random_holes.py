@@ -8,13 +8,16 @@ from jaxtyping import Float
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-LARGEST_SHARE = 0.45
+LARGEST_SHARE = 0.6
 """Holes that cover more of the picture are drawn again: too little would be left to continue."""
 SMALLEST_SHARE = 0.01
+SHARES = (0.18, 0.18, 0.16, 0.28, 0.1, 0.1)
+"""How often each kind is drawn."""
 
 
 def random_holes(count: int, height: int, width: int, rng: np.random.Generator) -> Float[Tensor, "v 1 h w"]:
-    """Boxes, ellipses, strokes and silhouettes, one to three a picture, reaching over the border as often as they fall."""
+    """Boxes, ellipses, strokes, silhouettes, things on a ground and half planes, one to three a picture, reaching over the
+    border as often as they fall."""
     return torch.from_numpy(np.stack([_holes(height, width, rng) for _ in range(count)]))[:, None]
 
 
@@ -23,7 +26,7 @@ def _holes(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
         canvas = Image.new("L", (width, height))
         pen = ImageDraw.Draw(canvas)
         for _ in range(rng.choice([1, 2, 3], p=[0.7, 0.2, 0.1])):
-            draw = (_box, _ellipse, _stroke, _silhouette)[rng.choice(4, p=[0.2, 0.2, 0.2, 0.4])]
+            draw = (_box, _ellipse, _stroke, _silhouette, _standing, _half_plane)[rng.choice(6, p=SHARES)]
             draw(pen, height, width, rng)
         holes = (np.asarray(canvas) > 0).astype(np.float32)
         if SMALLEST_SHARE <= holes.mean() <= LARGEST_SHARE:
@@ -70,3 +73,21 @@ def _silhouette(pen: ImageDraw.ImageDraw, height: int, width: int, rng: np.rando
     radius = np.clip(radius, 0.2, 1.8)
     outline = np.stack([x + a * radius * np.cos(angles), y + b * radius * np.sin(angles)], axis=1)
     pen.polygon([(float(u), float(v)) for u, v in outline], fill=255)
+
+
+def _standing(pen: ImageDraw.ImageDraw, height: int, width: int, rng: np.random.Generator) -> None:
+    """A rounded body with a flat shadow at its foot: what a thing on a table or a floor covers."""
+    x, y, a, b = _frame(height, width, rng)
+    pen.rounded_rectangle((x - a, y - b, x + a, y + b), radius=0.8 * min(a, b), fill=255)
+    reach, flat = a * rng.uniform(1.0, 2.0), b * rng.uniform(0.1, 0.3)
+    lean = rng.uniform(-0.7, 0.7) * a
+    pen.ellipse((x + lean - reach, y + b - 2 * flat, x + lean + reach, y + b + flat), fill=255)
+
+
+def _half_plane(pen: ImageDraw.ImageDraw, height: int, width: int, rng: np.random.Generator) -> None:
+    """All on one side of a line through the middle third."""
+    x, y = rng.uniform(0.35, 0.65) * width, rng.uniform(0.35, 0.65) * height
+    angle, far = rng.uniform(0, 2 * math.pi), 2.0 * (height + width)
+    along, across = (math.cos(angle), math.sin(angle)), (-math.sin(angle), math.cos(angle))
+    ends = [(x - far * along[0], y - far * along[1]), (x + far * along[0], y + far * along[1])]
+    pen.polygon([*ends, *((u + far * across[0], v + far * across[1]) for u, v in reversed(ends))], fill=255)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from splatpaint.priors.networks import Network, transformers
@@ -55,7 +56,6 @@ class TextEncoders:
         return TextEmbedding(torch.zeros_like(empty.tokens), torch.zeros_like(empty.pooled), empty.sizes)
 
 
-def blank(count: int, width: int, device: torch.device) -> TextEmbedding:
+def blank(count: int, width: int, device: torch.device) -> Float[Tensor, "v 1 d"]:
     """One zero token a picture, for denoisers that were trained without text."""
-    tokens: Tensor = torch.zeros(count, 1, width, device=device)
-    return TextEmbedding(tokens)
+    return torch.zeros(count, 1, width, device=device)

@@ -16,7 +16,7 @@ WARMUP_STEPS = 50
 COOLDOWN_SHARE = 1 / 3
 """Of all steps, over which the learning rate falls to zero: long enough to gain what a cosine gains, and the first part of a
 run does not depend on its length."""
-AVERAGE_DECAY = 0.998
+AVERAGE_DECAY = 0.999
 """Of the running average of the weights at its slowest; it starts faster (Polyak averaging with warm-up)."""
 LARGEST_GRADIENT = 1.0
 

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from splatpaint.errors import PriorError
-from splatpaint.priors.photos import random_crops, read_photos
+from splatpaint.priors.photos import by_area, random_crops, random_views, read_photos
 
 
 @pytest.fixture
@@ -59,3 +59,23 @@ def test_a_broken_picture_is_named(folder):
     (folder / "photos" / "99.jpg").write_bytes(b"not a picture")
     with pytest.raises(PriorError, match=r"99\.jpg cannot be read as a picture"):
         read_photos(folder)
+
+
+def test_large_photos_are_drawn_as_much_more_often_as_they_are_larger():
+    photos = [Image.new("RGB", size) for size in ((60, 40), (30, 40), (200, 10))]
+    large, shares = by_area(photos, 30)
+    assert large == photos[:2]
+    assert shares.tolist() == pytest.approx([2 / 3, 1 / 3])
+    assert by_area(photos, 500)[0] == photos
+
+
+def test_views_of_one_place_resemble_each_other_and_are_not_the_same():
+    rng, ramp = np.random.default_rng(0), np.linspace(0, 255, 96, dtype=np.uint8)
+    photo = Image.fromarray(np.stack(np.broadcast_arrays(ramp[:, None], ramp[None], np.uint8(128)), axis=-1))
+    views = random_views([photo], 6, 2, 32, rng)
+    assert [view.shape for view in views] == [(6, 3, 32, 32)] * 2
+    apart = (views[0] - views[1]).abs().mean(dim=(1, 2, 3))
+    strangers = (views[0] - views[1].roll(1, dims=0)).abs().mean(dim=(1, 2, 3))
+    assert (apart > 0.002).all()
+    assert apart.mean() < strangers.mean()
+    assert torch.equal(views[0], random_views([photo], 6, 2, 32, np.random.default_rng(0))[0])

@@ -7,24 +7,30 @@ from PIL import Image, ImageFilter
 
 from splatpaint.errors import PriorError
 from splatpaint.events import Progressed, drain
+from splatpaint.priors.canvas import split_panels
 from splatpaint.priors.load import PriorConfig, load_prior
 from splatpaint.priors.noise import zero_snr_cosine
 from splatpaint.priors.photos import read_photos
-from splatpaint.priors.pretrain import PriorTraining, train_prior
-from splatpaint.priors.pretrain_codec import CodecTraining, train_codec
+from splatpaint.priors.pretrain import train_codec, train_prior
+from splatpaint.priors.pretrain_codec import CodecTraining
 from splatpaint.priors.pretrain_denoiser import (
+    KINDS,
     DenoiserTraining,
+    Kind,
     build_denoiser,
     build_scheduler,
     denoising_loss,
     draw_levels,
+    training_holes,
+    training_pictures,
 )
 from splatpaint.priors.protocol import PriorQuery
 from splatpaint.priors.sampling import partial_denoise
+from tests.support.diffusion import save_toy_teacher
 
-CODEC = CodecTraining(steps=6, batch=2, crop_px=16, width=8, encoder_blocks=(0, 1, 1), decoder_blocks=(1, 1, 0), precision="no")
-DENOISER = DenoiserTraining(steps=6, batch=2, crop_px=32, widths=(8, 16), attended=1, crops=4, holes_per_crop=1, precision="no")
-TINY = PriorTraining(replace(CODEC, checkpoint_every=3), replace(DENOISER, checkpoint_every=3))
+CODEC = CodecTraining(steps=6, batch=2, crop_px=16, width=8, encoder_blocks=(0, 1), decoder_blocks=(1, 0), precision="no")
+DENOISER = DenoiserTraining(steps=6, batch=4, crop_px=32, widths=(8, 16), shard_crops=4, shard_steps=4, precision="no")
+TOKEN = torch.zeros(2, 1, 16)
 
 
 @pytest.fixture(scope="module")
@@ -51,41 +57,91 @@ def weights(folder):
     return load_file(folder / "diffusion_pytorch_model.safetensors")
 
 
-def test_training_gives_a_prior_that_loads_and_paints(photos, tmp_path):
-    drain(train_prior(TINY, photos, tmp_path))
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory):
+    return save_toy_teacher(tmp_path_factory.mktemp("teacher"))
+
+
+@pytest.fixture(scope="module")
+def codec(photos, teacher, tmp_path_factory):
+    return drain(train_codec(CODEC, teacher, photos, tmp_path_factory.mktemp("codec")))
+
+
+def test_training_gives_a_prior_that_loads_and_paints(photos, codec, tmp_path):
+    drain(train_prior(DENOISER, codec, photos, tmp_path))
     prior = load_prior(PriorConfig(name=str(tmp_path)), torch.device("cpu"))
-    assert prior.native_px == 32
+    assert prior.native_px == 64
     assert prior.unet.config.in_channels == 9
-    query = PriorQuery(torch.rand(1, 3, 32, 32), torch.ones(1, 1, 32, 32).triu())
+    query = PriorQuery(torch.rand(1, 3, 32, 64), torch.ones(1, 1, 32, 64).triu(32), layout="pair")
     painted = partial_denoise(prior, query, query.images, strength=1.0, steps=2, generator=torch.Generator())
     assert painted.isfinite().all()
 
 
-def test_a_run_stopped_in_either_half_continues_to_the_same_weights(photos, tmp_path):
-    straight, broken = tmp_path / "straight", tmp_path / "broken"
-    drain(train_prior(TINY, photos, straight))
-    stop_after(train_prior(TINY, photos, broken), "codec", 4)
-    stop_after(train_prior(TINY, photos, broken), "denoiser", 4)
-    drain(train_prior(TINY, photos, broken))
-    for part in ("vae", "unet"):
-        first, second = weights(straight / part), weights(broken / part)
-        assert first.keys() == second.keys()
-        assert all(torch.equal(first[key], second[key]) for key in first), part
+def test_a_codec_stopped_half_way_continues_to_the_same_weights(photos, teacher, codec, tmp_path):
+    config = replace(CODEC, checkpoint_every=3)
+    stop_after(train_codec(config, teacher, photos, tmp_path), "codec", 4)
+    assert_same_weights(drain(train_codec(config, teacher, photos, tmp_path)), codec)
 
 
-def test_a_run_with_other_settings_is_not_continued(photos, tmp_path):
-    stop_after(train_prior(TINY, photos, tmp_path), "codec", 3)
-    other = replace(TINY, codec=replace(TINY.codec, seed=7))
-    with pytest.raises(PriorError, match=r"begun with other settings \(codec\.seed\)"):
-        drain(train_prior(other, photos, tmp_path))
+def test_a_denoiser_stopped_within_a_shard_continues_to_the_same_weights(photos, codec, tmp_path):
+    config, straight, broken = replace(DENOISER, checkpoint_every=3), tmp_path / "straight", tmp_path / "broken"
+    drain(train_prior(config, codec, photos, straight))
+    stop_after(train_prior(config, codec, photos, broken), "denoiser", 4)
+    drain(train_prior(config, codec, photos, broken))
+    assert_same_weights(straight / "unet", broken / "unet")
 
 
-def test_the_codec_learns(photos, tmp_path):
-    config = replace(CODEC, steps=40, batch=8, learning_rate=3e-3)
-    losses = [
-        event.values["loss"] for event in train_codec(config, read_photos(photos), tmp_path) if isinstance(event, Progressed)
-    ]
-    assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
+def assert_same_weights(one, other):
+    first, second = weights(one), weights(other)
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_a_run_with_other_settings_is_not_continued(photos, teacher, tmp_path):
+    stop_after(train_codec(CODEC, teacher, photos, tmp_path), "codec", 3)
+    with pytest.raises(PriorError, match=r"begun with other settings \(seed\)"):
+        drain(train_codec(replace(CODEC, seed=7), teacher, photos, tmp_path))
+
+
+def test_a_folder_without_a_codec_is_refused(photos, tmp_path):
+    with pytest.raises(PriorError, match="is no codec: give the vae folder"):
+        drain(train_prior(DENOISER, tmp_path, photos, tmp_path / "out"))
+
+
+def test_a_codec_of_another_stride_than_its_teacher_is_refused(photos, teacher, tmp_path):
+    with pytest.raises(PriorError, match="the codec would have stride 4, its teacher has 2"):
+        drain(train_codec(replace(CODEC, encoder_blocks=(0, 1, 1)), teacher, photos, tmp_path))
+
+
+def test_the_codec_learns_its_teachers_latents_and_the_pictures(photos, teacher, tmp_path):
+    config = replace(CODEC, steps=60, batch=8, learning_rate=3e-3)
+    said = [event.values for event in train_codec(config, teacher, photos, tmp_path) if isinstance(event, Progressed)]
+    for term in ("latent", "pixel"):
+        losses = [values[term] for values in said]
+        assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5]), term
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_pictures_and_holes_of_every_kind_have_the_same_size(photos, kind: Kind):
+    rng, pictures = np.random.default_rng(0), read_photos(photos)
+    images = training_pictures(kind, 3, 16, pictures, rng)
+    holes = training_holes(kind, 3, replace(DENOISER, crop_px=16), rng)
+    assert images.shape == (3, 3, *holes.shape[2:])
+    assert images[0, 0].numel() == kind.area * 16 * 16
+
+
+def test_only_the_target_of_a_pair_and_never_all_of_a_grid_has_holes():
+    rng = np.random.default_rng(0)
+    pair, grid = (next(kind for kind in KINDS if kind.layout == layout) for layout in ("pair", "grid"))
+    reference, target = split_panels(training_holes(pair, 40, DENOISER, rng), "pair")
+    assert not reference.any()
+    assert target.any(dim=(1, 2, 3)).all()
+    assert 0 < (target == 1).all(dim=(1, 2, 3)).sum() < 20
+    holed = torch.stack(
+        [panel.any() for row in training_holes(grid, 40, DENOISER, rng) for panel in split_panels(row[None], "grid")]
+    )
+    counts = holed.view(40, 4).sum(dim=1)
+    assert set(counts.tolist()) == {1, 2, 3}
 
 
 def test_an_untrained_denoiser_paints_the_membrane():
@@ -100,7 +156,9 @@ def test_the_loss_of_an_untrained_denoiser_is_the_mean_square_of_the_velocity():
     schedule, t = zero_snr_cosine(), torch.tensor([999, 999])
     clean, given = torch.randn(2, 4, 8, 8), torch.rand(2, 5, 8, 8)
     given[:, :1] = 1
-    loss = denoising_loss(build_denoiser(DENOISER, 4), clean, given, t, torch.randn(2, 4, 8, 8), schedule, known_weight=0.1)
+    loss = denoising_loss(
+        build_denoiser(DENOISER, 4), clean, given, TOKEN, t, torch.randn(2, 4, 8, 8), schedule, known_weight=0.1
+    )
     assert loss.item() == pytest.approx((clean - given[:, 1:]).square().mean().item(), rel=1e-5)
 
 
@@ -110,7 +168,9 @@ def test_errors_outside_the_holes_weigh_little():
     given[:, :1, :, :4] = 1
     clean = given[:, :1].expand(-1, 4, -1, -1).clone()
     model, eps = build_denoiser(DENOISER, 4), torch.randn(2, 4, 8, 8)
-    inside, outside = (denoising_loss(model, wrong, given, t, eps, schedule, known_weight=0.1) for wrong in (clean, 1 - clean))
+    inside, outside = (
+        denoising_loss(model, wrong, given, TOKEN, t, eps, schedule, known_weight=0.1) for wrong in (clean, 1 - clean)
+    )
     assert outside.item() == pytest.approx(0.1 * inside.item(), rel=1e-5)
 
 

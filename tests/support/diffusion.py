@@ -113,3 +113,15 @@ def save_text(folder: Path, suffix: str, kind: type) -> None:
     (tokenizer / "tokenizer_config.json").write_text(
         json.dumps({"tokenizer_class": "CLIPTokenizer", "model_max_length": CONTEXT})
     )
+
+
+def save_toy_teacher(folder: Path) -> Path:
+    """An autoencoder of stride 2 with random weights."""
+    torch.manual_seed(1)
+    AutoencoderTiny(
+        encoder_block_out_channels=(8, 8),
+        decoder_block_out_channels=(8, 8),
+        num_encoder_blocks=(1, 1),
+        num_decoder_blocks=(1, 1),
+    ).save_pretrained(folder)
+    return folder

@@ -14,19 +14,56 @@ def prior() -> None:
     """Generative priors: the models that paint what was hidden."""
 
 
+@prior.command("train-codec")
+@click.argument("photos", type=PATH)
+@click.option("--teacher", type=PATH, required=True, metavar="FOLDER", help="Codec whose latent space it shall have.")
+@click.option(
+    "-o", "--output", "out", type=PATH, required=True, metavar="FOLDER", help="Gets the codec as vae/; made if need be."
+)
+@configurable
+@click.option("--resume", is_flag=True, help="Continue an interrupted training.")
+def train_codec(photos: Path, teacher: Path, out: Path, file: Path | None, overrides: tuple[str, ...], resume: bool) -> None:
+    """Train a small codec on a folder of PHOTOS, in the latent space of another.
+
+    The teacher is an autoencoder in diffusers' layout, a model with one, or a folder with TAESD's two files.
+    """
+    with resumable() as ctrl_c:
+        from splatpaint.cli.progress import draw
+        from splatpaint.config import load
+        from splatpaint.priors import pretrain
+        from splatpaint.priors.pretrain_codec import CodecTraining
+
+        refuse_begun(out / pretrain.SETTINGS_FILE, resume)
+        codec = draw(ctrl_c.heeded(pretrain.train_codec(load(CodecTraining, file, overrides), teacher, photos, out)))
+    click.echo(f"done; next: splatpaint prior train {photos} --codec {codec} -o PRIOR")
+
+
 @prior.command()
 @click.argument("photos", type=PATH)
+@click.option("--codec", type=PATH, required=True, metavar="FOLDER", help="The vae folder that train-codec made.")
 @click.option("-o", "--output", "out", type=PATH, required=True, metavar="FOLDER", help="Folder of the prior; made if need be.")
 @configurable
 @click.option("--resume", is_flag=True, help="Continue an interrupted training.")
-def train(photos: Path, out: Path, file: Path | None, overrides: tuple[str, ...], resume: bool) -> None:
+def train(photos: Path, codec: Path, out: Path, file: Path | None, overrides: tuple[str, ...], resume: bool) -> None:
     """Train a small inpainting prior from scratch on a folder of PHOTOS."""
     with resumable() as ctrl_c:
         from splatpaint.cli.progress import draw
         from splatpaint.config import load
-        from splatpaint.priors.pretrain import SETTINGS_FILE, PriorTraining, train_prior
+        from splatpaint.priors import pretrain
+        from splatpaint.priors.pretrain_denoiser import DenoiserTraining
 
-        if (out / SETTINGS_FILE).exists() and not resume:
-            raise RunError(f"{out} holds a training that was begun: add --resume to continue it, or choose another folder")
-        draw(ctrl_c.heeded(train_prior(load(PriorTraining, file, overrides), photos, out)))
+        refuse_begun(out / pretrain.SETTINGS_FILE, resume)
+        draw(ctrl_c.heeded(pretrain.train_prior(load(DenoiserTraining, file, overrides), codec, photos, out)))
     click.echo(f"done; next: splatpaint fit CAPTURE -o RUN --prior {out}")
+
+
+def refuse_begun(settings: Path, resume: bool) -> None:
+    """A training that was begun is continued only when asked to.
+
+    Raises:
+        RunError: if it was not.
+    """
+    if settings.exists() and not resume:
+        raise RunError(
+            f"{settings.parent} holds a training that was begun: add --resume to continue it, or choose another folder"
+        )

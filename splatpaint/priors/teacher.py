@@ -1,0 +1,55 @@
+"""The codec that ours is distilled from, as its owner keeps it: a diffusers folder, or the two files of TAESD."""
+
+from pathlib import Path
+
+import torch
+
+from splatpaint.errors import PriorError
+from splatpaint.priors.codec import DiffusersCodec
+from splatpaint.priors.networks import diffusers
+
+TAESD_FILES = {"encoder": "taesd_encoder.safetensors", "decoder": "taesd_decoder.safetensors"}
+"""Of the tiny autoencoder of Stable Diffusion 1 and 2, as published by its author (github.com/madebyollin/taesd)."""
+FIRST_LAYER = {"encoder": 0, "decoder": 1}
+"""In those files the decoder's layers are counted from its clamp, which diffusers has outside of them."""
+
+
+def read_teacher(path: Path, device: torch.device) -> DiffusersCodec:
+    """A trained autoencoder.
+
+    Args:
+        path: an autoencoder's folder in diffusers' layout, a model's with such a `vae` in it, or a folder with `TAESD_FILES`.
+        device: where it shall work.
+
+    Raises:
+        PriorError: if the folder holds none of them, or one that cannot be read.
+    """
+    for folder in (path, path / "vae"):
+        if (folder / "config.json").exists():
+            return DiffusersCodec.read(folder, device)
+    if all((path / name).exists() for name in TAESD_FILES.values()):
+        return DiffusersCodec(_read_taesd(path).to(device), tiny=True)
+    raise PriorError(
+        f"{path} holds no codec: expected an autoencoder in diffusers' layout (config.json), a model with a vae folder, "
+        f"or {' and '.join(TAESD_FILES.values())}"
+    )
+
+
+def _read_taesd(folder: Path) -> torch.nn.Module:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    model = diffusers().AutoencoderTiny()
+    for part, name in TAESD_FILES.items():
+        try:
+            layers = {_renumbered(key, FIRST_LAYER[part]): value for key, value in load_file(folder / name).items()}
+            getattr(model, part).layers.load_state_dict(layers)
+        except (OSError, SafetensorError, RuntimeError, ValueError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise PriorError(f"{folder / name} cannot be read as TAESD's {part}: {reason}") from error
+    return model
+
+
+def _renumbered(key: str, first: int) -> str:
+    layer, rest = key.split(".", 1)
+    return f"{int(layer) - first}.{rest}"
