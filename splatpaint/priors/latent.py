@@ -9,7 +9,7 @@ from torch import Tensor
 from splatpaint.priors.codec import DiffusersCodec
 from splatpaint.priors.conditioning import Fill, masked_latents, summary_token
 from splatpaint.priors.networks import Network
-from splatpaint.priors.noise import Denoised, NoiseSchedule, Prediction, split_prediction
+from splatpaint.priors.noise import Denoised, NoiseSchedule, Prediction, split_prediction, velocity
 from splatpaint.priors.protocol import Codec, Conditioning, PriorQuery, TextEmbedding
 from splatpaint.priors.text import TextEncoders, blank
 
@@ -56,7 +56,12 @@ class LatentInpaintingPrior:
         self.most_steps: int | None = habits.most_steps
         self._prediction: Prediction = prediction
         self._text, self._habits = text, habits
-        self._prompt, self._guidance = prompt, guidance
+        self.prompt, self._guidance = prompt, guidance
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether prompts mean anything to it."""
+        return self._text is not None
 
     @torch.no_grad()
     def condition(self, query: PriorQuery) -> Conditioning:
@@ -71,7 +76,7 @@ class LatentInpaintingPrior:
             wide = self.unet.config.cross_attention_dim
             token = summary_token(channels, query.layout, wide) if self._habits.summary else blank(count, wide, self._device)
             return Conditioning(channels, TextEmbedding(token))
-        text = self._text.encode(query.prompt or self._prompt, count, height, width)
+        text = self._text.encode(query.prompt or self.prompt, count, height, width)
         return Conditioning(channels, text, self._text.nothing(count, height, width))
 
     def denoise(
@@ -87,6 +92,22 @@ class LatentInpaintingPrior:
             output = plain + guidance * (output - plain)
         found = split_prediction(output, start, t, self.noise, self._prediction)
         return Denoised(clean=found.clean + filled, noise=found.noise)
+
+    def training_error(
+        self, clean: Float[Tensor, "v c hl wl"], noise: Float[Tensor, "v c hl wl"], t: Int[Tensor, " v"], given: Conditioning
+    ) -> Float[Tensor, "v 1 hl wl"]:
+        """How far the network is, cell by cell, from what it was trained to say of `clean` noised to level `t`: mean square."""
+        filled = given.channels[:, 1:] if self._habits.residual else torch.zeros_like(clean)
+        start = clean - filled
+        output = self._network(self.noise.add_noise(start, noise, t), t, given.channels, given.text)
+        match self._prediction:
+            case "v_prediction":
+                target = velocity(start, noise, t, self.noise)
+            case "epsilon":
+                target = noise
+            case "sample":
+                target = start
+        return (output - target).square().mean(dim=1, keepdim=True)
 
     def _network(self, noisy: Tensor, t: Tensor, channels: Tensor, text: TextEmbedding | None) -> Tensor:
         assert text is not None, "condition() always gives cross-attention states"

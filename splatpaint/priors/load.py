@@ -4,11 +4,12 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 
 from splatpaint.errors import PriorError
+from splatpaint.priors.adapter import add_lora
 from splatpaint.priors.codec import DiffusersCodec
 from splatpaint.priors.latent import Habits, LatentInpaintingPrior
 from splatpaint.priors.networks import diffusers
@@ -134,7 +135,7 @@ def _refuse_wrong_channels(unet: dict, vae: dict, name: str) -> None:
 def _read(folder: Path, config: PriorConfig, device: torch.device, dtype: torch.dtype) -> LatentInpaintingPrior:
     unet = diffusers().UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=dtype)
     if config.lora is not None:
-        add_lora(unet, Path(config.lora).expanduser())
+        add_lora(unet, Path(config.lora).expanduser(), "given")
     scheduler = diffusers().DDIMScheduler.from_pretrained(folder / "scheduler")
     text = TextEncoders.read(folder, device, dtype) if (folder / "text_encoder").is_dir() else None
     habits = folder / HABITS_FILE
@@ -148,22 +149,3 @@ def _read(folder: Path, config: PriorConfig, device: torch.device, dtype: torch.
         prompt=config.prompt,
         guidance=config.guidance,
     )
-
-
-def add_lora(unet: Any, file: Path) -> None:
-    """Puts a LoRA on the `UNet2DConditionModel` (peft), at full strength.
-
-    Raises:
-        PriorError: if the file cannot be read, or holds nothing that fits the U-Net.
-    """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        weights = load_file(file)
-    except (OSError, SafetensorError) as error:
-        raise PriorError(f"the LoRA {file} cannot be read ({error}): give a .safetensors file in diffusers' format") from error
-    adapted = {name.removeprefix("unet.").split(".lora")[0] for name in weights}
-    if not adapted & dict(unet.named_modules()).keys():
-        raise PriorError(f"the LoRA {file} has no weights for this prior's denoiser: give one that was trained on it")
-    unet.load_lora_adapter(weights, prefix="unet")

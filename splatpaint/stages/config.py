@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from splatpaint.capture import CaptureConfig
+from splatpaint.priors.customize import CustomizeConfig
 from splatpaint.priors.load import PriorConfig
 from splatpaint.stages.inpaint import InpaintConfig
 from splatpaint.stages.reconstruct import ReconstructConfig
@@ -12,7 +13,7 @@ from splatpaint.stages.remove import RemoveConfig
 
 @dataclass(frozen=True)
 class RunConfig:
-    """A run: capture to reconstruction to removal to fill."""
+    """A run: capture to reconstruction to removal to fill, the prior learning the scene in between."""
 
     seed: int = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -24,4 +25,5 @@ class RunConfig:
     reconstruct: ReconstructConfig = field(default_factory=ReconstructConfig)
     remove: RemoveConfig = field(default_factory=RemoveConfig)
     prior: PriorConfig = field(default_factory=PriorConfig)
+    customize: CustomizeConfig = field(default_factory=CustomizeConfig)
     inpaint: InpaintConfig = field(default_factory=InpaintConfig)

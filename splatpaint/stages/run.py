@@ -12,12 +12,14 @@ from splatpaint.errors import BackendError, MaskError
 from splatpaint.events import Events, Measured, Product, Saved, Skipped
 from splatpaint.formats import read_splats, write_splats
 from splatpaint.image.files import read_mask, write_mask
+from splatpaint.priors.customize import recall
+from splatpaint.priors.latent import LatentInpaintingPrior
 from splatpaint.priors.load import find_prior, load_prior
 from splatpaint.render.pick import pick_rasterizer
 from splatpaint.render.protocol import Rasterizer
 from splatpaint.scene.splats import Splats
 from splatpaint.scene.views import Capture
-from splatpaint.stages import inpaint, reconstruct, remove
+from splatpaint.stages import customize, inpaint, reconstruct, remove
 from splatpaint.stages.config import RunConfig
 from splatpaint.stages.folder import RunFolder
 from splatpaint.stages.pictures import before_after
@@ -119,7 +121,7 @@ def _inpainted(
         yield Skipped(inpaint.STAGE, product)
         return read_splats(product).to(device)
     checkpoint = folder.stage(inpaint.STAGE) / "checkpoint.pt"
-    prior = load_prior(config.prior, device)
+    prior = yield from _customized(capture, folder, config, device)
     scene = yield from timed(
         inpaint.STAGE,
         inpaint.inpaint(
@@ -129,6 +131,20 @@ def _inpainted(
     write_splats(product, scene)
     checkpoint.unlink(missing_ok=True)
     return scene
+
+
+def _customized(capture: Capture, folder: RunFolder, config: RunConfig, device: torch.device) -> Events[LatentInpaintingPrior]:
+    prior = load_prior(config.prior, device)
+    if config.customize.steps == 0:
+        return prior
+    product = folder.stage(customize.STAGE) / "lora.safetensors"
+    if product.exists():
+        yield Skipped(customize.STAGE, product)
+        recall(prior, product)
+        return prior
+    learning = customize.customize(capture, prior, config.customize, device=device, seed=config.seed, out=product)
+    yield from timed(customize.STAGE, learning)
+    return prior
 
 
 def _read_removal(folder: RunFolder, capture: Capture, device: torch.device) -> remove.Removal:

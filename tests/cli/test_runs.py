@@ -101,3 +101,16 @@ def test_doctor_names_every_part(cli: Cli):
     said = cli("doctor").output
     for part in ("python", "torch", "kernels", "open3d", "bundled prior", "cuda", "lpips"):
         assert re.search(rf"^(ok|missing) +{part}", said, flags=re.M), said
+
+
+def test_a_prior_that_learned_the_scene_is_not_taught_twice(cli: Cli, wall: Path, settings: list[str], tmp_path: Path):
+    lessons = {"steps": 1, "lessons.batch": 1, "rank": 2, "precision": "no"}
+    extra = [word for key, value in lessons.items() for word in ("--set", f"customize.{key}={value}")]
+    result = cli("fit", wall, "-o", tmp_path / "run", *settings, *extra)
+    assert result.exit_code == 0, result.output
+    learned = tmp_path / "run" / "customize" / "lora.safetensors"
+    before = learned.stat().st_mtime_ns
+    (tmp_path / "run" / "inpaint" / "splats.safetensors").unlink()
+    again = cli("fit", wall, "-o", tmp_path / "run", *settings, *extra, "--resume")
+    assert "customize: already there" in again.output
+    assert learned.stat().st_mtime_ns == before

@@ -1,0 +1,174 @@
+"""A prior learns one scene: a LoRA of its denoiser, trained to paint what the scene's photos show around the object."""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from splatpaint.events import Events, Measured, Noted, Progressed, Saved
+from splatpaint.image.region import to_cells
+from splatpaint.priors.adapter import add_lora, begin_lora, save_lora
+from splatpaint.priors.latent import LatentInpaintingPrior
+from splatpaint.priors.lessons import KnownPicture, Lesson, LessonConfig, draw_lesson
+from splatpaint.priors.protocol import Conditioning, PriorQuery
+from splatpaint.priors.training import diverged, draws
+
+STAGE = "customize"
+ADAPTER = "scene"
+SCENE_PROMPT = "a photo of sks"
+"""A word that means nothing yet stands for the scene (DreamBooth, Ruiz et al. 2023)."""
+HELD_OUT_EVERY = 8
+HELD_OUT_BATCHES = 3
+
+
+@dataclass(frozen=True)
+class CustomizeConfig:
+    """How the prior learns the scene."""
+
+    steps: int = 0
+    """At most so many optimizer steps; 0 = the prior stays as it is."""
+    rank: int = 8
+    """Of the LoRA."""
+    learning_rate: float = 1e-3
+    """AdamW's. The bundled prior wants 1e-3, models of Stable Diffusion's size 2e-4."""
+    pictures: int = 32
+    """At most this many photos, evenly spread, are learned from."""
+    side_px: int | None = None
+    """Side of the crops; None = the prior's native size."""
+    lessons: LessonConfig = field(default_factory=LessonConfig)
+    no_prompt_share: float = 0.1
+    """Of the steps, without the scene's prompt, for priors that read text, so that guidance keeps its meaning."""
+    known_weight: float = 0.1
+    """Of the loss outside the holes."""
+    check_every: int = 25
+    """Steps between measurements on pictures that are not learned from."""
+    patience: int = 4
+    """So many measurements without a better one end the training."""
+    precision: str = "bf16"
+    """accelerate's mixed precision: no, bf16 or fp16. The LoRA stays float32."""
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A lesson as the denoiser takes it."""
+
+    clean: Float[Tensor, "v c hl wl"]
+    given: Conditioning
+    weight: Float[Tensor, "v 1 hl wl"]
+    """Of each cell's error."""
+
+
+def customize(
+    prior: LatentInpaintingPrior, pictures: Sequence[KnownPicture], config: CustomizeConfig, *, seed: int, out: Path
+) -> Events[Path]:
+    """Trains a LoRA on the pictures and leaves the prior with the best one found, which is also written to `out`.
+
+    Every eighth picture only measures. A prior that reads text is from then on asked for `SCENE_PROMPT` beside its own prompt.
+
+    Args:
+        prior: gets the LoRA.
+        pictures: two or more photos in the order of the capture, so that neighbors see the same things.
+        config: see there.
+        seed: same seed, same LoRA (on a CPU).
+        out: a .safetensors file in diffusers' format.
+
+    Raises:
+        PriorError: if the loss is not a number.
+    """
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
+
+    # accelerate keeps one state a process and would refuse a second training of another precision.
+    AcceleratorState._reset_state()
+    accelerator = Accelerator(mixed_precision=config.precision)
+    torch.manual_seed(seed)
+    learning = begin_lora(prior.unet, config.rank, ADAPTER)
+    prior.prompt = scene_prompt(prior)
+    optimizer = torch.optim.AdamW(learning, lr=config.learning_rate, weight_decay=1e-4)
+    side = config.side_px or prior.native_px
+    learned = [picture for place, picture in enumerate(pictures) if place % HELD_OUT_EVERY]
+    exam = held_out_tasks(prior, pictures[::HELD_OUT_EVERY], config, side)
+    yield Noted(STAGE, f"learning from {len(learned)} photos, measured on {len(pictures) - len(learned)} others")
+    first = best = held_out_loss(prior, exam)
+    weights, worse, step = copy.deepcopy(learning), 0, 0
+    while step < config.steps and worse < config.patience:
+        rng, generator = draws(seed, step)
+        task = prepared(prior, draw_lesson(learned, config.lessons, side, rng), config, rng.random() >= config.no_prompt_share)
+        with accelerator.autocast():
+            loss = task_loss(prior, task, generator)
+        if not torch.isfinite(loss):
+            raise diverged(STAGE, step, config.learning_rate)
+        optimizer.zero_grad()
+        accelerator.backward(loss)
+        torch.nn.utils.clip_grad_norm_(learning, 1.0)
+        optimizer.step()
+        step += 1
+        values = {"loss": float(loss.detach())}
+        if step % config.check_every == 0 or step == config.steps:
+            values["held_out"] = held_out_loss(prior, exam)
+            worse += 1
+            if values["held_out"] < best:
+                best, weights, worse = values["held_out"], copy.deepcopy(learning), 0
+        yield Progressed(STAGE, step, config.steps, values)
+    with torch.no_grad():
+        for parameter, kept in zip(learning, weights, strict=True):
+            parameter.copy_(kept)
+    prior.unet.requires_grad_(False)
+    save_lora(prior.unet, ADAPTER, out)
+    yield Measured(STAGE, {"held_out_before": first, "held_out_after": best, "steps": float(step)})
+    yield Saved(STAGE, "LoRA of the scene", out)
+    return out
+
+
+def recall(prior: LatentInpaintingPrior, file: Path) -> None:
+    """Gives the prior what an earlier `customize` wrote.
+
+    Raises:
+        PriorError: if the file is no LoRA of this prior's denoiser.
+    """
+    add_lora(prior.unet, file, ADAPTER)
+    prior.prompt = scene_prompt(prior)
+
+
+def scene_prompt(prior: LatentInpaintingPrior) -> str:
+    """What a prior that reads text is asked for once it knows the scene."""
+    return f"{SCENE_PROMPT}, {prior.prompt}".removesuffix(", ") if prior.reads_text else prior.prompt
+
+
+@torch.no_grad()
+def prepared(prior: LatentInpaintingPrior, lesson: Lesson, config: CustomizeConfig, prompted: bool = True) -> Task:
+    """Encodes a lesson. A cell has no weight as soon as one of its pixels is not taught."""
+    query = PriorQuery(lesson.images, lesson.holes, prior.prompt if prompted else "", lesson.layout)
+    stride = prior.codec.stride
+    allowed = 1 - to_cells(1 - lesson.taught, stride)
+    weight = allowed * torch.where(to_cells(lesson.holes, stride) > 0.5, 1.0, config.known_weight)
+    clean = prior.codec.encode(lesson.images)
+    return Task(clean, prior.condition(query), weight.to(clean))
+
+
+def task_loss(prior: LatentInpaintingPrior, task: Task, generator: torch.Generator) -> Tensor:
+    """The weighted mean of the denoiser's error at random noise levels."""
+    t = torch.randint(len(prior.noise), (len(task.clean),), generator=generator).to(task.clean.device)
+    noise = torch.randn(task.clean.shape, generator=generator).to(task.clean)
+    error = prior.training_error(task.clean, noise, t, task.given)
+    return (error * task.weight).sum() / task.weight.sum().clamp_min(1e-6)
+
+
+def held_out_tasks(
+    prior: LatentInpaintingPrior, pictures: Sequence[KnownPicture], config: CustomizeConfig, side: int
+) -> list[Task]:
+    """Single pictures with holes that measure what was learned."""
+    rng, single = np.random.default_rng(0), replace(config.lessons, pair_share=0.0)
+    return [prepared(prior, draw_lesson(pictures, single, side, rng), config) for _ in range(HELD_OUT_BATCHES)]
+
+
+@torch.no_grad()
+def held_out_loss(prior: LatentInpaintingPrior, exam: Sequence[Task]) -> float:
+    """Mean loss, always with the same noise at the same levels."""
+    generator = torch.Generator().manual_seed(0)
+    return float(np.mean([float(task_loss(prior, task, generator)) for task in exam]))

@@ -1,0 +1,114 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from splatpaint.events import Measured, Progressed, drain
+from splatpaint.priors.customize import ADAPTER, SCENE_PROMPT, CustomizeConfig, customize, prepared, recall, task_loss
+from splatpaint.priors.latent import LatentInpaintingPrior
+from splatpaint.priors.lessons import KnownPicture, Lesson, LessonConfig
+from splatpaint.priors.load import PriorConfig, load_prior
+from splatpaint.priors.protocol import PriorQuery
+from tests.support.diffusion import save_toy_prior
+
+CPU = torch.device("cpu")
+CONFIG = CustomizeConfig(steps=6, rank=2, side_px=32, check_every=2, precision="no", lessons=LessonConfig(batch=2))
+
+
+def toy(tmp_path: Path, family: str = "bundled", **settings: str) -> LatentInpaintingPrior:
+    folder = tmp_path / family
+    if not folder.exists():
+        save_toy_prior(folder, family)  # pyright: ignore[reportArgumentType]
+    return load_prior(PriorConfig(str(folder), **settings), CPU)
+
+
+def pictures(count: int = 9) -> list[KnownPicture]:
+    generator = torch.Generator().manual_seed(0)
+    known = torch.ones(1, 1, 40, 40)
+    known[..., 10:22, 12:30] = 0
+    return [KnownPicture(torch.rand(1, 3, 40, 40, generator=generator), known) for _ in range(count)]
+
+
+def said(prior: LatentInpaintingPrior) -> torch.Tensor:
+    holes = torch.zeros(1, 1, 32, 32)
+    holes[..., 8:20, 8:20] = 1
+    given = prior.condition(PriorQuery(torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(1)), holes))
+    noisy = torch.randn(1, 4, 32 // prior.codec.stride, 32 // prior.codec.stride, generator=torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        return prior.denoise(noisy, torch.tensor([500]), given).clean
+
+
+def test_cells_of_the_object_have_exactly_no_gradient(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    prior = toy(tmp_path)
+    prior.unet.requires_grad_(True)
+    stride = prior.codec.stride
+    taught = torch.ones(1, 1, 32, 32)
+    taught[..., 9:17, 9:17] = 0
+    lesson = Lesson("single", torch.rand(1, 3, 32, 32), torch.ones(1, 1, 32, 32), taught)
+    errors, measure = [], prior.training_error
+
+    def kept(*arguments: object) -> torch.Tensor:
+        errors.append(measure(*arguments))  # pyright: ignore[reportArgumentType]
+        errors[0].retain_grad()
+        return errors[0]
+
+    monkeypatch.setattr(prior, "training_error", kept)
+    task_loss(prior, prepared(prior, lesson, CONFIG), torch.Generator().manual_seed(0)).backward()
+    touched = torch.zeros(1, 1, 32 // stride, 32 // stride, dtype=torch.bool)
+    touched[..., 9 // stride : -(-17 // stride), 9 // stride : -(-17 // stride)] = True
+    gradient = errors[0].grad
+    assert (gradient[touched] == 0).all()
+    assert (gradient[~touched] > 0).all()
+
+
+def test_what_was_learned_is_saved_reloaded_and_no_worse(tmp_path: Path):
+    prior = toy(tmp_path)
+    before = said(prior)
+    events = list(
+        customize(prior, pictures(), replace(CONFIG, learning_rate=1e-2, steps=12), seed=0, out=tmp_path / "l.safetensors")
+    )
+    found = next(event.values for event in events if isinstance(event, Measured))
+    assert found["held_out_after"] < found["held_out_before"]
+    after = said(prior)
+    assert not torch.allclose(after, before)
+    again = toy(tmp_path)
+    recall(again, tmp_path / "l.safetensors")
+    torch.testing.assert_close(said(again), after)
+    assert all(key.startswith("unet.") and ".lora_" in key for key in load_file(tmp_path / "l.safetensors"))
+
+
+def test_training_that_does_not_help_ends_early_and_changes_nothing(tmp_path: Path):
+    prior = toy(tmp_path)
+    before = said(prior)
+    config = replace(CONFIG, steps=50, learning_rate=0.0, patience=2)
+    events = list(customize(prior, pictures(), config, seed=0, out=tmp_path / "l.safetensors"))
+    assert [event.done for event in events if isinstance(event, Progressed)][-1] == 4
+    assert torch.equal(said(prior), before)
+
+
+def test_the_same_seed_gives_the_same_lora(tmp_path: Path):
+    files = [tmp_path / "a.safetensors", tmp_path / "b.safetensors"]
+    for file in files:
+        drain(customize(toy(tmp_path), pictures(), CONFIG, seed=3, out=file))
+    one, other = map(load_file, files)
+    assert all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_a_given_lora_stays_as_it_is_and_adds_up_with_the_scenes(tmp_path: Path):
+    drain(customize(toy(tmp_path), pictures(), replace(CONFIG, learning_rate=1e-2), seed=0, out=tmp_path / "given.safetensors"))
+    prior = toy(tmp_path, lora=str(tmp_path / "given.safetensors"))
+    held = {key: value.clone() for key, value in prior.unet.state_dict().items()}
+    drain(customize(prior, pictures(), replace(CONFIG, learning_rate=1e-2), seed=1, out=tmp_path / "scene.safetensors"))
+    assert all(torch.equal(prior.unet.state_dict()[key], value) for key, value in held.items())
+    again = toy(tmp_path, lora=str(tmp_path / "given.safetensors"))
+    recall(again, tmp_path / "scene.safetensors")
+    assert set(again.unet.active_adapters()) == {"given", ADAPTER}
+    torch.testing.assert_close(said(again), said(prior))
+
+
+def test_a_prior_that_reads_text_is_asked_for_the_scene(tmp_path: Path):
+    prior = toy(tmp_path, "sd1", prompt="a wall")
+    drain(customize(prior, pictures(2), replace(CONFIG, steps=1), seed=0, out=tmp_path / "l.safetensors"))
+    assert prior.prompt == f"{SCENE_PROMPT}, a wall"
