@@ -35,9 +35,9 @@ class Box:
         """The part of the pictures inside the box."""
         return images[..., self.top : self.bottom, self.left : self.right]
 
-    def grown(self, share: float, *, width: int, height: int) -> "Box":
-        """The box grown on each side by a share of its own size, clipped to the picture."""
-        dx, dy = math.ceil(share * self.width), math.ceil(share * self.height)
+    def grown(self, share: float, *, width: int, height: int, least_px: int = 0) -> "Box":
+        """The box grown on each side by a share of its own size, and at least so many pixels, clipped to the picture."""
+        dx, dy = (max(math.ceil(share * extent), least_px) for extent in (self.width, self.height))
         return Box(
             left=max(0, self.left - dx),
             top=max(0, self.top - dy),
@@ -90,13 +90,13 @@ def distance(mask: Float[Tensor, "v 1 h w"]) -> Float[Tensor, "v 1 h w"]:
     return fields[:, None].to(mask.device)
 
 
-def bounding_box(mask: Float[Tensor, "1 h w"], *, grow: float = 0.1) -> Box | None:
-    """The box of one view's mask grown by a share of its size on each side, clipped; None if the mask is empty."""
+def bounding_box(mask: Float[Tensor, "1 h w"], *, grow: float = 0.1, least_px: int = 0) -> Box | None:
+    """The box of one view's mask, `Box.grown`; None if the mask is empty."""
     ys, xs = torch.nonzero(mask[0] > 0.5, as_tuple=True)
     if len(ys) == 0:
         return None
     tight = Box(left=int(xs.min()), top=int(ys.min()), right=int(xs.max()) + 1, bottom=int(ys.max()) + 1)
-    return tight.grown(grow, width=mask.shape[-1], height=mask.shape[-2])
+    return tight.grown(grow, width=mask.shape[-1], height=mask.shape[-2], least_px=least_px)
 
 
 def to_cells(mask: Float[Tensor, "v 1 h w"], stride: int) -> Float[Tensor, "v 1 hl wl"]:

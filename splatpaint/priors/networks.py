@@ -24,3 +24,8 @@ def transformers() -> Any:
     package.utils.logging.set_verbosity_error()
     package.utils.logging.disable_progress_bar()
     return package
+
+
+def plain_attention() -> Any:
+    """diffusers' attention without torch's fused kernels."""
+    return import_module("diffusers.models.attention_processor").AttnProcessor()

@@ -9,14 +9,13 @@ import torch
 
 from splatpaint.errors import PriorError
 from splatpaint.events import Events, Noted, Saved
-from splatpaint.priors.codec import DiffusersCodec
 from splatpaint.priors.latent import Habits
 from splatpaint.priors.load import HABITS_FILE
 from splatpaint.priors.networks import diffusers
 from splatpaint.priors.photos import PhotoSet, read_photos
 from splatpaint.priors.pretrain_codec import CodecTraining, distill_codec
 from splatpaint.priors.pretrain_denoiser import DenoiserTraining, train_denoiser
-from splatpaint.priors.teacher import read_teacher
+from splatpaint.priors.teacher import read_codec
 
 STAGE = "train prior"
 SETTINGS_FILE = "training.json"
@@ -31,7 +30,7 @@ def train_codec(config: CodecTraining, teacher: Path, photos: Path, out: Path) -
         PriorError: if the teacher or the photos cannot be used, `out` was begun with other settings, or training diverges.
     """
     work = _begun(config, out)
-    read = read_teacher(teacher, torch.device("cpu"))
+    read = read_codec(teacher, torch.device("cpu"))
     pictures = yield from _pictures(photos)
     return (yield from distill_codec(config, read, pictures, work, out / "vae"))
 
@@ -41,7 +40,8 @@ def train_prior(config: DenoiserTraining, codec: Path, photos: Path, out: Path) 
 
     Args:
         config: see there.
-        codec: a codec's folder, such as `train_codec` makes; a copy of it becomes part of the prior.
+        codec: a codec's folder, as `read_codec` takes it; a copy of it becomes part of the prior. A training may be continued
+            with another codec of the same latent space.
         photos: a folder of pictures.
         out: the prior's folder.
 
@@ -49,12 +49,11 @@ def train_prior(config: DenoiserTraining, codec: Path, photos: Path, out: Path) 
         PriorError: as `train_codec`.
     """
     work = _begun(config, out)
-    if not (codec / "config.json").exists():
-        raise PriorError(f"{codec} is no codec: give the vae folder that `splatpaint prior train-codec` made")
+    read = read_codec(codec, torch.device("cpu"))
     pictures = yield from _pictures(photos)
-    yield from train_denoiser(config, DiffusersCodec.read(codec, torch.device("cpu")), pictures, work)
-    for part, source, kind in (("vae", codec, "AutoencoderTiny"), ("unet", work / "unet", "UNet2DConditionModel")):
-        getattr(diffusers(), kind).from_pretrained(source, torch_dtype=torch.float16).save_pretrained(out / part)
+    yield from train_denoiser(config, read, pictures, work)
+    read.vae.half().save_pretrained(out / "vae")
+    diffusers().UNet2DConditionModel.from_pretrained(work / "unet", torch_dtype=torch.float16).save_pretrained(out / "unet")
     diffusers().DDIMScheduler.from_pretrained(work / "scheduler").save_pretrained(out / "scheduler")
     habits = Habits(fill="harmonic", residual=True, summary=True, native_px=2 * config.crop_px)
     (out / HABITS_FILE).write_text(json.dumps(asdict(habits), indent=2) + "\n")

@@ -22,7 +22,7 @@ from splatpaint.events import Events, Progressed, Saved
 from splatpaint.priors.canvas import PANELS, Layout, join_panels
 from splatpaint.priors.codec import DiffusersCodec
 from splatpaint.priors.conditioning import masked_latents, summary_token
-from splatpaint.priors.networks import Network, diffusers
+from splatpaint.priors.networks import Network, diffusers, plain_attention
 from splatpaint.priors.noise import NoiseSchedule, velocity
 from splatpaint.priors.photos import PhotoSet, random_crops, random_views
 from splatpaint.priors.random_holes import random_holes
@@ -54,7 +54,7 @@ KINDS = (Kind("single", 1, 0.45), Kind("single", 2, 0.2), Kind("pair", 1, 0.25),
 
 @dataclass(frozen=True)
 class DenoiserTraining:
-    """A `UNet2DConditionModel` that attends at every level and reads no text."""
+    """A `UNet2DConditionModel` that attends at all levels but the finest and reads no text."""
 
     steps: int = 20000
     """Optimizer steps."""
@@ -106,14 +106,14 @@ def build_denoiser(config: DenoiserTraining, latent_channels: int) -> Network:
 
     It has 2c + 1 input channels like every inpainting U-Net. Its cross-attention sees one token, see `summary_token`.
     """
-    levels = len(config.widths)
+    coarse = len(config.widths) - 1
     model = diffusers().UNet2DConditionModel(
         in_channels=2 * latent_channels + 1,
         out_channels=latent_channels,
         block_out_channels=config.widths,
         layers_per_block=1,
-        down_block_types=("CrossAttnDownBlock2D",) * levels,
-        up_block_types=("CrossAttnUpBlock2D",) * levels,
+        down_block_types=("DownBlock2D", *("CrossAttnDownBlock2D",) * coarse),
+        up_block_types=(*("CrossAttnUpBlock2D",) * coarse, "UpBlock2D"),
         attention_head_dim=min(32, *config.widths),
         cross_attention_dim=16,
         norm_num_groups=min(16, *config.widths),
@@ -141,9 +141,10 @@ def train_denoiser(config: DenoiserTraining, codec: DiffusersCodec, photos: Phot
         PriorError: if the loss is not a number.
     """
     torch.manual_seed(config.seed)
-    run = Training(
-        build_denoiser(config, codec.channels), config.learning_rate, config.steps, config.precision, work / "denoiser.pt"
-    )
+    model = build_denoiser(config, codec.channels)
+    run = Training(model, config.learning_rate, config.steps, config.precision, work / "denoiser.pt")
+    if run.device.type == "cpu":  # where torch's fused attention takes as long as all the rest
+        model.set_attn_processor(plain_attention())
     codec.vae.to(run.device)
     scheduler = build_scheduler()
     noise = NoiseSchedule(scheduler.alphas_cumprod.to(run.device))

@@ -14,7 +14,7 @@ FIRST_LAYER = {"encoder": 0, "decoder": 1}
 """In those files the decoder's layers are counted from its clamp, which diffusers has outside of them."""
 
 
-def read_teacher(path: Path, device: torch.device) -> DiffusersCodec:
+def read_codec(path: Path, device: torch.device) -> DiffusersCodec:
     """A trained autoencoder.
 
     Args:

@@ -57,7 +57,7 @@ class InpaintConfig:
     views: int = 64
     """At most this many views, evenly spread over those with a hole, are painted and fitted."""
     context: float = 0.25
-    """Views are trained in a window around their hole, grown by this share of its size on each side."""
+    """Views are trained in a window around their hole, grown by this share of its size on each side, at least by `rim_px`."""
     rim_px: int = 16
     """So far around the holes the photos teach the fill and the rim what is there."""
     rim_share: float = 0.8
@@ -198,7 +198,7 @@ def choose_windows(
     windows = []
     for index in spread(holed, config.views):
         view = views[index]
-        box = bounding_box(view.open[0], grow=config.context)
+        box = bounding_box(view.open[0], grow=config.context, least_px=config.rim_px)
         assert box is not None, "the view was chosen because it has a hole"
         camera = view.camera.cropped(box.left, box.top, box.width, box.height)
         behind = torch.nonzero(rasterizer(frozen, camera).radii[0] > 0)[:, 0]

@@ -57,6 +57,7 @@ def test_the_bounding_box_grows_by_a_tenth_and_is_clipped():
     mask[0, 40:60, 70:100] = 1
     assert bounding_box(mask) == Box(left=67, top=38, right=100, bottom=62)
     assert bounding_box(mask, grow=0.0) == Box(left=70, top=40, right=100, bottom=60)
+    assert bounding_box(mask, least_px=5) == Box(left=65, top=35, right=100, bottom=65)
     assert bounding_box(torch.zeros(1, 9, 9)) is None
 
 

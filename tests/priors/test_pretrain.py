@@ -104,7 +104,7 @@ def test_a_run_with_other_settings_is_not_continued(photos, teacher, tmp_path):
 
 
 def test_a_folder_without_a_codec_is_refused(photos, tmp_path):
-    with pytest.raises(PriorError, match="is no codec: give the vae folder"):
+    with pytest.raises(PriorError, match="holds no codec: expected an autoencoder"):
         drain(train_prior(DENOISER, tmp_path, photos, tmp_path / "out"))
 
 

@@ -6,7 +6,7 @@ from safetensors.torch import save_file
 
 from splatpaint.errors import PriorError
 from splatpaint.priors.networks import Network, diffusers
-from splatpaint.priors.teacher import FIRST_LAYER, TAESD_FILES, read_teacher
+from splatpaint.priors.teacher import FIRST_LAYER, TAESD_FILES, read_codec
 
 CPU = torch.device("cpu")
 
@@ -25,7 +25,7 @@ def save_as_taesd(model: Network, folder: Path) -> None:
 
 def test_the_files_of_taesd_are_the_tiny_autoencoder_of_diffusers(tiny: Network, tmp_path: Path):
     save_as_taesd(tiny, tmp_path)
-    codec, image = read_teacher(tmp_path, CPU), torch.rand(1, 3, 16, 24)
+    codec, image = read_codec(tmp_path, CPU), torch.rand(1, 3, 16, 24)
     assert (codec.stride, codec.channels) == (8, 4)
     with torch.no_grad():
         latents = tiny.encode(image * 2 - 1).latents
@@ -38,16 +38,16 @@ def test_a_folder_of_diffusers_is_read_with_or_without_the_rest_of_its_model(tin
     tiny.save_pretrained(tmp_path / inside)
     image = torch.rand(1, 3, 16, 16)
     with torch.no_grad():
-        torch.testing.assert_close(read_teacher(tmp_path, CPU).encode(image), tiny.encode(image * 2 - 1).latents)
+        torch.testing.assert_close(read_codec(tmp_path, CPU).encode(image), tiny.encode(image * 2 - 1).latents)
 
 
 def test_a_folder_without_a_codec_is_refused(tmp_path: Path):
     with pytest.raises(PriorError, match="holds no codec: expected an autoencoder"):
-        read_teacher(tmp_path, CPU)
+        read_codec(tmp_path, CPU)
 
 
 def test_a_file_that_is_not_taesds_is_refused(tiny: Network, tmp_path: Path):
     save_as_taesd(tiny, tmp_path)
     save_file({"1.weight": torch.zeros(3)}, tmp_path / TAESD_FILES["decoder"])
     with pytest.raises(PriorError, match=r"taesd_decoder\.safetensors cannot be read as TAESD's decoder"):
-        read_teacher(tmp_path, CPU)
+        read_codec(tmp_path, CPU)

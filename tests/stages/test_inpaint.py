@@ -14,7 +14,7 @@ from tests.support.walls import SIZE, wall_with_ball
 CPU = torch.device("cpu")
 GREEN = torch.tensor([0.1, 0.7, 0.2])
 QUICK = InpaintConfig(
-    rounds=2, steps=30, views=3, denoise_steps=4, rim_px=4, rates=LearningRates(means=1e-5, means_final=1e-6, sh0=0.1)
+    rounds=2, steps=60, views=3, denoise_steps=4, rim_px=4, rates=LearningRates(means=1e-5, means_final=1e-6, sh0=0.1)
 )
 PRIOR = GaussianPrior(mu=GREEN[None, :, None, None], s=0.02)
 

@@ -40,7 +40,7 @@ def train_codec(photos: Path, teacher: Path, out: Path, file: Path | None, overr
 
 @prior.command()
 @click.argument("photos", type=PATH)
-@click.option("--codec", type=PATH, required=True, metavar="FOLDER", help="The vae folder that train-codec made.")
+@click.option("--codec", type=PATH, required=True, metavar="FOLDER", help="The vae folder that train-codec made, or another.")
 @click.option("-o", "--output", "out", type=PATH, required=True, metavar="FOLDER", help="Folder of the prior; made if need be.")
 @configurable
 @click.option("--resume", is_flag=True, help="Continue an interrupted training.")
