@@ -1,16 +1,17 @@
 """How well holes in held-out photos are painted: the prior beside what needs no learning.
 
-    python -m benchmarks.prior PHOTOS [--prior bundled] [--count 64] [--json FILE] [--sheet FILE]
+    python -m benchmarks.prior PHOTOS --weights FOLDER [--prior bundled] [--steps 1 4 12] [--count 24] [--sheet FILE]
 
-Every method fills the same random holes (boxes, ellipses, strokes, silhouettes; 1 to 45 % of the picture) in the same crops of
-photos that the prior never saw. Scores are over hole pixels only: PSNR a picture, then its mean, and the PSNR of the pooled
-squared error, which counts big holes more. `codec` puts the truth through the prior's autoencoder and back. Step counts beyond
-the prior's own limit are scored as well: they are how it was chosen.
+Every method fills the same holes (balls, boxes, strokes, halves of the picture) in the same crops of photos that the prior
+never saw. Scores are those of `splatpaint eval` in the hole, mean over pictures; `frechet` is the distance between the sets of
+filled and of true crops around the holes, all kinds pooled, on VGG features. `codec` puts the truth through the prior's codec
+and back: no denoiser over it can do better. Step counts beyond the prior's own limit are scored too: they are how it was chosen.
 """
 
 import argparse
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,15 +20,47 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from benchmarks.measure import environment, write_json
+from benchmarks.scoring import text_table
+from splatpaint.evaluation import Pair, evaluate
+from splatpaint.evaluation.distribution import features, frechet
 from splatpaint.image.harmonic import harmonic_fill
+from splatpaint.image.region import bounding_box
 from splatpaint.priors.crops import inpaint
 from splatpaint.priors.load import PriorConfig, load_prior
 from splatpaint.priors.photos import random_crops, read_photos
 from splatpaint.priors.protocol import Prior, PriorQuery
-from splatpaint.priors.random_holes import random_holes
+from splatpaint.stages.judge import Instruments, found_instruments
 
 Method = Callable[[Tensor, Tensor], Tensor]
 """From one picture (3 h w) and its hole (1 h w) to the painted picture."""
+KINDS = ("ball", "box", "stroke", "half")
+METRICS = ("psnr/hole", "ssim/hole", "lpips_alex/hole", "lpips_vgg/hole")
+
+
+def draw_hole(kind: str, side: int, rng: np.random.Generator) -> Tensor:
+    """One hole of a kind, somewhere in the picture."""
+    canvas = Image.new("L", (side, side))
+    pen = ImageDraw.Draw(canvas)
+    x, y = rng.uniform(0.3, 0.7, size=2) * side
+    reach = rng.uniform(0.12, 0.25) * side
+    match kind:
+        case "ball":
+            pen.ellipse((x - reach, y - reach, x + reach, y + reach), fill=255)
+        case "box":
+            tall = reach * rng.uniform(0.6, 1.5)
+            pen.rectangle((x - reach, y - tall, x + reach, y + tall), fill=255)
+        case "stroke":
+            heading, width = rng.uniform(0, 2 * math.pi), round(rng.uniform(0.05, 0.1) * side)
+            for _ in range(8):
+                heading += rng.normal(0, 0.6)
+                ahead = (x + 0.1 * side * math.cos(heading), y + 0.1 * side * math.sin(heading))
+                pen.line((x, y, *ahead), fill=255, width=width)
+                x, y = ahead
+                pen.ellipse((x - width / 2, y - width / 2, x + width / 2, y + width / 2), fill=255)
+        case "half":
+            corners = [(0, 0, 0.5, 1), (0.5, 0, 1, 1), (0, 0, 1, 0.5), (0, 0.5, 1, 1)][rng.integers(4)]
+            pen.rectangle([share * side for share in corners], fill=255)
+    return torch.from_numpy((np.asarray(canvas) > 0).astype(np.float32))[None]
 
 
 def classical(flag: int) -> Method:
@@ -41,15 +74,21 @@ def classical(flag: int) -> Method:
     return fill
 
 
+def biharmonic(image: Tensor, hole: Tensor) -> Tensor:
+    from skimage.restoration import inpaint_biharmonic
+
+    filled = inpaint_biharmonic(image.permute(1, 2, 0).numpy(), hole[0].bool().numpy(), channel_axis=-1)
+    return torch.where(hole > 0, torch.from_numpy(filled).permute(2, 0, 1).float().clamp(0, 1), image)
+
+
 def membrane(image: Tensor, hole: Tensor) -> Tensor:
     return harmonic_fill(image[None], hole[None])[0]
 
 
-def painting(prior: Prior, *, steps: int, strength: float) -> Method:
+def painting(prior: Prior, steps: int) -> Method:
     def fill(image: Tensor, hole: Tensor) -> Tensor:
         generator = torch.Generator().manual_seed(0)
-        query = PriorQuery(image[None], hole[None])
-        return inpaint(prior, query, strength=strength, steps=steps, generator=generator)[0]
+        return inpaint(prior, PriorQuery(image[None], hole[None]), steps=steps, generator=generator)[0]
 
     return fill
 
@@ -62,80 +101,105 @@ def round_trip(prior: Prior) -> Method:
     return fill
 
 
-def methods(prior: Prior) -> dict[str, Method]:
+def methods(prior: Prior, steps: Sequence[int]) -> dict[str, Method]:
     import cv2
 
     return {
         "Telea": classical(cv2.INPAINT_TELEA),
         "Navier-Stokes": classical(cv2.INPAINT_NS),
+        "biharmonic": biharmonic,
         "membrane": membrane,
-        "prior, 1 step": painting(prior, steps=1, strength=1.0),
-        "prior, 4 steps": painting(prior, steps=4, strength=1.0),
-        "prior, 12 steps": painting(prior, steps=12, strength=1.0),
+        **{f"prior, {count} step{'s' * (count > 1)}": painting(prior, count) for count in steps},
         "codec": round_trip(prior),
     }
 
 
-def decibels(mean_squared_error: float) -> float:
-    return -10 * float(np.log10(mean_squared_error))
+def around(picture: Tensor, hole: Tensor) -> Tensor:
+    """The crop whose contents are compared as a set."""
+    box = bounding_box(hole)
+    assert box is not None
+    return box.crop(picture)[None]
 
 
 @torch.no_grad()
-def score(method: Method, images: Tensor, holes: Tensor) -> tuple[dict[str, float], list[Tensor]]:
-    method(images[0], holes[0])
-    begun = time.perf_counter()
-    painted = [method(image, hole) for image, hole in zip(images, holes, strict=True)]
-    seconds = (time.perf_counter() - begun) / len(images)
-    inside = [(hole > 0).expand_as(image) for hole, image in zip(holes, images, strict=True)]
-    squares = [(a - b)[where].square() for a, b, where in zip(painted, images, inside, strict=True)]
-    each = [decibels(max(float(square.mean()), 1e-6)) for square in squares]
-    return {
-        "hole_psnr_mean": float(np.mean(each)),
-        "hole_psnr_median": float(np.median(each)),
-        "hole_psnr_pooled": decibels(float(torch.cat(squares).mean())),
-        "seconds_a_picture": seconds,
-    }, painted
+def score(
+    method: Method, images: Tensor, holes: Mapping[str, Tensor], instruments: Instruments
+) -> tuple[dict[str, dict[str, float]], dict[str, list[Tensor]]]:
+    """Means by kind of hole, and the painted pictures."""
+    scores, painted = {}, {}
+    for kind, masks in holes.items():
+        begun = time.perf_counter()
+        painted[kind] = [method(image, hole) for image, hole in zip(images, masks, strict=True)]
+        seconds = (time.perf_counter() - begun) / len(images)
+        pairs = (Pair(str(i), *each) for i, each in enumerate(zip(painted[kind], images, masks, strict=True)))
+        means = evaluate(pairs, lpips=instruments.lpips, lpips_of_full=False).means
+        scores[kind] = {key: means[key] for key in METRICS if key in means} | {"seconds": seconds}
+    if "vgg" in instruments.lpips:
+        cells = [(kind, i) for kind in holes for i in range(len(images))]
+        net = instruments.lpips["vgg"]
+        found = features((around(painted[kind][i], holes[kind][i]) for kind, i in cells), net)
+        wanted = features((around(images[i], holes[kind][i]) for kind, i in cells), net)
+        scores["all"] = {"frechet": frechet(found, wanted), "n": float(len(cells))}
+    return scores, painted
 
 
-def draw_sheet(path: Path, columns: dict[str, list[Tensor]], rows: int) -> None:
+def draw_sheet(path: Path, columns: Mapping[str, Sequence[Tensor]]) -> None:
+    """A picture a column and an example a row."""
     side = next(iter(columns.values()))[0].shape[-1]
+    rows = len(next(iter(columns.values())))
     sheet = Image.new("RGB", (len(columns) * (side + 4), rows * (side + 4) + 16), "white")
     pen = ImageDraw.Draw(sheet)
     for column, (name, pictures) in enumerate(columns.items()):
         pen.text((column * (side + 4) + 2, 2), name, fill="black")
-        for row, picture in enumerate(pictures[:rows]):
+        for row, picture in enumerate(pictures):
             pixels = (picture.clamp(0, 1).permute(1, 2, 0) * 255).round().byte().numpy()
             sheet.paste(Image.fromarray(pixels), (column * (side + 4), row * (side + 4) + 16))
     path.parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(path)
+    sheet.save(path, quality=88)
+
+
+def rows_of(scores: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[list[str]]:
+    """A row a method: LPIPS and PSNR by kind, and the distance of the sets."""
+    names = {"psnr/hole": "psnr", "lpips_alex/hole": "alex", "lpips_vgg/hole": "vgg"}
+    rows = [["method", *(f"{kind} {short}" for kind in KINDS for short in names.values()), "frechet"]]
+    for method, by_kind in scores.items():
+        cells = [by_kind[kind].get(key, math.nan) for kind in KINDS for key in names]
+        rows.append([method, *(f"{cell:.3f}" for cell in cells), f"{by_kind.get('all', {}).get('frechet', math.nan):.1f}"])
+    return rows
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photos", type=Path)
+    parser.add_argument("--weights", type=Path, help="folder with the LPIPS trunks")
     parser.add_argument("--prior", default="bundled")
-    parser.add_argument("--count", type=int, default=64)
-    parser.add_argument("--size", type=int, default=128, help="side of the crops in pixels")
+    parser.add_argument("--steps", type=int, nargs="+", default=[1, 4, 12])
+    parser.add_argument("--count", type=int, default=24, help="photos")
+    parser.add_argument("--size", type=int, default=256, help="side of the crops in pixels")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--sheet", type=Path)
-    parser.add_argument("--sheet-rows", type=int, default=16)
     arguments = parser.parse_args()
 
     prior = load_prior(PriorConfig(name=arguments.prior), torch.device("cpu"))
     limit, prior.most_steps = prior.most_steps, None
+    instruments, missing = found_instruments(arguments.weights)
+    print(*(f"note: {sentence}" for sentence in missing), sep="\n")
     rng = np.random.default_rng(arguments.seed)
     images = random_crops(read_photos(arguments.photos).test, arguments.count, arguments.size, rng)
-    holes = random_holes(arguments.count, arguments.size, arguments.size, rng)
-    gray = torch.where(holes > 0, 0.5, images)
-    scores, columns = {}, {"given": list(gray), "truth": list(images)}
-    for name, method in methods(prior).items():
-        scores[name], columns[name] = score(method, images, holes)
-        print(f"{name:16} " + "  ".join(f"{key} {value:.3f}" for key, value in scores[name].items()), flush=True)
+    holes = {kind: torch.stack([draw_hole(kind, arguments.size, rng) for _ in images]) for kind in KINDS}
+    shown = [(KINDS[i % len(KINDS)], i) for i in range(len(images))]
+    columns = {"given": [torch.where(holes[kind][i] > 0, 0.5, images[i]) for kind, i in shown], "truth": list(images)}
+    scores = {}
+    for name, method in methods(prior, arguments.steps).items():
+        scores[name], painted = score(method, images, holes, instruments)
+        columns[name] = [painted[kind][i] for kind, i in shown]
+        print(text_table(rows_of({name: scores[name]})), flush=True)
+    print(f"\n{text_table(rows_of(scores))}")
     if arguments.sheet:
-        draw_sheet(arguments.sheet, columns, arguments.sheet_rows)
+        draw_sheet(arguments.sheet, columns)
     if arguments.json:
-        names = ("count", "size", "seed", "prior")
+        names = ("count", "size", "seed", "prior", "steps")
         settings = {name: getattr(arguments, name) for name in names} | {"most_steps": limit}
         write_json(arguments.json, {"environment": environment(), "settings": settings, "scores": scores})
 

@@ -19,9 +19,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from splatpaint.events import Events, Progressed, Saved
+from splatpaint.image.region import to_cells
 from splatpaint.priors.canvas import PANELS, Layout, join_panels
 from splatpaint.priors.codec import DiffusersCodec
-from splatpaint.priors.conditioning import masked_latents, summary_token
+from splatpaint.priors.conditioning import fill_holes, summary_token
 from splatpaint.priors.networks import Network, diffusers, plain_attention
 from splatpaint.priors.noise import NoiseSchedule, velocity
 from splatpaint.priors.photos import PhotoSet, random_crops, random_views
@@ -72,9 +73,9 @@ class DenoiserTraining:
     """Of the loss outside the holes, where there is nothing to learn but zero."""
     all_hole_share: float = 0.1
     """Of the pictures, or of the targets of pairs, nothing is known."""
-    shard_crops: int = 512
+    shard_crops: int = 256
     """Crops of each kind (larger pictures: as many fewer) that are encoded at once and then drawn from."""
-    shard_steps: int = 400
+    shard_steps: int = 800
     """After so many steps others are encoded."""
     holes_per_crop: int = 2
     """Different holes drawn into each of them."""
@@ -190,11 +191,13 @@ def _encoded(
     while left > 0:
         count = min(left, max(ENCODED_AT_ONCE // kind.area, 1))
         images = training_pictures(kind, count, config.crop_px, photos, rng).to(codec.device)
-        encoded = codec.encode(images)
-        for _ in range(config.holes_per_crop):
-            holes = training_holes(kind, count, config, rng).to(codec.device)
-            latents.append(encoded)
-            given.append(masked_latents(codec, images, holes, "harmonic", kind.layout))
+        holes = [training_holes(kind, count, config, rng).to(codec.device) for _ in range(config.holes_per_crop)]
+        filled = [fill_holes(images, hole, "harmonic", kind.layout) for hole in holes]
+        with torch.autocast(codec.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+            encoded = codec.encode(torch.cat([images, *filled])).float()
+        clean, *begun = encoded.split(count)
+        latents += [clean] * len(holes)
+        given += [torch.cat([to_cells(hole, codec.stride), each], dim=1) for hole, each in zip(holes, begun, strict=True)]
         left -= count
     return Examples(kind.layout, torch.cat(latents), torch.cat(given))
 
