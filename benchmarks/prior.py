@@ -4,8 +4,8 @@
 
 Every method fills the same holes (balls, boxes, strokes, halves of the picture) in the same crops of photos that the prior
 never saw. Scores are those of `splatpaint eval` in the hole, mean over pictures; `frechet` is the distance between the sets of
-filled and of true crops around the holes, all kinds pooled, on VGG features. `codec` puts the truth through the prior's codec
-and back: no denoiser over it can do better. Step counts beyond the prior's own limit are scored too: they are how it was chosen.
+filled and of true crops around the holes, all kinds pooled, on VGG features. `codec` puts the truth through its codec and back:
+no denoiser over it can do better. Step counts beyond the prior's own limit are scored too: they are how it was chosen.
 """
 
 import argparse

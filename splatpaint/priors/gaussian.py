@@ -4,7 +4,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from splatpaint.priors.noise import Denoised, NoiseSchedule, zero_snr_cosine
-from splatpaint.priors.protocol import Codec, Conditioning, PriorQuery
+from splatpaint.priors.protocol import Codec, Conditioning, PriorQuery, Sampler
 
 
 class IdentityCodec:
@@ -38,6 +38,7 @@ class GaussianPrior:
         self.codec: Codec = IdentityCodec()
         self.noise = noise or zero_snr_cosine()
         self.native_px = 64
+        self.sampler: Sampler = "ddim"
         self.most_steps: int | None = None
 
     def condition(self, query: PriorQuery) -> Conditioning:

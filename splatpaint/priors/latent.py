@@ -6,11 +6,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from splatpaint.priors.canvas import Layout
 from splatpaint.priors.codec import DiffusersCodec
 from splatpaint.priors.conditioning import Fill, masked_latents, summary_token
 from splatpaint.priors.networks import Network
 from splatpaint.priors.noise import Denoised, NoiseSchedule, Prediction, split_prediction, velocity
-from splatpaint.priors.protocol import Codec, Conditioning, PriorQuery, TextEmbedding
+from splatpaint.priors.protocol import Codec, Conditioning, PriorQuery, Sampler, TextEmbedding
 from splatpaint.priors.text import TextEncoders, blank
 
 
@@ -30,6 +31,19 @@ class Habits:
     """A network that was trained for minutes knows the mean of all fills long before it knows how to sample one."""
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What a prior is asked for where a query does not say."""
+
+    prompt: str = ""
+    negative: str = ""
+    """What shall not appear: takes the empty prompt's place in guidance by text."""
+    guidance: float = 1.0
+    """By text; 1 = none."""
+    image_guidance: float = 1.0
+    """By the known pixels; 1 = none."""
+
+
 class LatentInpaintingPrior:
     """A U-Net that takes noisy latents, a latent mask and masked latents, over an autoencoder, with or without text.
 
@@ -46,8 +60,8 @@ class LatentInpaintingPrior:
         *,
         text: TextEncoders | None = None,
         habits: Habits = Habits(),
-        prompt: str = "",
-        guidance: float = 1.0,
+        asked: Asked = Asked(),
+        sampler: Sampler = "ddim",
     ) -> None:
         self.unet, self.noise = unet, noise
         self.codec: Codec = codec
@@ -56,7 +70,8 @@ class LatentInpaintingPrior:
         self.most_steps: int | None = habits.most_steps
         self._prediction: Prediction = prediction
         self._text, self._habits = text, habits
-        self.prompt, self._guidance = prompt, guidance
+        self.sampler: Sampler = sampler
+        self.prompt, self._asked = asked.prompt, asked
 
     @property
     def reads_text(self) -> bool:
@@ -71,26 +86,48 @@ class LatentInpaintingPrior:
         """
         count, _, height, width = query.images.shape
         images, holes = query.images.to(self._device), query.holes.to(self._device)
-        channels = masked_latents(self.codec, images, holes, self._habits.fill, query.layout)
+        channels, blind = self._shown(images, holes, query.layout), None
+        if self._asked.image_guidance != 1.0:
+            blind = self._shown(images, torch.ones_like(holes), query.layout)
         if self._text is None:
-            wide = self.unet.config.cross_attention_dim
-            token = summary_token(channels, query.layout, wide) if self._habits.summary else blank(count, wide, self._device)
-            return Conditioning(channels, TextEmbedding(token))
-        text = self._text.encode(query.prompt or self.prompt, count, height, width)
-        return Conditioning(channels, text, self._text.nothing(count, height, width))
+            return Conditioning(channels, self._token(channels, query.layout), blind=blind)
+        prompt = query.prompt or self.prompt
+        text = self._text.encode(prompt, count, height, width)
+        return Conditioning(channels, text, self._text.nothing(self._asked.negative, count, height, width), blind)
+
+    def _shown(self, images: Tensor, holes: Tensor, layout: Layout) -> Tensor:
+        return masked_latents(self.codec, images, holes, self._habits.fill, layout)
+
+    def _token(self, channels: Tensor, layout: Layout) -> TextEmbedding:
+        wide = self.unet.config.cross_attention_dim
+        return TextEmbedding(
+            summary_token(channels, layout, wide) if self._habits.summary else blank(len(channels), wide, self._device)
+        )
 
     def denoise(
         self, noisy: Float[Tensor, "v c hl wl"], t: Int[Tensor, " v"], given: Conditioning, *, guidance: float | None = None
     ) -> Denoised:
-        """Clean latents and noise; with guidance, extrapolated away from the empty prompt (Ho & Salimans 2022, eq. 6)."""
-        guidance = self._guidance if guidance is None else guidance
-        filled = given.channels[:, 1:] if self._habits.residual else torch.zeros_like(noisy)
+        """Clean latents and noise.
+
+        With guidance, extrapolated from nothing known, over the known pixels without the prompt, to both (Brooks et al. 2023,
+        InstructPix2Pix, eq. 3; with text alone, Ho & Salimans 2022, eq. 6).
+        """
+        by_text = self._asked.guidance if guidance is None else guidance
+        full = self._answer(noisy, t, given.channels, given.text)
+        plain = full
+        if given.unconditional is not None and by_text != 1.0:
+            plain = self._answer(noisy, t, given.channels, given.unconditional)
+            full = plain.towards(full, by_text)
+        if given.blind is not None:
+            blind = self._answer(noisy, t, given.blind, given.unconditional or given.text)
+            more = self._asked.image_guidance - 1.0
+            full = Denoised(full.clean + more * (plain.clean - blind.clean), full.noise + more * (plain.noise - blind.noise))
+        return full
+
+    def _answer(self, noisy: Tensor, t: Tensor, channels: Tensor, text: TextEmbedding | None) -> Denoised:
+        filled = channels[:, 1:] if self._habits.residual else torch.zeros_like(noisy)
         start = noisy - self.noise.signal(t) * filled
-        output = self._network(start, t, given.channels, given.text)
-        if given.unconditional is not None and guidance != 1.0:
-            plain = self._network(start, t, given.channels, given.unconditional)
-            output = plain + guidance * (output - plain)
-        found = split_prediction(output, start, t, self.noise, self._prediction)
+        found = split_prediction(self._network(start, t, channels, text), start, t, self.noise, self._prediction)
         return Denoised(clean=found.clean + filled, noise=found.noise)
 
     def training_error(

@@ -11,9 +11,10 @@ import torch
 from splatpaint.errors import PriorError
 from splatpaint.priors.adapter import add_lora
 from splatpaint.priors.codec import DiffusersCodec
-from splatpaint.priors.latent import Habits, LatentInpaintingPrior
-from splatpaint.priors.networks import diffusers
+from splatpaint.priors.latent import Asked, Habits, LatentInpaintingPrior
+from splatpaint.priors.networks import Network, diffusers
 from splatpaint.priors.noise import NoiseSchedule
+from splatpaint.priors.protocol import Sampler
 from splatpaint.priors.text import TextEncoders
 
 BUNDLED = Path(__file__).parent / "bundled"
@@ -22,6 +23,7 @@ HUB_TIMEOUT_S = 5
 HUB_FILES = [f"{part}/*" for part in ("unet", "vae", "scheduler", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2")]
 HUB_LEFT_OUT = ["*.bin", "*.ckpt", "*.msgpack", "*.onnx*", "*.fp16.*", "*.non_ema.*"]
 """Second copies of the same weights."""
+PREFERRED = ("stable-diffusion-v1-5/stable-diffusion-inpainting", "sd2-community/stable-diffusion-2-inpainting")
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -30,13 +32,24 @@ class PriorConfig:
     """Which model paints."""
 
     name: str = "bundled"
-    """bundled = the small model inside the package; or a folder in diffusers' layout; or a hub id (owner/name)."""
+    """bundled = the small model inside the package; or a folder in diffusers' layout; or a hub id (owner/name); or auto = on a
+    GPU the first of `PREFERRED` that is in the local cache of the hub, else the bundled one."""
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     """Of the denoiser and text encoders; auto = half precision on a GPU, single elsewhere. The autoencoder stays in single."""
     prompt: str = ""
     """What shall appear, for models that read text."""
     guidance: float = 1.0
     """How strongly the prompt pulls (classifier-free guidance); 1 = not at all beyond the model's own."""
+    negative: str = ""
+    """What shall not appear; guidance leads away from it."""
+    image_guidance: float = 1.0
+    """How strongly the known pixels pull; 1 = not beyond the model's own. Costs a pass more a step."""
+    sampler: Literal["auto", "ddim", "lcm"] = "auto"
+    """auto = lcm if the model's scheduler is one (latent consistency models), else ddim."""
+    attention: Literal["whole", "sliced"] = "whole"
+    """sliced = one head at a time: slower, and needs less memory."""
+    offload: bool = False
+    """Keeps the denoiser's weights in main memory and moves each part to the GPU when it is its turn: slow, and very frugal."""
     lora: str | None = None
     """A LoRA of the denoiser, as a .safetensors file in diffusers' format; None = the model as it is."""
 
@@ -79,25 +92,39 @@ def find_folder(name: str) -> Path:
     Raises:
         PriorError: if there is no such folder or hub id, or the hub cannot be reached.
     """
-    if name == "bundled":
-        return BUNDLED
-    if Path(name).expanduser().is_dir():
-        return Path(name).expanduser()
-    if HUB_ID.fullmatch(name):
-        return _from_hub(name)
-    raise PriorError(f"the prior {name!r} is neither 'bundled', nor a folder that exists, nor a hub id such as owner/name")
+    match name:
+        case "auto":
+            return find_folder(chosen_prior())
+        case "bundled":
+            return BUNDLED
+        case folder if Path(folder).expanduser().is_dir():
+            return Path(folder).expanduser()
+        case known if HUB_ID.fullmatch(known):
+            return _cached(known) or _downloaded(known)
+    raise PriorError(f"the prior {name!r} is neither 'auto', 'bundled', a folder that exists, nor a hub id such as owner/name")
 
 
-def _from_hub(name: str) -> Path:
-    from huggingface_hub import HfApi, snapshot_download
+def chosen_prior() -> str:
+    """What `auto` means on this machine."""
+    if torch.cuda.is_available():
+        return next((name for name in PREFERRED if _cached(name)), "bundled")
+    return "bundled"
+
+
+def _cached(name: str) -> Path | None:
+    from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
         folder = Path(snapshot_download(name, allow_patterns=HUB_FILES, ignore_patterns=HUB_LEFT_OUT, local_files_only=True))
-        if (folder / "unet" / "config.json").exists():
-            return folder
     except LocalEntryNotFoundError:
-        pass
+        return None
+    return folder if (folder / "unet" / "config.json").exists() else None
+
+
+def _downloaded(name: str) -> Path:
+    from huggingface_hub import HfApi, snapshot_download
+
     try:
         # A short question first: a download retries for half a minute before it gives up on a machine without a network. What
         # it raises then depends on the HTTP library of the hub client's version, hence the wide net.
@@ -136,16 +163,33 @@ def _read(folder: Path, config: PriorConfig, device: torch.device, dtype: torch.
     unet = diffusers().UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=dtype)
     if config.lora is not None:
         add_lora(unet, Path(config.lora).expanduser(), "given")
-    scheduler = diffusers().DDIMScheduler.from_pretrained(folder / "scheduler")
+    unet = unet.to(device).eval().requires_grad_(False)
+    if config.attention == "sliced":
+        unet.set_attention_slice("max")
+    if config.offload:
+        offload(unet, device)
     text = TextEncoders.read(folder, device, dtype) if (folder / "text_encoder").is_dir() else None
+    schedule = diffusers().DDIMScheduler.from_pretrained(folder / "scheduler")
     habits = folder / HABITS_FILE
     return LatentInpaintingPrior(
-        unet.to(device).eval().requires_grad_(False),
+        unet,
         DiffusersCodec.read(folder / "vae", device),
-        NoiseSchedule(scheduler.alphas_cumprod.to(device)),
-        scheduler.config.prediction_type,
+        NoiseSchedule(schedule.alphas_cumprod.to(device)),
+        schedule.config.prediction_type,
         text=text,
         habits=Habits(**json.loads(habits.read_text())) if habits.exists() else Habits(),
-        prompt=config.prompt,
-        guidance=config.guidance,
+        asked=Asked(config.prompt, config.negative, config.guidance, config.image_guidance),
+        sampler=_sampler(folder) if config.sampler == "auto" else config.sampler,
     )
+
+
+def _sampler(folder: Path) -> Sampler:
+    name = json.loads((folder / "scheduler" / "scheduler_config.json").read_text())["_class_name"]
+    return "lcm" if name == "LCMScheduler" else "ddim"
+
+
+def offload(unet: Network, device: torch.device) -> None:
+    """Every part of the network comes to the device when it is its turn, and leaves it again (accelerate)."""
+    from accelerate import cpu_offload
+
+    cpu_offload(unet.to("cpu"), device)

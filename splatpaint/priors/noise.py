@@ -67,6 +67,10 @@ class Denoised:
     noise: Float[Tensor, "v c h w"]
     """Expected noise."""
 
+    def towards(self, other: "Denoised", scale: float) -> "Denoised":
+        """On the line from this answer through another: 0 = this one, 1 = the other, more = beyond it."""
+        return Denoised(torch.lerp(self.clean, other.clean, scale), torch.lerp(self.noise, other.noise, scale))
+
 
 def split_prediction(
     output: Float[Tensor, "v c h w"],

@@ -4,13 +4,16 @@ Distillation, partial denoising, multi-step samples and in-context reference vie
 """
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from splatpaint.priors.canvas import Layout
 from splatpaint.priors.noise import Denoised, NoiseSchedule
+
+Sampler = Literal["ddim", "lcm"]
+"""Deterministic steps (DDIM), or each step noised anew, for models distilled to few steps (latent consistency models)."""
 
 
 @runtime_checkable
@@ -70,7 +73,9 @@ class Conditioning:
     text: TextEmbedding | None = None
     """What shall appear."""
     unconditional: TextEmbedding | None = None
-    """The empty prompt, for classifier-free guidance."""
+    """The empty (or the negative) prompt, for classifier-free guidance."""
+    blind: Float[Tensor, "v ck hl wl"] | None = None
+    """Like `channels`, of pictures of which nothing is known, for guidance by the known pixels."""
 
 
 @runtime_checkable
@@ -81,6 +86,8 @@ class Prior(Protocol):
     noise: NoiseSchedule
     native_px: int
     """Side of the square pictures that the denoiser was trained on: crops of about this size come out best."""
+    sampler: Sampler
+    """How to walk down with it."""
     most_steps: int | None
     """More denoiser calls than this make this prior's pictures worse, so samplers stop at it; None = the more the better."""
 

@@ -1,5 +1,7 @@
 """Pictures from a prior: written once, over its one primitive."""
 
+from dataclasses import replace
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -23,9 +25,9 @@ def partial_denoise(
 ) -> Float[Tensor, "v 3 h w"]:
     """The query's pictures with their holes painted, the known pixels bit-identical.
 
-    Noises `start` to a level and walks down by DDIM (SDEdit, with the known cells held on their own noisy path as in RePaint).
-    What comes out is decoded as a change of a picture that was encoded too, so what the codec loses is lost only where
-    something new was painted: no step at the holes' rim, no blur from round to round.
+    Noises `start` to a level and walks down by the prior's sampler (SDEdit, with the known cells held on their own noisy path
+    as in RePaint). What comes out is decoded as a change of a picture that was encoded too, so what the codec loses is lost
+    only where something new was painted: no step at the holes' rim, no blur from round to round.
 
     Args:
         prior: paints.
@@ -54,7 +56,10 @@ def partial_denoise(
     levels = [torch.full((len(begun),), t, device=begun.device) for t in prior.noise.timesteps(steps, level)]
     x = prior.noise.add_noise(begun, noise, levels[0])
     for t, lower in zip(levels, [*levels[1:], None], strict=True):
-        x = step_down(prior.denoise(x, t, given, guidance=guidance), lower, prior.noise)
+        found = prior.denoise(x, t, given, guidance=guidance)
+        if prior.sampler == "lcm" and lower is not None:
+            found = replace(found, noise=torch.randn(begun.shape, generator=generator).to(begun))
+        x = step_down(found, lower, prior.noise)
         known = begun if lower is None else prior.noise.add_noise(begun, noise, lower)
         x = torch.where(unknown, x, known)
     # The guess counts as far as it is kept; the rest is the membrane, which has no detail that the codec could lose.

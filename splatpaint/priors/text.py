@@ -48,10 +48,10 @@ class TextEncoders:
         sizes = torch.tensor([height, width, 0, 0, height, width], dtype=torch.float32, device=tokens.device)
         return TextEmbedding(tokens, pooled.float().expand(count, -1), sizes.expand(count, -1))
 
-    def nothing(self, count: int, height: int, width: int) -> TextEmbedding:
-        """What stands for no prompt: the empty prompt, or zeros for SDXL, as they were trained."""
-        empty = self.encode("", count, height, width)
-        if empty.pooled is None:
+    def nothing(self, negative: str, count: int, height: int, width: int) -> TextEmbedding:
+        """What guidance leads away from: a negative prompt, or else the empty one, or zeros for SDXL, as they were trained."""
+        empty = self.encode(negative, count, height, width)
+        if negative or empty.pooled is None:
             return empty
         return TextEmbedding(torch.zeros_like(empty.tokens), torch.zeros_like(empty.pooled), empty.sizes)
 

@@ -9,12 +9,12 @@ import torch
 
 from splatpaint.capture import prepare
 from splatpaint.errors import BackendError, MaskError
-from splatpaint.events import Events, Measured, Product, Saved, Skipped
+from splatpaint.events import Events, Measured, Noted, Product, Saved, Skipped
 from splatpaint.formats import read_splats, write_splats
 from splatpaint.image.files import read_mask, write_mask
 from splatpaint.priors.customize import recall
 from splatpaint.priors.latent import LatentInpaintingPrior
-from splatpaint.priors.load import find_prior, load_prior
+from splatpaint.priors.load import chosen_prior, find_prior, load_prior
 from splatpaint.render.pick import pick_rasterizer
 from splatpaint.render.protocol import Rasterizer
 from splatpaint.scene.splats import Splats
@@ -135,6 +135,8 @@ def _inpainted(
 
 def _customized(capture: Capture, folder: RunFolder, config: RunConfig, device: torch.device) -> Events[LatentInpaintingPrior]:
     prior = load_prior(config.prior, device)
+    if config.prior.name == "auto":
+        yield Noted(customize.STAGE, f"the prior is {chosen_prior()!r}")
     if config.customize.steps == 0:
         return prior
     product = folder.stage(customize.STAGE) / "lora.safetensors"

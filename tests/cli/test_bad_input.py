@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from splatpaint.image.files import write_mask
+from splatpaint.priors.load import BUNDLED
 from tests.cli.conftest import Cli
 from tests.support.diffusion import save_toy_prior
 from tests.support.walls import SIZE
@@ -177,7 +178,9 @@ def test_a_gpu_that_is_not_there(refused: Refused, wall: Path, out: Path):
 
 def test_photos_that_are_none(refused: Refused, tmp_path: Path):
     (tmp_path / "photos").mkdir()
-    assert "holds 0 pictures" in refused("prior", "train", tmp_path / "photos", "-o", tmp_path / "prior")
+    assert "holds 0 pictures" in refused(
+        "prior", "train", tmp_path / "photos", "--codec", BUNDLED / "vae", "-o", tmp_path / "prior"
+    )
 
 
 @pytest.mark.parametrize("arguments", [["fit"], ["export", "run"], ["nonsense"], ["fit", "x", "-o", "y", "--device", "tpu"]])

@@ -1,16 +1,17 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from diffusers import UNet2DConditionModel
+from diffusers import LCMScheduler, UNet2DConditionModel
 from peft import LoraConfig, get_peft_model_state_dict
 from safetensors.torch import save_file
 
 from splatpaint.errors import PriorError
-from splatpaint.priors.load import PriorConfig, load_prior
+from splatpaint.priors.load import BUNDLED, PriorConfig, chosen_prior, find_prior, load_prior
 from splatpaint.priors.protocol import Prior, PriorQuery
 from tests.support.diffusion import save_toy_prior
 
@@ -114,7 +115,7 @@ def test_a_folder_without_weights_is_refused_by_name(tmp_path):
 
 
 def test_a_name_that_is_nothing_is_refused():
-    with pytest.raises(PriorError, match="neither 'bundled', nor a folder that exists, nor a hub id"):
+    with pytest.raises(PriorError, match="neither 'auto', 'bundled', a folder that exists, nor a hub id"):
         load_prior(PriorConfig(name="no such prior"), CPU)
 
 
@@ -154,3 +155,51 @@ def test_a_lora_that_does_not_fit_is_refused(tmp_path):
         load_prior(PriorConfig(str(folder), lora=str(tmp_path / "lora.safetensors")), CPU)
     with pytest.raises(PriorError, match="cannot be read"):
         load_prior(PriorConfig(str(folder), lora=str(tmp_path / "absent.safetensors")), CPU)
+
+
+def test_auto_is_the_bundled_prior_where_nothing_better_is_at_hand(tmp_path, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert find_prior("auto") == BUNDLED
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    assert chosen_prior() == "bundled"
+
+
+@pytest.mark.parametrize("family", ["sd1", "sdxl"])
+def test_a_negative_prompt_takes_the_place_of_the_empty_one(tmp_path, family):
+    folder = str(save_toy_prior(tmp_path, family))
+    noisy, t = torch.randn(2, 4, 4, 4), torch.tensor([500, 500])
+    away, at = (load_prior(PriorConfig(folder, guidance=3.0, negative=negative), CPU) for negative in ("moss", ""))
+    same = away.denoise(noisy, t, away.condition(query(prompt="moss"))).noise
+    unguided = at.denoise(noisy, t, at.condition(query(prompt="moss")), guidance=1.0).noise
+    torch.testing.assert_close(same, unguided, atol=1e-5, rtol=1e-4)
+    assert not torch.allclose(at.denoise(noisy, t, at.condition(query(prompt="moss"))).noise, unguided, atol=1e-5)
+
+
+@pytest.mark.parametrize("family", ["sd1", "bundled"])
+def test_guidance_by_the_known_pixels_leads_away_from_knowing_nothing(tmp_path, family):
+    folder = str(save_toy_prior(tmp_path, family))
+    plain, led = (load_prior(PriorConfig(folder, image_guidance=scale), CPU) for scale in (1.0, 2.5))
+    side = 32 // plain.codec.stride
+    noisy, t, asked = torch.randn(2, 4, side, side), torch.tensor([500, 500]), query()
+    seeing = plain.denoise(noisy, t, plain.condition(asked)).clean
+    blind = plain.denoise(noisy, t, plain.condition(replace(asked, holes=torch.ones_like(asked.holes)))).clean
+    found = led.denoise(noisy, t, led.condition(asked)).clean
+    torch.testing.assert_close(found, blind + 2.5 * (seeing - blind), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("frugal", [{"attention": "sliced"}, {"offload": True}])
+def test_saving_memory_changes_no_answer(tmp_path, frugal):
+    folder = str(save_toy_prior(tmp_path, "sd1"))
+    noisy, t = torch.randn(2, 4, 4, 4), torch.tensor([500, 500])
+    whole, saving = (load_prior(PriorConfig(folder, **settings), CPU) for settings in ({}, frugal))
+    answers = [prior.denoise(noisy, t, prior.condition(query())).noise for prior in (whole, saving)]
+    torch.testing.assert_close(*answers, atol=1e-5, rtol=1e-4)
+
+
+def test_a_consistency_models_scheduler_says_how_to_sample(tmp_path):
+    folder = save_toy_prior(tmp_path, "sd1")
+    assert load_prior(PriorConfig(str(folder)), CPU).sampler == "ddim"
+    LCMScheduler().save_pretrained(folder / "scheduler")
+    assert load_prior(PriorConfig(str(folder)), CPU).sampler == "lcm"
+    assert load_prior(PriorConfig(str(folder), sampler="ddim"), CPU).sampler == "ddim"

@@ -163,3 +163,16 @@ def test_samplers_stop_at_the_steps_that_still_help_a_prior():
     capped = partial_denoise(prior, query, query.images, strength=1.0, steps=9, generator=noise())
     assert torch.equal(capped, few)
     assert not torch.equal(capped, many)
+
+
+def test_a_consistency_sampler_draws_new_noise_for_every_step():
+    """From one picture's noise DDIM has one answer; noised anew, what is painted depends on noise that was drawn later."""
+    prior, query = GaussianPrior(torch.tensor(0.4), 0.2), PriorQuery(torch.zeros(1, 3, 8, 8), torch.ones(1, 1, 8, 8).triu(1))
+    painted = {}
+    for sampler in ("ddim", "lcm"):
+        prior.sampler = sampler
+        arguments = {"strength": 1.0, "steps": 2, "generator": torch.Generator().manual_seed(0)}
+        painted[sampler] = partial_denoise(prior, query, query.images, **arguments)
+    unknown = query.holes.expand(-1, 3, -1, -1) > 0
+    assert not torch.allclose(painted["ddim"][unknown], painted["lcm"][unknown], atol=1e-3)
+    assert torch.equal(painted["ddim"][~unknown], painted["lcm"][~unknown])

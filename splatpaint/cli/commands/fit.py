@@ -18,7 +18,9 @@ from splatpaint.cli.options import DEVICES, PATH, assignments, configurable, fou
 @click.option("--max-resolution", type=int, metavar="N", help="Longest image side in pixels.")
 @click.option("--test-every", type=int, metavar="N", help="Hold out every N-th view and measure it.")
 @masked
-@click.option("--prior", metavar="NAME", help="bundled, a hub id, or a local folder of a diffusion inpainting model.")
+@click.option("--prior", metavar="NAME", help="auto, bundled, a hub id, or a local folder of a diffusion inpainting model.")
+@click.option("--prompt", metavar="TEXT", help="What shall appear, for priors that read text.")
+@click.option("--lora", type=PATH, metavar="FILE", help="A LoRA of the prior, in diffusers' format.")
 def fit(
     capture: Path,
     run_path: Path,
@@ -32,6 +34,8 @@ def fit(
     masks: str | None,
     mask_polarity: str | None,
     prior: str | None,
+    prompt: str | None,
+    lora: Path | None,
 ) -> None:
     """Reconstruct CAPTURE, remove what its masks mark, and fill what was hidden.
 
@@ -45,6 +49,8 @@ def fit(
         "capture.masks": found_from_here(masks),
         "capture.mask_polarity": mask_polarity,
         "prior.name": prior,
+        "prior.prompt": prompt,
+        "prior.lora": str(lora.resolve()) if lora else None,
     }
     with resumable() as ctrl_c:
         from splatpaint.cli.progress import draw
