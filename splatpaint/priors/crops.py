@@ -10,7 +10,8 @@ from torch import Tensor
 
 from splatpaint.image.harmonic import harmonic_fill
 from splatpaint.image.region import Box, bounding_box, components
-from splatpaint.priors.protocol import Prior, PriorQuery
+from splatpaint.priors.canvas import join_panels, split_panels
+from splatpaint.priors.protocol import Prior, PriorQuery, Reference
 from splatpaint.priors.sampling import partial_denoise
 
 CONTEXT = 1.75
@@ -34,7 +35,8 @@ def inpaint(
 
     Args:
         prior: paints.
-        query: what is known. Holes may be anywhere, several a picture, and reach over the border.
+        query: what is known. Holes may be anywhere, several a picture, and reach over the border. A reference is put beside
+            each crop (see canvas.py), which doubles the work.
         start: a first guess of the holes' content, such as the current rendering; the membrane over what is known if not given.
         strength: how much of the guess is given up, 0 to 1 (see `partial_denoise`).
         steps: denoiser calls a crop.
@@ -52,13 +54,40 @@ def inpaint(
             guess, known, hole, coarse = (box.crop(each[view : view + 1]) for each in (painted, images, holes, base))
             shape = working_shape(box, side, prior.codec.stride * CELLS)
             small = PriorQuery(resized(known, shape), (resized(hole, shape) > 0).to(hole), query.prompt)
-            done = partial_denoise(
-                prior, small, resized(guess, shape), strength=strength, steps=steps, generator=generator, guidance=guidance
-            )
+            beside = _beside(query.reference, view, box, shape)
+            done = _painted(prior, small, resized(guess, shape), beside, strength, steps, generator, guidance)
             # Enlarged as a change, so that the detail of the guess survives as far as the guess is kept.
             fresh = coarse + resized(done - resized(coarse, shape), (box.height, box.width))
             guess.copy_(torch.where(hole > 0.5, fresh.clamp(0, 1), known))
     return painted
+
+
+def _beside(reference: Reference | None, view: int, box: Box, shape: tuple[int, int]) -> tuple[Tensor, Tensor] | None:
+    """What the reference shows in the crop, and where it says nothing; None if that is everywhere."""
+    if reference is None:
+        return None
+    image, unknown = (box.crop(each[view : view + 1]) for each in (reference.images, reference.unknown))
+    unknown = (resized(unknown, shape) > 0).to(unknown)
+    return None if bool(unknown.all()) else (resized(image, shape), unknown)
+
+
+def _painted(
+    prior: Prior,
+    query: PriorQuery,
+    guess: Tensor,
+    beside: tuple[Tensor, Tensor] | None,
+    strength: float,
+    steps: int,
+    generator: torch.Generator,
+    guidance: float | None,
+) -> Tensor:
+    """The crop painted, in the right half of a pair if there is something to look at."""
+    if beside is not None:
+        image, unknown = beside
+        pair = (join_panels([image, query.images], "pair"), join_panels([unknown, query.holes], "pair"))
+        query, guess = PriorQuery(*pair, query.prompt, layout="pair"), join_panels([image, guess], "pair")
+    done = partial_denoise(prior, query, guess, strength=strength, steps=steps, generator=generator, guidance=guidance)
+    return split_panels(done, query.layout)[-1]
 
 
 def crop_boxes(holes: Float[Tensor, "1 h w"], least_px: int) -> list[Box]:

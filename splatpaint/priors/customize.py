@@ -143,7 +143,7 @@ def scene_prompt(prior: LatentInpaintingPrior) -> str:
 @torch.no_grad()
 def prepared(prior: LatentInpaintingPrior, lesson: Lesson, config: CustomizeConfig, prompted: bool = True) -> Task:
     """Encodes a lesson. A cell has no weight as soon as one of its pixels is not taught."""
-    query = PriorQuery(lesson.images, lesson.holes, prior.prompt if prompted else "", lesson.layout)
+    query = PriorQuery(lesson.images, lesson.holes, prior.prompt if prompted else "", layout=lesson.layout)
     stride = prior.codec.stride
     allowed = 1 - to_cells(1 - lesson.taught, stride)
     weight = allowed * torch.where(to_cells(lesson.holes, stride) > 0.5, 1.0, config.known_weight)

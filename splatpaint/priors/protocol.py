@@ -48,8 +48,19 @@ class PriorQuery:
     """1 = to be painted, 0 = known; nothing between."""
     prompt: str = ""
     """What shall appear, for priors that read text."""
+    reference: "Reference | None" = None
+    """What else shows the same place, for `crops.inpaint`, which makes pairs of it."""
     layout: Layout = "single"
     """Whether the pictures are canvases, see `splatpaint.priors.canvas`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """Other pictures of the same places, brought roughly into the frames of those that are to be painted."""
+
+    images: Float[Tensor, "v 3 h w"]
+    unknown: Float[Tensor, "v 1 h w"]
+    """1 where they say nothing. A picture that says nothing anywhere is not looked at."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from splatpaint.image.harmonic import harmonic_fill
 from splatpaint.image.region import to_cells
+from splatpaint.priors.conditioning import fill_holes
 from splatpaint.priors.noise import step_down
 from splatpaint.priors.protocol import Prior, PriorQuery
 
@@ -40,7 +40,7 @@ def partial_denoise(
         guidance: see `Prior.denoise`.
 
     Raises:
-        ValueError: if the strength is outside [0, 1], or a picture has no known pixel.
+        ValueError: if the strength is outside [0, 1].
     """
     if not 0.0 <= strength <= 1.0:
         raise ValueError(f"strength {strength} is outside 0 to 1")
@@ -63,6 +63,6 @@ def partial_denoise(
         known = begun if lower is None else prior.noise.add_noise(begun, noise, lower)
         x = torch.where(unknown, x, known)
     # The guess counts as far as it is kept; the rest is the membrane, which has no detail that the codec could lose.
-    base = torch.lerp(guess, harmonic_fill(query.images, query.holes), strength)
+    base = torch.lerp(guess, fill_holes(query.images, query.holes, "harmonic", query.layout), strength)
     change = prior.codec.decode(x) - prior.codec.decode(prior.codec.encode(base))
     return torch.where(query.holes > 0.5, (base + change).clamp(0, 1), query.images)

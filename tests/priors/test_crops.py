@@ -2,10 +2,11 @@ import pytest
 import torch
 
 from splatpaint.image.region import Box
+from splatpaint.priors.canvas import split_panels
 from splatpaint.priors.crops import crop_boxes, inpaint, working_shape
 from splatpaint.priors.gaussian import GaussianPrior
 from splatpaint.priors.load import PriorConfig, load_prior
-from splatpaint.priors.protocol import PriorQuery
+from splatpaint.priors.protocol import Conditioning, PriorQuery, Reference
 from tests.support.diffusion import save_toy_prior
 
 MU = torch.tensor([0.2, 0.5, 0.8])[:, None, None]
@@ -119,3 +120,37 @@ def test_a_latent_prior_paints_holes_of_any_picture_size_deterministically(tmp_p
     assert torch.equal(first, second)
     assert torch.equal(first[~inside], query.images[~inside])
     assert not torch.equal(first[inside], query.images[inside])
+
+
+class Watched(GaussianPrior):
+    """Remembers what it was shown."""
+
+    def __init__(self) -> None:
+        super().__init__(MU, 0.01)
+        self.seen: list[PriorQuery] = []
+
+    def condition(self, query: PriorQuery) -> Conditioning:
+        self.seen.append(query)
+        return super().condition(query)
+
+
+def test_a_reference_stands_on_the_left_of_the_crop_and_is_not_changed():
+    holes, prior = holes_at((40, 70, 60, 100)), Watched()
+    reference = Reference(torch.full((1, 3, 120, 200), 0.3), torch.zeros(1, 1, 120, 200))
+    query = PriorQuery(wall(0.6), holes, reference=reference)
+    painted = inpaint(prior, query, steps=1, generator=noise())
+    shown = prior.seen[0]
+    assert shown.layout == "pair"
+    left, right = split_panels(shown.images, "pair")
+    torch.testing.assert_close(left, torch.full_like(left, 0.3))
+    assert not split_panels(shown.holes, "pair")[0].any()
+    assert (right[split_panels(shown.holes, "pair")[1].expand_as(right) == 0] > 0.5).all()
+    inside = (holes > 0).expand_as(painted)
+    assert torch.allclose(painted[inside], MU.expand_as(painted[0])[None][inside], atol=1e-5)
+    assert torch.equal(painted[~inside], query.images[~inside])
+
+
+def test_a_reference_that_says_nothing_is_not_looked_at():
+    prior, nothing = Watched(), Reference(torch.zeros(1, 3, 120, 200), torch.ones(1, 1, 120, 200))
+    inpaint(prior, PriorQuery(wall(0.6), CASES["inside"], reference=nothing), steps=1, generator=noise())
+    assert prior.seen[0].layout == "single"
