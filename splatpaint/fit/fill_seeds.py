@@ -17,6 +17,7 @@ from splatpaint.fit.seeding import round_splats
 from splatpaint.image.harmonic import harmonic_fill
 from splatpaint.image.region import ring
 from splatpaint.masks.background import continued
+from splatpaint.priors.depth import fitted_disparity
 from splatpaint.render.protocol import Rasterizer
 from splatpaint.scene.camera import Cameras
 from splatpaint.scene.splats import Splats, concatenate
@@ -33,6 +34,8 @@ class SeedConfig:
     opacity: float = 0.9
     min_alpha: float = 0.9
     """Kept depth counts as known where the kept splats are at least this opaque."""
+    guide_rim_px: int = 32
+    """A guide is fitted to what is known this near to the hole."""
     carve_tolerance: float = 0.05
     """A view objects to a seed that stands nearer than the surface it saw there by more than this share of the depth."""
     carve_share: float = 0.25
@@ -58,6 +61,8 @@ class Surroundings:
     """z-depth of the kept splats."""
     alpha: Float[Tensor, "1 1 h w"]
     """Their accumulated opacity."""
+    guide: Float[Tensor, "1 1 h w"] | None = None
+    """Disparity up to scale and shift that a network sees in the painted picture."""
 
     @property
     def open(self) -> Float[Tensor, "1 1 h w"]:
@@ -115,7 +120,7 @@ def _seeds_of_view(
 
 
 def continued_depth(view: Surroundings, fill_depth: Float[Tensor, "1 1 h w"], config: SeedConfig) -> Float[Tensor, "1 1 h w"]:
-    """The view's depth with the hole closed by the harmonic extension of disparity.
+    """The view's depth with the hole closed by the harmonic extension of disparity, along the view's guide if it has one.
 
     Args:
         view: gives the kept depth around the hole.
@@ -124,7 +129,12 @@ def continued_depth(view: Surroundings, fill_depth: Float[Tensor, "1 1 h w"], co
     """
     around = (view.open == 0) & (view.alpha >= config.min_alpha) & (view.depth > 0)
     within = (view.open > 0) & (fill_depth > 0)
-    return continued(torch.where(within, fill_depth, view.depth), (~(around | within)).to(fill_depth))
+    depth, known = torch.where(within, fill_depth, view.depth), around | within
+    rim = known & (ring(view.open, config.guide_rim_px) > 0)
+    if view.guide is None or not rim.any():
+        return continued(depth, (~known).to(depth))
+    guide = fitted_disparity(view.guide, 1 / depth.clamp_min(1e-6), rim.to(depth))
+    return continued(depth, (~known).to(depth), guide)
 
 
 def objecting(points: Float[Tensor, "n 3"], views: Sequence[Surroundings], config: SeedConfig) -> Float[Tensor, " n"]:

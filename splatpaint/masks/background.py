@@ -15,6 +15,9 @@ from splatpaint.image.harmonic import harmonic_fill
 from splatpaint.masks.lift import Ballot
 from splatpaint.scene.splats import Splats
 
+BEYOND = 4.0
+"""A guide may lead so many times nearer or farther than anything known."""
+
 
 def on_background(
     splats: Splats, views: Iterable[tuple[Ballot, Float[Tensor, "1 1 h w"]]], *, tolerance: float
@@ -41,13 +44,19 @@ def on_background(
     return behind > 0.5 * looked.clamp_min(1)
 
 
-def continued(depth: Float[Tensor, "1 1 h w"], unknown: Float[Tensor, "1 1 h w"]) -> Float[Tensor, "1 1 h w"]:
+def continued(
+    depth: Float[Tensor, "1 1 h w"], unknown: Float[Tensor, "1 1 h w"], guide: Float[Tensor, "1 1 h w"] | None = None
+) -> Float[Tensor, "1 1 h w"]:
     """Depth with the unknown part (1) replaced by the harmonic extension of disparity, which continues planes exactly.
 
-    Where the given depth is 0 it is unknown too. All zero if nothing is known.
+    Where the given depth is 0 it is unknown too. All zero if nothing is known. With a guide, a disparity in the same units, its
+    difference to what is known is what is extended: the guide's shape without a step at the rim.
     """
     known = (unknown == 0) & (depth > 0)
     if not known.any():
         return torch.zeros_like(depth)
-    disparity = torch.where(known, 1 / depth.clamp_min(1e-6), torch.zeros_like(depth))
-    return 1 / harmonic_fill(disparity, (~known).to(depth)).clamp_min(1e-6)
+    guide = torch.zeros_like(depth) if guide is None else guide
+    difference = torch.where(known, 1 / depth.clamp_min(1e-6) - guide, torch.zeros_like(depth))
+    disparity = guide + harmonic_fill(difference, (~known).to(depth))
+    nearest, farthest = (1 / depth[known].min(), 1 / depth[known].max())
+    return 1 / disparity.clamp(farthest / BEYOND, nearest * BEYOND)

@@ -5,6 +5,7 @@ from typing import Literal
 
 from splatpaint.capture import CaptureConfig
 from splatpaint.priors.customize import CustomizeConfig
+from splatpaint.priors.depth import DepthConfig
 from splatpaint.priors.load import PriorConfig
 from splatpaint.stages.inpaint import InpaintConfig
 from splatpaint.stages.reconstruct import ReconstructConfig
@@ -25,5 +26,6 @@ class RunConfig:
     reconstruct: ReconstructConfig = field(default_factory=ReconstructConfig)
     remove: RemoveConfig = field(default_factory=RemoveConfig)
     prior: PriorConfig = field(default_factory=PriorConfig)
+    depth: DepthConfig = field(default_factory=DepthConfig)
     customize: CustomizeConfig = field(default_factory=CustomizeConfig)
     inpaint: InpaintConfig = field(default_factory=InpaintConfig)

@@ -9,7 +9,7 @@ schedule of MALD-NeRF).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -28,6 +28,7 @@ from splatpaint.objectives.perceptual import Perceptual, PerceptualConfig
 from splatpaint.objectives.photometric import Photometric, PhotometricConfig
 from splatpaint.objectives.shape import Shape, ShapeConfig
 from splatpaint.priors.crops import inpaint as paint
+from splatpaint.priors.depth import DepthPrior
 from splatpaint.priors.protocol import Prior, PriorQuery
 from splatpaint.render.protocol import Rasterizer
 from splatpaint.scene.camera import Cameras
@@ -104,6 +105,7 @@ def inpaint(
     *,
     device: torch.device,
     seed: int,
+    depth: DepthPrior | None = None,
     checkpoint: Path | None = None,
 ) -> Events[Splats]:
     """The finished scene: the kept splats that are not of the rim, bit for bit, then the rim, then the fill.
@@ -116,10 +118,13 @@ def inpaint(
         config: see there.
         device: where everything happens.
         seed: same seed, same fill (on a CPU, bit for bit).
+        depth: guesses the shape of what is painted; without it surfaces are continued smoothly.
         checkpoint: where the trained splats are kept after every round; continued from if it exists.
     """
     with torch.no_grad():
         views = surroundings(capture, removal, rasterizer, device)
+        if depth is not None:
+            views = [guided(view, prior, depth, seed) for view in views]
         fill = seed_fill(views, rasterizer, config.seed, sh_degree=removal.kept.sh_degree)
     fill = fill[~astray(fill, removal.kept, views, rasterizer, config)]
     if len(fill) == 0:
@@ -178,6 +183,13 @@ def surroundings(capture: Capture, removal: Removal, rasterizer: Rasterizer, dev
         image = torch.lerp(behind.clamp(0, 1), photo.image, trusted)
         result.append(Surroundings(photo.camera, image, trusted, hole.hole, hole.torn, bare.depth, bare.alpha))
     return result
+
+
+def guided(view: Surroundings, prior: Prior, depth: DepthPrior, seed: int) -> Surroundings:
+    """The view with the disparity that is seen in it once it is painted."""
+    generator = torch.Generator().manual_seed(seed)
+    painted = paint(prior, PriorQuery(view.image, view.hole), steps=1, generator=generator)
+    return replace(view, guide=depth(painted))
 
 
 @torch.no_grad()

@@ -13,6 +13,7 @@ from splatpaint.events import Events, Measured, Noted, Product, Saved, Skipped
 from splatpaint.formats import read_splats, write_splats
 from splatpaint.image.files import read_mask, write_mask
 from splatpaint.priors.customize import recall
+from splatpaint.priors.depth import load_depth
 from splatpaint.priors.latent import LatentInpaintingPrior
 from splatpaint.priors.load import chosen_prior, find_prior, load_prior
 from splatpaint.render.pick import pick_rasterizer
@@ -122,10 +123,19 @@ def _inpainted(
         return read_splats(product).to(device)
     checkpoint = folder.stage(inpaint.STAGE) / "checkpoint.pt"
     prior = yield from _customized(capture, folder, config, device)
+    depth = load_depth(config.depth, device)
     scene = yield from timed(
         inpaint.STAGE,
         inpaint.inpaint(
-            capture, removal, prior, rasterizer, config.inpaint, device=device, seed=config.seed, checkpoint=checkpoint
+            capture,
+            removal,
+            prior,
+            rasterizer,
+            config.inpaint,
+            device=device,
+            seed=config.seed,
+            depth=depth,
+            checkpoint=checkpoint,
         ),
     )
     write_splats(product, scene)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import torch
 
 from splatpaint.fit.fill_seeds import SeedConfig, Surroundings, continued_depth, objecting, seed_fill
@@ -86,3 +88,13 @@ def test_the_view_with_the_hole_surrounded_comes_before_one_that_cuts_it():
     cut.image[:] = 0.1
     fill = seed_fill([cut, whole], rasterize, SeedConfig(views=1), sh_degree=0)
     torch.testing.assert_close(0.5 + SH_C0 * fill.sh[:, 0], COLOR.expand(len(fill), 3), rtol=1e-2, atol=0)
+
+
+def test_a_networks_disparity_shapes_the_fill_whatever_its_scale():
+    view = slanted_wall(0.0, slice(12, 20))
+    bulge = torch.zeros_like(view.depth)
+    bulge[..., 13:19, 14:18] = 0.1
+    truth = 1 / (1 / view.depth + bulge)
+    guided = replace(view, depth=torch.where(view.hole > 0, 99.0, view.depth), guide=3.0 * (1 / view.depth + bulge) + 5.0)
+    filled = continued_depth(guided, torch.zeros_like(view.depth), SeedConfig())
+    torch.testing.assert_close(filled, truth, rtol=5e-3, atol=0)

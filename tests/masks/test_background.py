@@ -45,3 +45,14 @@ def test_depth_is_continued_over_planes_and_unknown_pixels():
     holed[..., 20:22, 4:6] = 0
     torch.testing.assert_close(continued(holed, mask), truth, rtol=2e-3, atol=0)
     assert continued(truth, torch.ones_like(mask)).abs().max() == 0
+
+
+def test_a_guide_shapes_the_hole_and_makes_no_step_at_its_rim():
+    rows = torch.linspace(0.5, 1.0, 32).view(1, 1, 1, 32).expand(1, 1, 32, 32)
+    bump = torch.zeros(1, 1, 32, 32)
+    bump[..., 12:20, 12:20] = 0.5
+    truth, mask = 1 / (rows + bump), torch.zeros(1, 1, 32, 32)
+    mask[..., 8:24, 8:24] = 1
+    guide = rows + bump + 0.2  # right up to what varies slowly
+    torch.testing.assert_close(continued(truth * (1 - mask), mask, guide), truth, rtol=2e-3, atol=0)
+    assert (continued(truth * (1 - mask), mask) - truth).abs().max() > 0.2
