@@ -1,6 +1,6 @@
 """How well holes in held-out photos are painted: the prior beside what needs no learning.
 
-    python -m benchmarks.prior PHOTOS --weights FOLDER [--prior bundled] [--steps 1 4 12] [--count 24] [--sheet FILE]
+    python -m benchmarks.prior PHOTOS --weights FOLDER [--captures CAPTURES] [--prior bundled] [--sheet FILE]
 
 Every method fills the same holes (balls, boxes, strokes, halves of the picture) in the same crops of photos that the prior
 never saw. Scores are those of `splatpaint eval` in the hole, mean over pictures; `frechet` is the distance between the sets of
@@ -20,12 +20,16 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from benchmarks.measure import environment, write_json
+from benchmarks.prior_holes import HOLES, draw_hole
+from benchmarks.prior_in_scenes import learned, shown
 from benchmarks.scoring import text_table
 from splatpaint.evaluation import Pair, evaluate
 from splatpaint.evaluation.distribution import features, frechet
 from splatpaint.image.harmonic import harmonic_fill
 from splatpaint.image.region import bounding_box
 from splatpaint.priors.crops import inpaint
+from splatpaint.priors.customize import CustomizeConfig
+from splatpaint.priors.latent import LatentInpaintingPrior
 from splatpaint.priors.load import PriorConfig, load_prior
 from splatpaint.priors.photos import random_crops, read_photos
 from splatpaint.priors.protocol import Prior, PriorQuery
@@ -33,34 +37,11 @@ from splatpaint.stages.judge import Instruments, found_instruments
 
 Method = Callable[[Tensor, Tensor], Tensor]
 """From one picture (3 h w) and its hole (1 h w) to the painted picture."""
-KINDS = ("ball", "box", "stroke", "half")
+SHOWN = ("fox", "llff_fern", "spin_statue", "kermit")
+"""Captures whose views are painted in with a neighbor to look at."""
+TAUGHT = ("snowmiku", "fox")
+"""Captures that the prior learns."""
 METRICS = ("psnr/hole", "ssim/hole", "lpips_alex/hole", "lpips_vgg/hole")
-
-
-def draw_hole(kind: str, side: int, rng: np.random.Generator) -> Tensor:
-    """One hole of a kind, somewhere in the picture."""
-    canvas = Image.new("L", (side, side))
-    pen = ImageDraw.Draw(canvas)
-    x, y = rng.uniform(0.3, 0.7, size=2) * side
-    reach = rng.uniform(0.12, 0.25) * side
-    match kind:
-        case "ball":
-            pen.ellipse((x - reach, y - reach, x + reach, y + reach), fill=255)
-        case "box":
-            tall = reach * rng.uniform(0.6, 1.5)
-            pen.rectangle((x - reach, y - tall, x + reach, y + tall), fill=255)
-        case "stroke":
-            heading, width = rng.uniform(0, 2 * math.pi), round(rng.uniform(0.05, 0.1) * side)
-            for _ in range(8):
-                heading += rng.normal(0, 0.6)
-                ahead = (x + 0.1 * side * math.cos(heading), y + 0.1 * side * math.sin(heading))
-                pen.line((x, y, *ahead), fill=255, width=width)
-                x, y = ahead
-                pen.ellipse((x - width / 2, y - width / 2, x + width / 2, y + width / 2), fill=255)
-        case "half":
-            corners = [(0, 0, 0.5, 1), (0.5, 0, 1, 1), (0, 0, 1, 0.5), (0, 0.5, 1, 1)][rng.integers(4)]
-            pen.rectangle([share * side for share in corners], fill=255)
-    return torch.from_numpy((np.asarray(canvas) > 0).astype(np.float32))[None]
 
 
 def classical(flag: int) -> Method:
@@ -161,11 +142,45 @@ def draw_sheet(path: Path, columns: Mapping[str, Sequence[Tensor]]) -> None:
 def rows_of(scores: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[list[str]]:
     """A row a method: LPIPS and PSNR by kind, and the distance of the sets."""
     names = {"psnr/hole": "psnr", "lpips_alex/hole": "alex", "lpips_vgg/hole": "vgg"}
-    rows = [["method", *(f"{kind} {short}" for kind in KINDS for short in names.values()), "frechet"]]
+    rows = [["method", *(f"{kind} {short}" for kind in HOLES for short in names.values()), "frechet"]]
     for method, by_kind in scores.items():
-        cells = [by_kind[kind].get(key, math.nan) for kind in KINDS for key in names]
+        cells = [by_kind[kind].get(key, math.nan) for kind in HOLES for key in names]
         rows.append([method, *(f"{cell:.3f}" for cell in cells), f"{by_kind.get('all', {}).get('frechet', math.nan):.1f}"])
     return rows
+
+
+def in_scenes(
+    arguments: argparse.Namespace, prior: LatentInpaintingPrior, instruments: Instruments
+) -> dict[str, dict[str, dict[str, float]]]:
+    """A prior beside the scene it paints in: shown a neighbor of each view, and taught a scene."""
+    side, found = prior.native_px, {}
+    found["reference"], columns = shown(
+        prior, [arguments.captures / name for name in SHOWN], arguments.scene_steps, instruments, side=side
+    )
+    print_scores("with a neighboring view to look at", found["reference"])
+    sheet_beside(arguments.sheet, "reference", columns)
+    for name in TAUGHT:
+        fresh = load_prior(PriorConfig(name=arguments.prior), torch.device("cpu"))
+        fresh.most_steps = None
+        lesson = learned(
+            fresh, arguments.captures / name, CustomizeConfig(steps=200), arguments.scene_steps, instruments, side=side
+        )
+        found[name] = {"before": lesson.before, "after": lesson.after | {"seconds": lesson.seconds}}
+        found[name]["curve"] = {str(step): loss for step, loss in lesson.curve}
+        print_scores(f"taught {name}", {key: found[name][key] for key in ("before", "after")})
+        sheet_beside(arguments.sheet, name, lesson.pictures)
+    return found
+
+
+def print_scores(title: str, scores: Mapping[str, Mapping[str, float]]) -> None:
+    names = sorted({key for by_name in scores.values() for key in by_name})
+    rows = [[title, *names], *([name, *(f"{each.get(key, math.nan):.3f}" for key in names)] for name, each in scores.items())]
+    print(f"\n{text_table(rows)}", flush=True)
+
+
+def sheet_beside(sheet: Path | None, name: str, columns: Mapping[str, Sequence[Tensor]]) -> None:
+    if sheet is not None:
+        draw_sheet(sheet.with_stem(f"{sheet.stem}-{name}"), columns)
 
 
 def main() -> None:
@@ -173,6 +188,8 @@ def main() -> None:
     parser.add_argument("photos", type=Path)
     parser.add_argument("--weights", type=Path, help="folder with the LPIPS trunks")
     parser.add_argument("--prior", default="bundled")
+    parser.add_argument("--captures", type=Path, help="folder with the captures; without it only photos are painted in")
+    parser.add_argument("--scene-steps", type=int, default=4, help="denoiser calls in the captures")
     parser.add_argument("--steps", type=int, nargs="+", default=[1, 4, 12])
     parser.add_argument("--count", type=int, default=24, help="photos")
     parser.add_argument("--size", type=int, default=256, help="side of the crops in pixels")
@@ -187,8 +204,8 @@ def main() -> None:
     print(*(f"note: {sentence}" for sentence in missing), sep="\n")
     rng = np.random.default_rng(arguments.seed)
     images = random_crops(read_photos(arguments.photos).test, arguments.count, arguments.size, rng)
-    holes = {kind: torch.stack([draw_hole(kind, arguments.size, rng) for _ in images]) for kind in KINDS}
-    shown = [(KINDS[i % len(KINDS)], i) for i in range(len(images))]
+    holes = {kind: torch.stack([draw_hole(kind, arguments.size, rng) for _ in images]) for kind in HOLES}
+    shown = [(HOLES[i % len(HOLES)], i) for i in range(len(images))]
     columns = {"given": [torch.where(holes[kind][i] > 0, 0.5, images[i]) for kind, i in shown], "truth": list(images)}
     scores = {}
     for name, method in methods(prior, arguments.steps).items():
@@ -198,10 +215,11 @@ def main() -> None:
     print(f"\n{text_table(rows_of(scores))}")
     if arguments.sheet:
         draw_sheet(arguments.sheet, columns)
+    scenes = in_scenes(arguments, prior, instruments) if arguments.captures else {}
     if arguments.json:
         names = ("count", "size", "seed", "prior", "steps")
         settings = {name: getattr(arguments, name) for name in names} | {"most_steps": limit}
-        write_json(arguments.json, {"environment": environment(), "settings": settings, "scores": scores})
+        write_json(arguments.json, {"environment": environment(), "settings": settings, "scores": scores, "scenes": scenes})
 
 
 if __name__ == "__main__":
