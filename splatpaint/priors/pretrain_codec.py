@@ -16,8 +16,10 @@ from torch import Tensor
 from splatpaint.errors import PriorError
 from splatpaint.events import Events, Measured, Noted, Progressed, Saved
 from splatpaint.priors.codec import DiffusersCodec
+from splatpaint.priors.critic import PatchCritic, fooled, told_apart
 from splatpaint.priors.networks import Network, diffusers
 from splatpaint.priors.photos import PhotoSet, random_crops
+from splatpaint.priors.teacher import read_codec
 from splatpaint.priors.training import Training, diverged, draws
 
 STAGE = "codec"
@@ -25,6 +27,7 @@ SCALES = 3
 """At which differences between neighboring pixels are compared."""
 TEST_CROPS = 64
 TEST_PX = 256
+CRITIC_WIDTH = 32
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,12 @@ class CodecTraining:
     """Of the differences between neighboring pixels at three scales, beside the plain L1."""
     feature_weight: float = 0.5
     """Of the distance in the features of the teacher's encoder: pixels alone forgive blur."""
+    critic_weight: float = 0.0
+    """Of a patch critic's verdict; 0 = none. A codec that is already good gets sharp by it, another one breaks."""
+    critic_rate: float = 2e-4
+    """The critic's learning rate."""
+    init: str | None = None
+    """Folder of a codec of the same shape to start from; None = from scratch."""
     precision: str = "bf16"
     """accelerate's mixed precision: no, bf16 or fp16. Weights stay float32."""
     seed: int = 0
@@ -82,18 +91,26 @@ def distill_codec(config: CodecTraining, teacher: DiffusersCodec, photos: PhotoS
     if (stride := 2 ** (len(config.encoder_blocks) - 1)) != teacher.stride:
         raise PriorError(f"the codec would have stride {stride}, its teacher has {teacher.stride}: change encoder_blocks")
     torch.manual_seed(config.seed)
-    model = build_codec(config, teacher).to(memory_format=torch.channels_last)
+    model = begun_codec(config, teacher).to(memory_format=torch.channels_last)
     run = Training(model, config.learning_rate, config.steps, config.precision, work / "codec.pt")
+    critic = Training(PatchCritic(CRITIC_WIDTH), config.critic_rate, config.steps, config.precision, work / "critic.pt")
     teacher.vae.to(run.device)
     for step in range(run.step, config.steps):
         rng, generator = draws(config.seed, step)
         images = random_crops(photos.train, config.batch, config.crop_px, rng).to(run.device)
         with run.autocast():
-            losses = distillation_losses(model, teacher, images, config, generator)
+            losses, restored = distillation_losses(model, teacher, images, config, generator)
+            if config.critic_weight > 0:
+                losses["critic"] = config.critic_weight * fooled(critic.model, restored)
         value = run.update(torch.stack(list(losses.values())).sum())
+        if config.critic_weight > 0:
+            with critic.autocast():
+                verdict = told_apart(critic.model, images, restored)
+            critic.update(verdict)
         if not np.isfinite(value):
             raise diverged(STAGE, step, config.learning_rate)
         if run.step % config.checkpoint_every == 0 or run.step == config.steps:
+            critic.save()
             run.save()
         yield Progressed(STAGE, run.step, config.steps, {name: float(loss.detach()) for name, loss in losses.items()})
     student = DiffusersCodec(run.averaged(), tiny=True)
@@ -105,30 +122,50 @@ def distill_codec(config: CodecTraining, teacher: DiffusersCodec, photos: PhotoS
     return out
 
 
+def begun_codec(config: CodecTraining, teacher: DiffusersCodec) -> Network:
+    """What the training starts from.
+
+    Raises:
+        PriorError: if that codec has another shape.
+    """
+    fresh = build_codec(config, teacher)
+    if config.init is not None:
+        try:
+            fresh.load_state_dict(read_codec(Path(config.init), torch.device("cpu")).vae.state_dict())
+        except RuntimeError as error:
+            raise PriorError(f"the codec in {config.init} has another shape than the one to be trained") from error
+    return fresh
+
+
 def distillation_losses(
     model: Network,
     teacher: DiffusersCodec,
     images: Float[Tensor, "v 3 h w"],
     config: CodecTraining,
     generator: torch.Generator,
-) -> dict[str, Tensor]:
+) -> tuple[dict[str, Tensor], Float[Tensor, "v 3 h w"]]:
     """The weighted terms: latents like the teacher's; and from these or from the student's own, a little noisy, the pictures.
+
+    Those pictures are given too.
 
     Every other picture is decoded from the teacher's latents, so that the decoder also serves denoisers of the teacher's space.
     """
     with torch.no_grad():
         wanted = teacher.encode(images)
-        features = teacher.features(images)
     latents = model.encode(images * 2 - 1).latents
     theirs = torch.arange(len(images), device=images.device)[:, None, None, None] % 2 == 0
     begun = torch.where(theirs, wanted, latents.detach())
     noise = torch.randn(begun.shape, generator=generator).to(begun)
     restored = model.decode(begun + noise * config.latent_noise * wanted.std()).sample / 2 + 0.5
-    return {
+    losses = {
         "latent": config.latent_weight * F.mse_loss(latents.float(), wanted.float()),
         "pixel": pixel_distance(restored.float(), images, config.edge_weight),
-        "feature": config.feature_weight * feature_distance(teacher.features(restored), features),
     }
+    if config.feature_weight > 0:
+        with torch.no_grad():
+            features = teacher.features(images)
+        losses["feature"] = config.feature_weight * feature_distance(teacher.features(restored), features)
+    return losses, restored
 
 
 def pixel_distance(a: Float[Tensor, "v 3 h w"], b: Float[Tensor, "v 3 h w"], edge_weight: float) -> Tensor:

@@ -83,6 +83,20 @@ def test_a_codec_stopped_half_way_continues_to_the_same_weights(photos, teacher,
     assert_same_weights(drain(train_codec(config, teacher, photos, tmp_path)), codec)
 
 
+def test_a_codec_with_a_critic_continues_to_the_same_weights(photos, teacher, codec, tmp_path):
+    config = replace(CODEC, checkpoint_every=3, critic_weight=0.1, init=str(codec))
+    straight = drain(train_codec(config, teacher, photos, tmp_path / "straight"))
+    stop_after(train_codec(config, teacher, photos, tmp_path / "broken"), "codec", 4)
+    assert_same_weights(drain(train_codec(config, teacher, photos, tmp_path / "broken")), straight)
+    uncritical = drain(train_codec(replace(config, critic_weight=0.0), teacher, photos, tmp_path / "uncritical"))
+    assert any(not torch.equal(value, weights(straight)[key]) for key, value in weights(uncritical).items())
+
+
+def test_a_codec_of_another_shape_is_no_start(photos, teacher, codec, tmp_path):
+    with pytest.raises(PriorError, match="has another shape than the one to be trained"):
+        drain(train_codec(replace(CODEC, width=16, init=str(codec)), teacher, photos, tmp_path))
+
+
 def test_a_denoiser_stopped_within_a_shard_continues_to_the_same_weights(photos, codec, tmp_path):
     config, straight, broken = replace(DENOISER, checkpoint_every=3), tmp_path / "straight", tmp_path / "broken"
     drain(train_prior(config, codec, photos, straight))
