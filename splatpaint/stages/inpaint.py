@@ -35,6 +35,7 @@ from splatpaint.scene.camera import Cameras
 from splatpaint.scene.splats import Splats, concatenate
 from splatpaint.scene.views import Capture, spread
 from splatpaint.stages.reconstruct import view_of_step
+from splatpaint.stages.references import Shown, anchor_first, reference_for
 from splatpaint.stages.remove import MIN_WEIGHT, Removal
 
 STAGE = "inpaint"
@@ -55,6 +56,8 @@ class InpaintConfig:
     strength_last: float = 0.2
     denoise_steps: int = 6
     """Sampler steps from pure noise; a weaker round takes fewer in proportion."""
+    reference: bool = False
+    """Each hole is painted beside the view that shows most of what is in it, or was painted before (see references.py)."""
     views: int = 64
     """At most this many views, evenly spread over those with a hole, are painted and fitted."""
     context: float = 0.25
@@ -235,23 +238,34 @@ def repaint(
     """What each window shall look like next: in the hole the current rendering, noised and denoised by the prior."""
     scene = concatenate([frozen, parameters.splats(parameters.sh_degree).detach()])
     strength = strength_of_round(number, config)
-    targets = []
-    for place, window in enumerate(windows):
+    with torch.no_grad():
+        drawn = [rasterizer(scene, views[window.view].camera) for window in windows]
+    shown = [
+        Shown(views[window.view].camera, views[window.view].image, each.depth, 1 - views[window.view].hole)
+        for window, each in zip(windows, drawn, strict=True)
+    ]
+    order = range(len(windows))
+    if config.reference:
+        order = anchor_first([each.camera for each in shown], [float(window.hole.sum()) for window in windows])
+    targets: dict[int, Float[Tensor, "1 3 hb wb"]] = {}
+    for done, place in enumerate(order, start=1):
+        window = windows[place]
         view = views[window.view]
-        generator = torch.Generator().manual_seed((seed * 1009 + number) * 100_003 + window.view)
-        with torch.no_grad():
-            current = rasterizer(scene, view.camera).color.clamp(0, 1)
-            painted = paint(
-                prior,
-                PriorQuery(images=view.image, holes=view.hole),
-                start=current,
-                strength=strength,
-                steps=max(1, round(config.denoise_steps * strength)),
-                generator=generator,
-            )
-        targets.append(torch.lerp(window.bare, window.box.crop(painted), window.taught))
-        yield Progressed(f"{STAGE} {number + 1}/{config.rounds}: repaint", place + 1, len(windows), {"strength": strength})
-    return targets
+        beside = None
+        if config.reference:
+            beside = reference_for(shown[place], view.hole, shown[:place] + shown[place + 1 :])
+        painted = paint(
+            prior,
+            PriorQuery(images=view.image, holes=view.hole, reference=beside),
+            start=drawn[place].color.clamp(0, 1),
+            strength=strength,
+            steps=max(1, round(config.denoise_steps * strength)),
+            generator=torch.Generator().manual_seed((seed * 1009 + number) * 100_003 + window.view),
+        )
+        shown[place] = replace(shown[place], image=painted, known=torch.ones_like(view.hole))
+        targets[place] = torch.lerp(window.bare, window.box.crop(painted), window.taught)
+        yield Progressed(f"{STAGE} {number + 1}/{config.rounds}: repaint", done, len(windows), {"strength": strength})
+    return [targets[place] for place in range(len(windows))]
 
 
 def near(view: Surroundings, config: InpaintConfig) -> Float[Tensor, "1 1 h w"]:

@@ -65,6 +65,23 @@ def test_what_is_torn_is_mended_from_the_photo_not_painted(tmp_path):
         assert mended.abs() < 0.1, "the photo shows a gray wall there"
 
 
+def test_holes_are_painted_beside_views_that_were_painted_before(tmp_path):
+    layouts = []
+
+    class Watched(GaussianPrior):
+        def condition(self, query):
+            layouts.append(query.layout)
+            return super().condition(query)
+
+    scene, removal = holed_wall(tmp_path)
+    prior = Watched(GREEN[None, :, None, None], s=0.02)
+    config = replace(QUICK, rounds=1, steps=1, reference=True)
+    drain(inpaint(scene.capture, removal, prior, rasterize, config, device=CPU, seed=0))
+    assert layouts[0] == "single", "nobody has seen it, and nothing is painted yet"
+    assert layouts[1:] == ["pair"] * (len(layouts) - 1)
+    assert len(layouts) == 3
+
+
 def test_kept_splats_away_from_the_holes_do_not_change(tmp_path):
     scene, removal = holed_wall(tmp_path)
     before = {name: value.clone() for name, value in removal.kept.tensors().items()}

@@ -1,0 +1,101 @@
+"""Which other view to look at while a hole is painted: the one that shows most of what is in it, or has been painted there.
+
+InConDiff's in-context views, chosen by what rendered depth says of visibility rather than by how near the cameras are. The
+chosen view is brought into the frame of the hole by the affine map that the hole's points follow, so that a crop of both shows
+the same place at the same size.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from splatpaint.priors.protocol import Reference
+from splatpaint.scene.camera import Cameras
+
+LEAST_SHARE = 0.25
+"""A view that shows less of the hole than this is no help."""
+TOLERANCE = 0.05
+"""Depths that differ by no more than this share are of the same surface."""
+POINTS = 2000
+"""Of a hole are followed, at most."""
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """A view that may be looked at."""
+
+    camera: Cameras
+    """A batch of one."""
+    image: Float[Tensor, "1 3 h w"]
+    depth: Float[Tensor, "1 1 h w"]
+    """z-depth of the scene as it is."""
+    known: Float[Tensor, "1 1 h w"]
+    """1 where the image shows what is there: seen, or painted already."""
+
+
+@torch.no_grad()
+def reference_for(target: Shown, hole: Float[Tensor, "1 1 h w"], others: Sequence[Shown]) -> Reference | None:
+    """The view among the others that shows most of the target's hole, in the target's frame; None if none shows enough.
+
+    Args:
+        target: the view that is to be painted.
+        hole: 1 where.
+        others: may be of any size.
+    """
+    rows, columns = torch.nonzero((hole[0, 0] > 0) & (target.depth[0, 0] > 0), as_tuple=True)
+    step = max(1, len(rows) // POINTS)
+    rows, columns = rows[::step], columns[::step]
+    points = target.camera.unproject(target.depth)[0][rows, columns]
+    best, share, where = None, LEAST_SHARE, None
+    for other in others:
+        pixels, valid = _followed(points, other)
+        if float(valid.sum()) / max(len(rows), 1) >= share and int(valid.sum()) >= 3:
+            best, share, where = other, float(valid.sum()) / len(rows), (pixels, valid)
+    if best is None or where is None:
+        return None
+    pixels, valid = where
+    map_ = _affine(torch.stack([columns, rows], dim=1)[valid] + 0.5, pixels[valid])
+    return _carried(best, map_, target.image.shape[2], target.image.shape[3])
+
+
+def anchor_first(cameras: Sequence[Cameras], areas: Sequence[float]) -> list[int]:
+    """An order of the views: the largest hole, then always the view nearest to one that has had its turn."""
+    centers = torch.cat([camera.centers for camera in cameras])
+    apart = torch.cdist(centers, centers)
+    order = [max(range(len(areas)), key=lambda index: areas[index])]
+    left = set(range(len(areas))) - set(order)
+    while left:
+        order.append(min(left, key=lambda index: float(apart[index, order].min())))
+        left.remove(order[-1])
+    return order
+
+
+def _followed(points: Float[Tensor, "n 3"], other: Shown) -> tuple[Float[Tensor, "n 2"], Tensor]:
+    """Where points are in another view, and whether it shows them."""
+    pixels, depth = (part[0] for part in other.camera.project(points))
+    column, row = pixels.floor().long().unbind(-1)
+    inside = (depth > 0) & (column >= 0) & (column < other.camera.width) & (row >= 0) & (row < other.camera.height)
+    row, column = row.clamp(0, other.camera.height - 1), column.clamp(0, other.camera.width - 1)
+    same = (other.depth[0, 0, row, column] - depth).abs() <= TOLERANCE * depth
+    return pixels, inside & same & (other.known[0, 0, row, column] > 0)
+
+
+def _affine(here: Float[Tensor, "n 2"], there: Float[Tensor, "n 2"]) -> Float[Tensor, "3 2"]:
+    """Least squares over pixel positions; what the points leave open stays small."""
+    design = torch.cat([here, torch.ones_like(here[:, :1])], dim=1).double()
+    return torch.linalg.lstsq(design, there.double(), driver="gelsd").solution.to(here)
+
+
+def _carried(other: Shown, map_: Float[Tensor, "3 2"], height: int, width: int) -> Reference:
+    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    here = torch.stack([columns, rows, torch.full_like(rows, 0)], dim=-1).to(map_) + 0.5
+    here[..., 2] = 1
+    size = torch.tensor([other.camera.width, other.camera.height]).to(map_)
+    grid = (here @ map_ / size * 2 - 1)[None]
+    image = F.grid_sample(other.image, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    known = F.grid_sample(other.known, grid, mode="nearest", padding_mode="zeros", align_corners=False)
+    return Reference(image, 1 - known)

@@ -1,0 +1,67 @@
+import torch
+
+from splatpaint.scene.camera import Cameras
+from splatpaint.stages.references import Shown, anchor_first, reference_for
+
+SIZE = 48
+DEPTH = 4.0
+
+
+def camera_at(x: float, z: float = 0.0) -> Cameras:
+    K = torch.tensor([[[40.0, 0.0, SIZE / 2], [0.0, 40.0, SIZE / 2], [0.0, 0.0, 1.0]]])
+    pose = torch.eye(4)[None].clone()
+    pose[0, 0, 3], pose[0, 2, 3] = -x, -z
+    return Cameras(K=K, cam_from_world=pose, width=SIZE, height=SIZE)
+
+
+def wall_from(x: float, z: float = 0.0) -> Shown:
+    """The plane z = 4, whose color is where one looks."""
+    camera = camera_at(x, z)
+    depth = torch.full((1, 1, SIZE, SIZE), DEPTH - z)
+    points = camera.unproject(depth)[0]
+    image = torch.stack([points[..., 0], points[..., 1], torch.zeros_like(points[..., 0])])[None] / 8 + 0.5
+    return Shown(camera, image, depth, torch.ones_like(depth))
+
+
+def middle() -> torch.Tensor:
+    hole = torch.zeros(1, 1, SIZE, SIZE)
+    hole[..., 18:30, 18:30] = 1
+    return hole
+
+
+def test_the_reference_shows_the_same_place_at_the_same_pixels():
+    target = wall_from(0.0)
+    found = reference_for(target, middle(), [wall_from(0.5, 1.0)])
+    assert found is not None
+    around = (found.unknown == 0) & (torch.nn.functional.max_pool2d(middle(), 9, 1, 4) > 0)
+    assert around.sum() > 300
+    assert (found.images - target.image).abs().max(dim=1, keepdim=True).values[around].max() < 0.02
+
+
+def test_the_view_that_shows_most_of_the_hole_is_chosen_though_another_is_nearer():
+    near, far = wall_from(0.1), wall_from(1.0)
+    near.known[middle() > 0] = 0  # it lacks the same place
+    found = reference_for(wall_from(0.0), middle(), [near, far])
+    alone = reference_for(wall_from(0.0), middle(), [far])
+    assert found is not None
+    assert alone is not None
+    assert torch.equal(found.images, alone.images)
+
+
+def test_a_view_that_sees_something_else_before_the_hole_is_no_reference():
+    hidden = wall_from(0.3)
+    hidden.depth[:] = 2.0
+    assert reference_for(wall_from(0.0), middle(), [hidden]) is None
+    assert reference_for(wall_from(0.0), middle(), []) is None
+
+
+def test_what_the_reference_does_not_show_is_unknown():
+    found = reference_for(wall_from(0.0), middle(), [wall_from(1.2)])
+    assert found is not None
+    assert found.unknown[..., :4].all(), "left of the other view's frame"
+    assert not found.unknown[..., 18:30, 18:30].any()
+
+
+def test_views_take_their_turn_from_the_largest_hole_outward():
+    cameras = [camera_at(x) for x in (0.0, 1.0, 2.0, 3.0, 10.0)]
+    assert anchor_first(cameras, [1.0, 1.0, 5.0, 1.0, 1.0]) in ([2, 1, 0, 3, 4], [2, 1, 3, 0, 4], [2, 3, 1, 0, 4])
