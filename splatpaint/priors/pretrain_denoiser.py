@@ -9,6 +9,7 @@ It sees single pictures of two sizes, pairs and grids of views of one place (see
 the same number of latent cells a step, so a step always takes as long.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from splatpaint.priors.random_holes import random_holes
 from splatpaint.priors.training import Training, diverged, draws
 
 STAGE = "denoiser"
+SHARD_STAGE = "latents"
 ENCODED_AT_ONCE = 8
 
 
@@ -152,7 +154,7 @@ def train_denoiser(config: DenoiserTraining, codec: DiffusersCodec, photos: Phot
     shard: list[Examples] = []
     for step in range(run.step, config.steps):
         if not shard or step % config.shard_steps == 0:
-            shard = encode_shard(config, codec, photos, step // config.shard_steps)
+            shard = yield from encode_shard(config, codec, photos, step // config.shard_steps)
         rng, generator = draws(config.seed, step)
         place = int(rng.choice(len(KINDS), p=[kind.share for kind in KINDS]))
         examples, count = shard[place], max(config.batch // KINDS[place].area, 1)
@@ -174,20 +176,32 @@ def train_denoiser(config: DenoiserTraining, codec: DiffusersCodec, photos: Phot
     return work / "unet"
 
 
-def encode_shard(config: DenoiserTraining, codec: DiffusersCodec, photos: PhotoSet, number: int) -> list[Examples]:
+def encode_shard(config: DenoiserTraining, codec: DiffusersCodec, photos: PhotoSet, number: int) -> Events[list[Examples]]:
     """New pictures of every kind with new holes, the same for the same number."""
-    return [
-        _encoded(kind, config, codec, photos, np.random.default_rng([config.seed, number, place]))
-        for place, kind in enumerate(KINDS)
-    ]
+    shard, total = [], sum(shard_size(kind, config) for kind in KINDS)
+    for place, kind in enumerate(KINDS):
+        chunks = _encoded(kind, config, codec, photos, np.random.default_rng([config.seed, number, place]))
+        latents, given = [], []
+        for clean, shown in chunks:
+            latents.append(clean)
+            given.append(shown)
+            done = sum(len(examples.latents) for examples in shard) + sum(map(len, latents))
+            yield Progressed(SHARD_STAGE, done, total * config.holes_per_crop)
+        shard.append(Examples(kind.layout, torch.cat(latents), torch.cat(given)))
+    return shard
+
+
+def shard_size(kind: Kind, config: DenoiserTraining) -> int:
+    """Pictures of one kind that are encoded at once."""
+    return max(config.shard_crops // kind.area, 1)
 
 
 @torch.no_grad()
 def _encoded(
     kind: Kind, config: DenoiserTraining, codec: DiffusersCodec, photos: PhotoSet, rng: np.random.Generator
-) -> Examples:
-    latents, given = [], []
-    left = max(config.shard_crops // kind.area, 1)
+) -> Iterator[tuple[Float[Tensor, "v c hl wl"], Float[Tensor, "v ck hl wl"]]]:
+    """Latents of pictures, each as often as it has holes, and what the denoiser is shown of them, a few at a time."""
+    left = shard_size(kind, config)
     while left > 0:
         count = min(left, max(ENCODED_AT_ONCE // kind.area, 1))
         images = training_pictures(kind, count, config.crop_px, photos, rng).to(codec.device)
@@ -196,10 +210,9 @@ def _encoded(
         with torch.autocast(codec.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
             encoded = codec.encode(torch.cat([images, *filled])).float()
         clean, *begun = encoded.split(count)
-        latents += [clean] * len(holes)
-        given += [torch.cat([to_cells(hole, codec.stride), each], dim=1) for hole, each in zip(holes, begun, strict=True)]
+        shown = [torch.cat([to_cells(hole, codec.stride), each], dim=1) for hole, each in zip(holes, begun, strict=True)]
+        yield clean.repeat(len(holes), 1, 1, 1), torch.cat(shown)
         left -= count
-    return Examples(kind.layout, torch.cat(latents), torch.cat(given))
 
 
 def training_pictures(
