@@ -217,7 +217,7 @@ def main() -> None:
         draw_sheet(arguments.sheet, columns)
     scenes = in_scenes(arguments, prior, instruments) if arguments.captures else {}
     if arguments.json:
-        names = ("count", "size", "seed", "prior", "steps")
+        names = ("count", "size", "seed", "prior", "steps", "scene_steps")
         settings = {name: getattr(arguments, name) for name in names} | {"most_steps": limit}
         write_json(arguments.json, {"environment": environment(), "settings": settings, "scores": scores, "scenes": scenes})
 

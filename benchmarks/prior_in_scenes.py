@@ -18,14 +18,14 @@ from splatpaint.capture import CaptureConfig, prepare
 from splatpaint.evaluation import Pair, evaluate
 from splatpaint.events import Progressed, drain
 from splatpaint.fit.photos import Photos
-from splatpaint.image.region import Box, dilate
+from splatpaint.image.region import Box
 from splatpaint.priors.crops import inpaint
 from splatpaint.priors.customize import CustomizeConfig, customize
 from splatpaint.priors.latent import LatentInpaintingPrior
 from splatpaint.priors.lessons import KnownPicture
 from splatpaint.priors.protocol import PriorQuery, Reference
 from splatpaint.scene.views import spread
-from splatpaint.stages.customize import MARGIN
+from splatpaint.stages.customize import known_picture
 from splatpaint.stages.judge import Instruments
 
 METRICS = ("psnr/hole", "lpips_alex/hole", "lpips_vgg/hole")
@@ -52,11 +52,7 @@ def known_pictures(capture: Path, max_resolution: int) -> list[KnownPicture]:
     """The capture's views in order, with what their masks leave."""
     with tempfile.TemporaryDirectory() as cache:
         views = drain(prepare(capture, CaptureConfig(max_resolution=max_resolution), cache=Path(cache))).all_views
-        photos = Photos(views, torch.device("cpu"))
-        return [
-            KnownPicture(photo.image, photo.usable * (1 - dilate(photo.fill, MARGIN * max(photo.image.shape[2:]))))
-            for photo in photos
-        ]
+        return [known_picture(photo) for photo in Photos(views, torch.device("cpu"))]
 
 
 def questions(pictures: Sequence[KnownPicture], tested: Sequence[int], side: int, seed: int) -> Iterator[Question]:

@@ -76,13 +76,17 @@ def seed_fill(views: Sequence[Surroundings], rasterizer: Rasterizer, config: See
 
     Empty if no view has a hole.
     """
-    telling = sorted(range(len(views)), key=lambda index: -_area_in_context(views[index].open))
     nothing = views[0].depth.new_zeros(0, 3)
     fill = round_splats(nothing, nothing, nothing[:, 0], opacity=config.opacity, sh_degree=sh_degree)
-    for index in telling[: config.views]:
-        if views[index].open.any():
-            fill = concatenate([fill, _seeds_of_view(index, views, fill, rasterizer, config, sh_degree)])
+    for index in telling_views(views, config):
+        fill = concatenate([fill, _seeds_of_view(index, views, fill, rasterizer, config, sh_degree)])
     return fill
+
+
+def telling_views(views: Sequence[Surroundings], config: SeedConfig) -> list[int]:
+    """The views that add splats, in their order: most hole, with most of what surrounds it, first."""
+    order = sorted(range(len(views)), key=lambda index: -_area_in_context(views[index].open))
+    return [index for index in order[: config.views] if views[index].open.any()]
 
 
 def _area_in_context(hole: Float[Tensor, "1 1 h w"]) -> float:

@@ -32,8 +32,11 @@ def add_lora(unet: Network, file: Path, name: str) -> None:
     adapted = {key.removeprefix(f"{PREFIX}.").split(".lora")[0] for key in weights}
     if not adapted & dict(unet.named_modules()).keys():
         raise PriorError(f"the LoRA {file} has no weights for this prior's denoiser: give one that was trained on it")
-    with _several():
-        unet.load_lora_adapter(weights, prefix=PREFIX, adapter_name=name)
+    try:
+        with _several():
+            unet.load_lora_adapter(weights, prefix=PREFIX, adapter_name=name)
+    except (RuntimeError, ValueError, KeyError) as error:
+        raise PriorError(f"the LoRA {file} does not fit this prior's denoiser: give one that was trained on it") from error
     unet.set_adapters(list(unet.peft_config))
 
 

@@ -1,7 +1,8 @@
 """Several pictures of one place side by side in one, so that a denoiser can look from one at the other while it paints.
 
 A pair is `[reference | target]` with the hole in the target (LeftRefill, and InConDiff's in-context view); a grid is two rows
-of two (NeRFiller). Any inpainting model takes a canvas for a wide picture; ours was trained on canvases and is told of them.
+of two (NeRFiller). Any inpainting model takes a canvas for a wide picture; those that `splatpaint prior train` makes have seen
+canvases and are told of them.
 """
 
 from collections.abc import Sequence

@@ -4,6 +4,7 @@ import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -49,8 +50,8 @@ class CustomizeConfig:
     """Steps between measurements on pictures that are not learned from."""
     patience: int = 4
     """So many measurements without a better one end the training."""
-    precision: str = "bf16"
-    """accelerate's mixed precision: no, bf16 or fp16. The LoRA stays float32."""
+    precision: Literal["no", "bf16"] = "bf16"
+    """accelerate's mixed precision. The LoRA stays float32."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +144,7 @@ def scene_prompt(prior: LatentInpaintingPrior) -> str:
 @torch.no_grad()
 def prepared(prior: LatentInpaintingPrior, lesson: Lesson, config: CustomizeConfig, prompted: bool = True) -> Task:
     """Encodes a lesson. A cell has no weight as soon as one of its pixels is not taught."""
-    query = PriorQuery(lesson.images, lesson.holes, prior.prompt if prompted else "", layout=lesson.layout)
+    query = PriorQuery(lesson.images, lesson.holes, None if prompted else "", layout=lesson.layout)
     stride = prior.codec.stride
     allowed = 1 - to_cells(1 - lesson.taught, stride)
     weight = allowed * torch.where(to_cells(lesson.holes, stride) > 0.5, 1.0, config.known_weight)

@@ -59,6 +59,17 @@ class DepthAnything:
         return F.interpolate(disparity, (height, width), mode="bilinear", align_corners=False)
 
 
+def find_depth(config: DepthConfig) -> None:
+    """Only a check, as far as one can tell without reading weights or asking a hub.
+
+    Raises:
+        PriorError: if a folder is named that holds no model, or something that is neither a folder nor a hub id.
+    """
+    folder = Path(config.name).expanduser()
+    if config.name != "none" and not (folder / "config.json").exists() and (folder.is_dir() or config.name.count("/") != 1):
+        raise PriorError(f"the depth model {config.name!r} is neither 'none', a folder with a config.json, nor a hub id")
+
+
 def load_depth(config: DepthConfig, device: torch.device) -> DepthPrior | None:
     """The network; None if none is wanted.
 
@@ -89,7 +100,8 @@ def fitted_disparity(
         known: disparity of the surroundings.
         region: 1 where that is to be believed; not empty.
     """
-    x, y = (values[region > 0.5].double() for values in (found, known))
+    # On the CPU, since GPUs have no solver for systems that may lack rank.
+    x, y = (values[region > 0.5].double().cpu() for values in (found, known))
     design = torch.stack([x, torch.ones_like(x)], dim=1)
     weight = torch.ones_like(x)
     scale, shift = x.new_zeros(()), y.median()
@@ -101,4 +113,4 @@ def fitted_disparity(
         # Iteratively reweighted least squares: dividing by the root of the error makes the sum of squares one of moduli.
         error = (scale * x + shift - y).abs()
         weight = error.clamp_min(1e-6 * float(y.abs().max())).rsqrt()
-    return (scale * found.double() + shift).to(found)
+    return (float(scale) * found.double() + float(shift)).to(found)

@@ -87,13 +87,15 @@ class LatentInpaintingPrior:
         count, _, height, width = query.images.shape
         images, holes = query.images.to(self._device), query.holes.to(self._device)
         channels, blind = self._shown(images, holes, query.layout), None
+        text, plain = self._token(channels, query.layout), None
+        if self._text is not None:
+            prompt = self.prompt if query.prompt is None else query.prompt
+            text = self._text.encode(prompt, count, height, width)
+            plain = self._text.nothing(self._asked.negative, count, height, width)
         if self._asked.image_guidance != 1.0:
-            blind = self._shown(images, torch.ones_like(holes), query.layout)
-        if self._text is None:
-            return Conditioning(channels, self._token(channels, query.layout), blind=blind)
-        prompt = query.prompt or self.prompt
-        text = self._text.encode(prompt, count, height, width)
-        return Conditioning(channels, text, self._text.nothing(self._asked.negative, count, height, width), blind)
+            unseen = self._shown(images, torch.ones_like(holes), query.layout)
+            blind = Conditioning(unseen, plain or self._token(unseen, query.layout))
+        return Conditioning(channels, text, plain, blind)
 
     def _shown(self, images: Tensor, holes: Tensor, layout: Layout) -> Tensor:
         return masked_latents(self.codec, images, holes, self._habits.fill, layout)
@@ -113,13 +115,12 @@ class LatentInpaintingPrior:
         InstructPix2Pix, eq. 3; with text alone, Ho & Salimans 2022, eq. 6).
         """
         by_text = self._asked.guidance if guidance is None else guidance
-        full = self._answer(noisy, t, given.channels, given.text)
-        plain = full
-        if given.unconditional is not None and by_text != 1.0:
+        full = plain = self._answer(noisy, t, given.channels, given.text)
+        if given.unconditional is not None and (by_text != 1.0 or given.blind is not None):
             plain = self._answer(noisy, t, given.channels, given.unconditional)
             full = plain.towards(full, by_text)
         if given.blind is not None:
-            blind = self._answer(noisy, t, given.blind, given.unconditional or given.text)
+            blind = self._answer(noisy, t, given.blind.channels, given.blind.text)
             more = self._asked.image_guidance - 1.0
             full = Denoised(full.clean + more * (plain.clean - blind.clean), full.noise + more * (plain.noise - blind.noise))
         return full

@@ -47,6 +47,8 @@ class KnownPicture:
     image: Float[Tensor, "1 3 h w"]
     known: Float[Tensor, "1 1 h w"]
     """0 where the object is, or what else must not be learned."""
+    object: Float[Tensor, "1 1 h w"]
+    """1 where the object is: its outline is what holes look like here."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,16 +115,16 @@ def _hole(pictures: Sequence[KnownPicture], side: int, config: LessonConfig, rng
     if kind < config.all_hole_share:
         return torch.ones(1, 1, side, side)
     if kind < config.all_hole_share + config.own_mask_share:
-        shape = _own_shape(1 - pictures[int(rng.integers(len(pictures)))].known[0])
+        shape = _own_shape(pictures[int(rng.integers(len(pictures)))].object[0])
         if shape is not None:
             return _placed(shape, side, rng)
     return random_holes(1, side, side, rng)
 
 
-def _own_shape(unknown: Float[Tensor, "1 h w"]) -> Tensor | None:
+def _own_shape(mask: Float[Tensor, "1 h w"]) -> Tensor | None:
     """The outline of a picture's object, cut out; None if it has none."""
-    box = bounding_box(unknown, grow=0.0)
-    return None if box is None else box.crop(unknown)[None]
+    box = bounding_box(mask, grow=0.0)
+    return None if box is None else box.crop(mask)[None]
 
 
 def _placed(shape: Tensor, side: int, rng: np.random.Generator) -> Tensor:

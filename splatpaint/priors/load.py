@@ -32,8 +32,7 @@ class PriorConfig:
     """Which model paints."""
 
     name: str = "bundled"
-    """bundled = the small model inside the package; or a folder in diffusers' layout; or a hub id (owner/name); or auto = on a
-    GPU the first of `PREFERRED` that is in the local cache of the hub, else the bundled one."""
+    """bundled = the small model inside the package; or a folder in diffusers' layout; or a hub id (owner/name)."""
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     """Of the denoiser and text encoders; auto = half precision on a GPU, single elsewhere. The autoencoder stays in single."""
     prompt: str = ""
@@ -93,20 +92,18 @@ def find_folder(name: str) -> Path:
         PriorError: if there is no such folder or hub id, or the hub cannot be reached.
     """
     match name:
-        case "auto":
-            return find_folder(chosen_prior())
         case "bundled":
             return BUNDLED
         case folder if Path(folder).expanduser().is_dir():
             return Path(folder).expanduser()
         case known if HUB_ID.fullmatch(known):
             return _cached(known) or _downloaded(known)
-    raise PriorError(f"the prior {name!r} is neither 'auto', 'bundled', a folder that exists, nor a hub id such as owner/name")
+    raise PriorError(f"the prior {name!r} is neither 'bundled', nor a folder that exists, nor a hub id such as owner/name")
 
 
-def chosen_prior() -> str:
-    """What `auto` means on this machine."""
-    if torch.cuda.is_available():
+def chosen_prior(device: torch.device) -> str:
+    """What `--prior auto` means: on a GPU the first of `PREFERRED` in the local cache of the hub, else the bundled one."""
+    if device.type == "cuda":
         return next((name for name in PREFERRED if _cached(name)), "bundled")
     return "bundled"
 
@@ -163,7 +160,7 @@ def _read(folder: Path, config: PriorConfig, device: torch.device, dtype: torch.
     unet = diffusers().UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=dtype)
     if config.lora is not None:
         add_lora(unet, Path(config.lora).expanduser(), "given")
-    unet = unet.to(device).eval().requires_grad_(False)
+    unet = unet.to("cpu" if config.offload else device).eval().requires_grad_(False)
     if config.attention == "sliced":
         unet.set_attention_slice("max")
     if config.offload:
@@ -192,4 +189,4 @@ def offload(unet: Network, device: torch.device) -> None:
     """Every part of the network comes to the device when it is its turn, and leaves it again (accelerate)."""
     from accelerate import cpu_offload
 
-    cpu_offload(unet.to("cpu"), device)
+    cpu_offload(unet, device)

@@ -29,10 +29,9 @@ def train_codec(config: CodecTraining, teacher: Path, photos: Path, out: Path) -
     Raises:
         PriorError: if the teacher or the photos cannot be used, `out` was begun with other settings, or training diverges.
     """
-    work = _begun(config, out)
     read = read_codec(teacher, torch.device("cpu"))
     pictures = yield from _pictures(photos)
-    return (yield from distill_codec(config, read, pictures, work, out / "vae"))
+    return (yield from distill_codec(config, read, pictures, _begun(config, out), out / "vae"))
 
 
 def train_prior(config: DenoiserTraining, codec: Path, photos: Path, out: Path) -> Events[Path]:
@@ -48,9 +47,9 @@ def train_prior(config: DenoiserTraining, codec: Path, photos: Path, out: Path) 
     Raises:
         PriorError: as `train_codec`.
     """
-    work = _begun(config, out)
     read = read_codec(codec, torch.device("cpu"))
     pictures = yield from _pictures(photos)
+    work = _begun(config, out)
     yield from train_denoiser(config, read, pictures, work)
     read.vae.half().save_pretrained(out / "vae")
     diffusers().UNet2DConditionModel.from_pretrained(work / "unet", torch_dtype=torch.float16).save_pretrained(out / "unet")

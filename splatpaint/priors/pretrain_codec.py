@@ -1,4 +1,4 @@
-"""Training a small autoencoder in a teacher's latent space: the bundled prior's codec speaks Stable Diffusion's latents.
+"""Training a small autoencoder in a teacher's latent space, such as Stable Diffusion's.
 
 The encoder learns the teacher's latents, the decoder to undo them; so latents, linear previews and denoisers carry over between
 the two. Nothing of the teacher is in the result but what its outputs taught.
@@ -6,6 +6,7 @@ the two. Nothing of the teacher is in the result but what its outputs taught.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -36,10 +37,10 @@ class CodecTraining:
 
     steps: int = 2400
     """Optimizer steps."""
-    batch: int = 16
+    batch: int = 8
     """Crops a step."""
-    crop_px: int = 64
-    """Side of a training crop; the network is convolutional, so it need not be the size that it will see."""
+    crop_px: int = 128
+    """Side of a training crop: larger than what an encoder's cell sees (about 100 px), or it learns how borders look."""
     learning_rate: float = 1e-3
     """Adam's, at its highest; rises over the first steps and falls linearly to zero over the last third."""
     width: int = 64
@@ -62,8 +63,8 @@ class CodecTraining:
     """The critic's learning rate."""
     init: str | None = None
     """Folder of a codec of the same shape to start from; None = from scratch."""
-    precision: str = "bf16"
-    """accelerate's mixed precision: no, bf16 or fp16. Weights stay float32."""
+    precision: Literal["no", "bf16"] = "bf16"
+    """accelerate's mixed precision. Weights stay float32."""
     seed: int = 0
     """Of the initial weights and of everything drawn."""
     checkpoint_every: int = 100
@@ -93,25 +94,28 @@ def distill_codec(config: CodecTraining, teacher: DiffusersCodec, photos: PhotoS
     torch.manual_seed(config.seed)
     model = begun_codec(config, teacher).to(memory_format=torch.channels_last)
     run = Training(model, config.learning_rate, config.steps, config.precision, work / "codec.pt")
-    critic = Training(PatchCritic(CRITIC_WIDTH), config.critic_rate, config.steps, config.precision, work / "critic.pt")
+    critic = None
+    if config.critic_weight > 0:
+        critic = Training(PatchCritic(CRITIC_WIDTH), config.critic_rate, config.steps, config.precision, path=None)
+        if run.beside is not None:
+            critic.restore(run.beside)
     teacher.vae.to(run.device)
     for step in range(run.step, config.steps):
         rng, generator = draws(config.seed, step)
         images = random_crops(photos.train, config.batch, config.crop_px, rng).to(run.device)
         with run.autocast():
             losses, restored = distillation_losses(model, teacher, images, config, generator)
-            if config.critic_weight > 0:
+            if critic is not None:
                 losses["critic"] = config.critic_weight * fooled(critic.model, restored)
         value = run.update(torch.stack(list(losses.values())).sum())
-        if config.critic_weight > 0:
+        if critic is not None:
             with critic.autocast():
                 verdict = told_apart(critic.model, images, restored)
             critic.update(verdict)
         if not np.isfinite(value):
             raise diverged(STAGE, step, config.learning_rate)
         if run.step % config.checkpoint_every == 0 or run.step == config.steps:
-            critic.save()
-            run.save()
+            run.save(beside=critic)
         yield Progressed(STAGE, run.step, config.steps, {name: float(loss.detach()) for name, loss in losses.items()})
     student = DiffusersCodec(run.averaged(), tiny=True)
     run.averaged().save_pretrained(out)

@@ -12,6 +12,7 @@ the same number of latent cells a step, so a step always takes as long.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -81,8 +82,8 @@ class DenoiserTraining:
     """After so many steps others are encoded."""
     holes_per_crop: int = 2
     """Different holes drawn into each of them."""
-    precision: str = "bf16"
-    """accelerate's mixed precision: no, bf16 or fp16. Weights stay float32."""
+    precision: Literal["no", "bf16"] = "bf16"
+    """accelerate's mixed precision. Weights stay float32."""
     seed: int = 0
     """Of the initial weights and of everything drawn."""
     checkpoint_every: int = 100

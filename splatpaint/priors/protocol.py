@@ -46,8 +46,8 @@ class PriorQuery:
     """sRGB in [0, 1]; what lies inside the holes is not looked at."""
     holes: Float[Tensor, "v 1 h w"]
     """1 = to be painted, 0 = known; nothing between."""
-    prompt: str = ""
-    """What shall appear, for priors that read text."""
+    prompt: str | None = None
+    """What shall appear, for priors that read text; None = what the prior was set up to be asked for, "" = nothing."""
     reference: "Reference | None" = None
     """What else shows the same place, for `crops.inpaint`, which makes pairs of it."""
     layout: Layout = "single"
@@ -85,8 +85,8 @@ class Conditioning:
     """What shall appear."""
     unconditional: TextEmbedding | None = None
     """The empty (or the negative) prompt, for classifier-free guidance."""
-    blind: Float[Tensor, "v ck hl wl"] | None = None
-    """Like `channels`, of pictures of which nothing is known, for guidance by the known pixels."""
+    blind: "Conditioning | None" = None
+    """What it is told of pictures of which nothing is known, without a prompt, for guidance by the known pixels."""
 
 
 @runtime_checkable

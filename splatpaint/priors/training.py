@@ -35,10 +35,10 @@ def diverged(stage: str, step: int, learning_rate: float) -> PriorError:
 class Training:
     """Steps a network: mixed precision and device by accelerate, AdamW, a running average, atomic checkpoints.
 
-    A checkpoint that exists at `path` is continued.
+    A checkpoint that exists at `path` is continued. Without a path it is saved beside another, and restored from there.
     """
 
-    def __init__(self, model: Network, learning_rate: float, steps: int, precision: str, path: Path) -> None:
+    def __init__(self, model: Network, learning_rate: float, steps: int, precision: str, path: Path | None) -> None:
         from accelerate import Accelerator
         from accelerate.state import AcceleratorState
 
@@ -51,12 +51,12 @@ class Training:
         self._optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, betas=(0.9, 0.99), weight_decay=1e-3)
         self._learning_rate, self._steps, self._path = learning_rate, steps, path
         self.step = 0
-        if path.exists():
+        self.beside: dict | None = None
+        """State of what was saved beside it, if it is continued."""
+        if path is not None and path.exists():
             state = torch.load(path, map_location=self.device, weights_only=True)
-            self.model.load_state_dict(state["model"])
-            self._average.load_state_dict(state["average"])
-            self._optimizer.load_state_dict(state["optimizer"])
-            self.step = state["step"]
+            self.restore(state)
+            self.beside = state.get("beside")
 
     def autocast(self) -> AbstractContextManager:
         """The mixed precision that forward passes run in."""
@@ -85,15 +85,26 @@ class Training:
         """The network with the running average of its weights."""
         return self._average
 
-    def save(self) -> None:
-        """Writes the checkpoint; a crash while writing leaves the previous one."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self._path.with_suffix(".partial")
-        state = {
+    def state(self) -> dict:
+        """Everything that changes."""
+        return {
             "model": self.model.state_dict(),
             "average": self._average.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "step": self.step,
         }
-        torch.save(state, partial)
+
+    def restore(self, state: dict) -> None:
+        """What `state` gave."""
+        self.model.load_state_dict(state["model"])
+        self._average.load_state_dict(state["average"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self.step = state["step"]
+
+    def save(self, beside: "Training | None" = None) -> None:
+        """Writes the checkpoint, with another training's state in it; a crash while writing leaves the previous one."""
+        assert self._path is not None, "what has no file is saved beside something that has"
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        partial = self._path.with_suffix(".partial")
+        torch.save(self.state() | ({"beside": beside.state()} if beside else {}), partial)
         os.replace(partial, self._path)

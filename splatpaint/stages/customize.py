@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from splatpaint.events import Events, Noted
-from splatpaint.fit.photos import Photos
+from splatpaint.fit.photos import Photo, Photos
 from splatpaint.image.region import dilate
 from splatpaint.priors import customize as training
 from splatpaint.priors.latent import LatentInpaintingPrior
@@ -31,10 +31,13 @@ def customize(
     Raises:
         PriorError: if training diverges.
     """
-    pictures = [
-        KnownPicture(photo.image, photo.usable * (1 - dilate(photo.fill, MARGIN * max(photo.image.shape[2:]))))
-        for photo in Photos(spread(capture.views, config.pictures), device)
-    ]
+    pictures = [known_picture(photo) for photo in Photos(spread(capture.views, config.pictures), device)]
     if len(pictures) < len(capture.views):
         yield Noted(STAGE, f"{len(pictures)} of {len(capture.views)} photos are used")
     return (yield from training.customize(prior, pictures, config, seed=seed, out=out))
+
+
+def known_picture(photo: Photo) -> KnownPicture:
+    """A photo, its object left out with a margin."""
+    masked = dilate(photo.fill, MARGIN * max(photo.image.shape[2:]))
+    return KnownPicture(photo.image, photo.usable * (1 - masked), masked)

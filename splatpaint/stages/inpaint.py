@@ -18,7 +18,7 @@ from torch import Tensor
 
 from splatpaint.events import Events, Measured, Noted, Progressed
 from splatpaint.fit.checkpoint import load_checkpoint, save_checkpoint
-from splatpaint.fit.fill_seeds import SeedConfig, Surroundings, seed_fill
+from splatpaint.fit.fill_seeds import SeedConfig, Surroundings, seed_fill, telling_views
 from splatpaint.fit.loop import Example, LoopConfig, optimize
 from splatpaint.fit.parameters import LearningRates, SplatParameters
 from splatpaint.fit.photos import Photos
@@ -127,7 +127,8 @@ def inpaint(
     with torch.no_grad():
         views = surroundings(capture, removal, rasterizer, device)
         if depth is not None:
-            views = [guided(view, prior, depth, seed) for view in views]
+            telling = telling_views(views, config.seed)
+            views = [guided(view, prior, depth, seed) if place in telling else view for place, view in enumerate(views)]
         fill = seed_fill(views, rasterizer, config.seed, sh_degree=removal.kept.sh_degree)
     fill = fill[~astray(fill, removal.kept, views, rasterizer, config)]
     if len(fill) == 0:
@@ -238,12 +239,7 @@ def repaint(
     """What each window shall look like next: in the hole the current rendering, noised and denoised by the prior."""
     scene = concatenate([frozen, parameters.splats(parameters.sh_degree).detach()])
     strength = strength_of_round(number, config)
-    with torch.no_grad():
-        drawn = [rasterizer(scene, views[window.view].camera) for window in windows]
-    shown = [
-        Shown(views[window.view].camera, views[window.view].image, each.depth, 1 - views[window.view].hole)
-        for window, each in zip(windows, drawn, strict=True)
-    ]
+    shown = [shown_now(views[window.view], scene, rasterizer) for window in windows] if config.reference else []
     order = range(len(windows))
     if config.reference:
         order = anchor_first([each.camera for each in shown], [float(window.hole.sum()) for window in windows])
@@ -251,21 +247,28 @@ def repaint(
     for done, place in enumerate(order, start=1):
         window = windows[place]
         view = views[window.view]
-        beside = None
-        if config.reference:
-            beside = reference_for(shown[place], view.hole, shown[:place] + shown[place + 1 :])
+        beside = reference_for(shown[place], view.hole, shown[:place] + shown[place + 1 :]) if config.reference else None
+        with torch.no_grad():
+            current = rasterizer(scene, view.camera).color.clamp(0, 1)
         painted = paint(
             prior,
             PriorQuery(images=view.image, holes=view.hole, reference=beside),
-            start=drawn[place].color.clamp(0, 1),
+            start=current,
             strength=strength,
             steps=max(1, round(config.denoise_steps * strength)),
             generator=torch.Generator().manual_seed((seed * 1009 + number) * 100_003 + window.view),
         )
-        shown[place] = replace(shown[place], image=painted, known=torch.ones_like(view.hole))
+        if config.reference:
+            shown[place] = replace(shown[place], image=painted, known=torch.ones_like(view.hole))
         targets[place] = torch.lerp(window.bare, window.box.crop(painted), window.taught)
         yield Progressed(f"{STAGE} {number + 1}/{config.rounds}: repaint", done, len(windows), {"strength": strength})
     return [targets[place] for place in range(len(windows))]
+
+
+@torch.no_grad()
+def shown_now(view: Surroundings, scene: Splats, rasterizer: Rasterizer) -> Shown:
+    """A view as others may look at it before its hole is painted."""
+    return Shown(view.camera, view.image, rasterizer(scene, view.camera).depth, 1 - view.hole)
 
 
 def near(view: Surroundings, config: InpaintConfig) -> Float[Tensor, "1 1 h w"]:

@@ -86,14 +86,15 @@ def _followed(points: Float[Tensor, "n 3"], other: Shown) -> tuple[Float[Tensor,
 
 def _affine(here: Float[Tensor, "n 2"], there: Float[Tensor, "n 2"]) -> Float[Tensor, "3 2"]:
     """Least squares over pixel positions; what the points leave open stays small."""
-    design = torch.cat([here, torch.ones_like(here[:, :1])], dim=1).double()
-    return torch.linalg.lstsq(design, there.double(), driver="gelsd").solution.to(here)
+    design = (
+        torch.cat([here, torch.ones_like(here[:, :1])], dim=1).double().cpu()
+    )  # GPUs have no solver for rank-deficient systems
+    return torch.linalg.lstsq(design, there.double().cpu(), driver="gelsd").solution.to(here)
 
 
 def _carried(other: Shown, map_: Float[Tensor, "3 2"], height: int, width: int) -> Reference:
-    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-    here = torch.stack([columns, rows, torch.full_like(rows, 0)], dim=-1).to(map_) + 0.5
-    here[..., 2] = 1
+    rows, columns = torch.meshgrid(torch.arange(height).to(map_), torch.arange(width).to(map_), indexing="ij")
+    here = torch.stack([columns + 0.5, rows + 0.5, torch.ones_like(rows)], dim=-1)
     size = torch.tensor([other.camera.width, other.camera.height]).to(map_)
     grid = (here @ map_ / size * 2 - 1)[None]
     image = F.grid_sample(other.image, grid, mode="bilinear", padding_mode="border", align_corners=False)

@@ -8,14 +8,14 @@ from pathlib import Path
 import torch
 
 from splatpaint.capture import prepare
-from splatpaint.errors import BackendError, MaskError
-from splatpaint.events import Events, Measured, Noted, Product, Saved, Skipped
+from splatpaint.errors import BackendError, MaskError, PriorError
+from splatpaint.events import Events, Measured, Product, Saved, Skipped
 from splatpaint.formats import read_splats, write_splats
 from splatpaint.image.files import read_mask, write_mask
 from splatpaint.priors.customize import recall
-from splatpaint.priors.depth import load_depth
+from splatpaint.priors.depth import find_depth, load_depth
 from splatpaint.priors.latent import LatentInpaintingPrior
-from splatpaint.priors.load import chosen_prior, find_prior, load_prior
+from splatpaint.priors.load import find_prior, load_prior
 from splatpaint.render.pick import pick_rasterizer
 from splatpaint.render.protocol import Rasterizer
 from splatpaint.scene.splats import Splats
@@ -42,12 +42,30 @@ def run(capture: Path, folder: RunFolder, config: RunConfig) -> Events[Splats]:
             f"into {capture / 'masks'} (or give --masks)"
         )
     if not folder.finished:
-        find_prior(config.prior.name)  # only a check: a name that is wrong should not cost the minutes until it is needed
+        check(prepared, config)
     reconstructed = yield from _reconstructed(prepared, folder, rasterizer, config, device)
     removal = yield from _removed(reconstructed, prepared, folder, rasterizer, config, device)
     scene = yield from _inpainted(removal, prepared, folder, rasterizer, config, device)
     yield from before_after(folder, prepared, rasterizer, device=device)
     return scene
+
+
+def check(capture: Capture, config: RunConfig) -> None:
+    """What would fail minutes later, as far as it can be told at once.
+
+    Raises:
+        PriorError: if a model that is named is not there, or the prior cannot learn the scene as it is asked to.
+    """
+    find_prior(config.prior.name)
+    if config.prior.lora is not None and not Path(config.prior.lora).expanduser().is_file():
+        raise PriorError(f"the LoRA {config.prior.lora} is not there: give a .safetensors file in diffusers' format")
+    find_depth(config.depth)
+    if config.customize.steps and config.prior.offload:
+        raise PriorError("a prior that is offloaded cannot learn the scene: set prior.offload=false or customize.steps=0")
+    if config.customize.steps and min(len(capture.views), config.customize.pictures) < 2:
+        raise PriorError(
+            "the prior learns from some photos and is measured on others: that takes two at least (customize.pictures)"
+        )
 
 
 def pick_device(name: str) -> torch.device:
@@ -145,8 +163,6 @@ def _inpainted(
 
 def _customized(capture: Capture, folder: RunFolder, config: RunConfig, device: torch.device) -> Events[LatentInpaintingPrior]:
     prior = load_prior(config.prior, device)
-    if config.prior.name == "auto":
-        yield Noted(customize.STAGE, f"the prior is {chosen_prior()!r}")
     if config.customize.steps == 0:
         return prior
     product = folder.stage(customize.STAGE) / "lora.safetensors"

@@ -49,7 +49,7 @@ def test_questions_are_asked_where_the_answer_is_known_and_a_reference_is_looked
     prior = load_prior(PriorConfig(str(save_toy_prior(tmp_path, "bundled"))), torch.device("cpu"))
     known = torch.ones(1, 1, 40, 48)
     known[..., :20] = 0
-    pictures = [KnownPicture(torch.rand(1, 3, 40, 48), known) for _ in range(3)]
+    pictures = [KnownPicture(torch.rand(1, 3, 40, 48), known, 1 - known) for _ in range(3)]
     asked = list(questions(pictures, [0, 2], 32, seed=0))
     assert asked
     for question in asked:

@@ -176,6 +176,22 @@ def test_a_gpu_that_is_not_there(refused: Refused, wall: Path, out: Path):
     assert not out.exists()
 
 
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (["--lora", "nowhere.safetensors"], "is not there: give a .safetensors file"),
+        (["--set", "depth.name=nowhere"], "is neither 'none', a folder with a config.json, nor a hub id"),
+        (["--set", "customize.steps=5", "--set", "prior.offload=true"], "set prior.offload=false or customize.steps=0"),
+        (["--set", "customize.steps=5", "--set", "customize.pictures=1"], "that takes two at least"),
+    ],
+)
+def test_what_would_fail_minutes_later_is_refused_before_the_reconstruction(
+    refused: Refused, wall: Path, tmp_path: Path, settings: list[str], said: str
+):
+    assert said in refused("fit", wall, "-o", tmp_path / "run", *settings)
+    assert not (tmp_path / "run" / "reconstruct").exists()
+
+
 def test_photos_that_are_none(refused: Refused, tmp_path: Path):
     (tmp_path / "photos").mkdir()
     assert "holds 0 pictures" in refused(

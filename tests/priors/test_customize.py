@@ -28,7 +28,7 @@ def pictures(count: int = 9) -> list[KnownPicture]:
     generator = torch.Generator().manual_seed(0)
     known = torch.ones(1, 1, 40, 40)
     known[..., 10:22, 12:30] = 0
-    return [KnownPicture(torch.rand(1, 3, 40, 40, generator=generator), known) for _ in range(count)]
+    return [KnownPicture(torch.rand(1, 3, 40, 40, generator=generator), known, 1 - known) for _ in range(count)]
 
 
 def said(prior: LatentInpaintingPrior) -> torch.Tensor:
@@ -112,3 +112,12 @@ def test_a_prior_that_reads_text_is_asked_for_the_scene(tmp_path: Path):
     prior = toy(tmp_path, "sd1", prompt="a wall")
     drain(customize(prior, pictures(2), replace(CONFIG, steps=1), seed=0, out=tmp_path / "l.safetensors"))
     assert prior.prompt == f"{SCENE_PROMPT}, a wall"
+
+
+def test_some_lessons_are_taught_without_the_prompt(tmp_path: Path):
+    prior = toy(tmp_path, "sd1", prompt="moss")
+    lesson = Lesson("single", torch.rand(1, 3, 32, 32), torch.ones(1, 1, 32, 32), torch.ones(1, 1, 32, 32))
+    with_it, without = (prepared(prior, lesson, CONFIG, prompted).given.text for prompted in (True, False))
+    assert with_it is not None
+    assert without is not None
+    assert not torch.equal(with_it.tokens, without.tokens)

@@ -5,7 +5,7 @@ import torch
 from transformers import DepthAnythingConfig, DepthAnythingForDepthEstimation, Dinov2Config
 
 from splatpaint.errors import PriorError
-from splatpaint.priors.depth import DepthConfig, fitted_disparity, load_depth
+from splatpaint.priors.depth import DepthConfig, find_depth, fitted_disparity, load_depth
 
 CPU = torch.device("cpu")
 
@@ -68,3 +68,20 @@ def test_a_network_that_sees_the_opposite_counts_as_one_that_sees_a_wall():
     fitted = fitted_disparity(-truth, truth, torch.ones_like(truth))
     assert (fitted - fitted[..., :1]).abs().max() == 0
     assert fitted[..., 0].item() == pytest.approx(1.5, abs=0.05)
+
+
+@pytest.mark.gpu
+def test_the_fit_works_on_a_gpu():
+    truth = torch.rand(1, 1, 20, 20, device="cuda")
+    fitted = fitted_disparity((truth - 0.3) / 2.5, truth, torch.ones_like(truth))
+    torch.testing.assert_close(fitted, truth, atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["nowhere", "a/b/c"])
+def test_a_name_that_is_nothing_is_refused_early(name: str, tmp_path: Path):
+    with pytest.raises(PriorError, match="neither 'none', a folder"):
+        find_depth(DepthConfig(name))
+    with pytest.raises(PriorError, match="neither 'none', a folder"):
+        find_depth(DepthConfig(str(tmp_path)))
+    find_depth(DepthConfig("owner/model"))
+    find_depth(DepthConfig())

@@ -11,7 +11,7 @@ from peft import LoraConfig, get_peft_model_state_dict
 from safetensors.torch import save_file
 
 from splatpaint.errors import PriorError
-from splatpaint.priors.load import BUNDLED, PriorConfig, chosen_prior, find_prior, load_prior
+from splatpaint.priors.load import PREFERRED, PriorConfig, chosen_prior, find_prior, load_prior
 from splatpaint.priors.protocol import Prior, PriorQuery
 from tests.support.diffusion import save_toy_prior
 
@@ -19,7 +19,7 @@ CPU = torch.device("cpu")
 FAMILIES = ["sd1", "sd2", "sdxl", "bundled"]
 
 
-def query(side: int = 32, prompt: str = "") -> PriorQuery:
+def query(side: int = 32, prompt: str | None = None) -> PriorQuery:
     generator = torch.Generator().manual_seed(3)
     holes = torch.zeros(2, 1, side, side)
     holes[:, :, side // 4 : side // 2, side // 4 : side // 2] = 1
@@ -115,7 +115,7 @@ def test_a_folder_without_weights_is_refused_by_name(tmp_path):
 
 
 def test_a_name_that_is_nothing_is_refused():
-    with pytest.raises(PriorError, match="neither 'auto', 'bundled', a folder that exists, nor a hub id"):
+    with pytest.raises(PriorError, match="neither 'bundled', nor a folder that exists, nor a hub id"):
         load_prior(PriorConfig(name="no such prior"), CPU)
 
 
@@ -157,12 +157,23 @@ def test_a_lora_that_does_not_fit_is_refused(tmp_path):
         load_prior(PriorConfig(str(folder), lora=str(tmp_path / "absent.safetensors")), CPU)
 
 
-def test_auto_is_the_bundled_prior_where_nothing_better_is_at_hand(tmp_path, monkeypatch):
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    assert find_prior("auto") == BUNDLED
-    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+def test_auto_is_the_bundled_prior_unless_a_gpu_finds_a_better_one_in_the_cache(tmp_path, monkeypatch):
+    assert chosen_prior(CPU) == "bundled"
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    assert chosen_prior() == "bundled"
+    assert chosen_prior(torch.device("cuda")) == "bundled"
+    cached = tmp_path / f"models--{PREFERRED[1].replace('/', '--')}"
+    (cached / "refs").mkdir(parents=True)
+    (cached / "refs" / "main").write_text("abc")
+    save_toy_prior(cached / "snapshots" / "abc", "sd2")
+    assert chosen_prior(torch.device("cuda")) == PREFERRED[1]
+    assert find_prior(PREFERRED[1]) == cached / "snapshots" / "abc"
+
+
+def test_no_prompt_is_not_the_prompt_that_the_prior_was_set_up_with(tmp_path):
+    prior = load_prior(PriorConfig(str(save_toy_prior(tmp_path, "sd1")), prompt="moss"), CPU)
+    own, moss, nothing = (prior.condition(query(prompt=prompt)).text.tokens for prompt in (None, "moss", ""))
+    assert torch.equal(own, moss)
+    assert not torch.equal(own, nothing)
 
 
 @pytest.mark.parametrize("family", ["sd1", "sdxl"])
@@ -178,14 +189,18 @@ def test_a_negative_prompt_takes_the_place_of_the_empty_one(tmp_path, family):
 
 @pytest.mark.parametrize("family", ["sd1", "bundled"])
 def test_guidance_by_the_known_pixels_leads_away_from_knowing_nothing(tmp_path, family):
+    """InstructPix2Pix, eq. 3: the prompt's own pull stays what it is."""
     folder = str(save_toy_prior(tmp_path, family))
     plain, led = (load_prior(PriorConfig(folder, image_guidance=scale), CPU) for scale in (1.0, 2.5))
     side = 32 // plain.codec.stride
-    noisy, t, asked = torch.randn(2, 4, side, side), torch.tensor([500, 500]), query()
-    seeing = plain.denoise(noisy, t, plain.condition(asked)).clean
-    blind = plain.denoise(noisy, t, plain.condition(replace(asked, holes=torch.ones_like(asked.holes)))).clean
+    noisy, t, asked = torch.randn(2, 4, side, side), torch.tensor([500, 500]), query(prompt="moss")
+    unseen = torch.ones_like(asked.holes)
+    prompted, seeing, blind = (
+        plain.denoise(noisy, t, plain.condition(each)).clean
+        for each in (asked, replace(asked, prompt=""), replace(asked, prompt="", holes=unseen))
+    )
     found = led.denoise(noisy, t, led.condition(asked)).clean
-    torch.testing.assert_close(found, blind + 2.5 * (seeing - blind), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(found, blind + 2.5 * (seeing - blind) + (prompted - seeing), atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("frugal", [{"attention": "sliced"}, {"offload": True}])
@@ -203,3 +218,13 @@ def test_a_consistency_models_scheduler_says_how_to_sample(tmp_path):
     LCMScheduler().save_pretrained(folder / "scheduler")
     assert load_prior(PriorConfig(str(folder)), CPU).sampler == "lcm"
     assert load_prior(PriorConfig(str(folder), sampler="ddim"), CPU).sampler == "ddim"
+
+
+def test_a_lora_of_another_width_is_refused_in_one_sentence(tmp_path):
+    folder = save_toy_prior(tmp_path / "prior", "bundled")
+    name = next(key for key, _ in UNet2DConditionModel.from_pretrained(folder / "unet").named_modules() if key.endswith("to_q"))
+    wrong = {f"unet.{name}.lora_A.weight": torch.zeros(2, 99), f"unet.{name}.lora_B.weight": torch.zeros(99, 2)}
+    save_file(wrong, tmp_path / "lora.safetensors")
+    with pytest.raises(PriorError, match="does not fit this prior's denoiser") as refused:
+        load_prior(PriorConfig(str(folder), lora=str(tmp_path / "lora.safetensors")), CPU)
+    assert "\n" not in str(refused.value)

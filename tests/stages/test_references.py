@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from splatpaint.scene.camera import Cameras
@@ -65,3 +66,15 @@ def test_what_the_reference_does_not_show_is_unknown():
 def test_views_take_their_turn_from_the_largest_hole_outward():
     cameras = [camera_at(x) for x in (0.0, 1.0, 2.0, 3.0, 10.0)]
     assert anchor_first(cameras, [1.0, 1.0, 5.0, 1.0, 1.0]) in ([2, 1, 0, 3, 4], [2, 1, 3, 0, 4], [2, 3, 1, 0, 4])
+
+
+@pytest.mark.gpu
+def test_references_are_found_on_a_gpu():
+    def on_gpu(shown: Shown) -> Shown:
+        return Shown(shown.camera.to("cuda"), *(each.cuda() for each in (shown.image, shown.depth, shown.known)))
+
+    found = reference_for(on_gpu(wall_from(0.0)), middle().cuda(), [on_gpu(wall_from(0.5, 1.0))])
+    expected = reference_for(wall_from(0.0), middle(), [wall_from(0.5, 1.0)])
+    assert found is not None
+    assert expected is not None
+    torch.testing.assert_close(found.images.cpu(), expected.images, atol=1e-3, rtol=0)

@@ -29,7 +29,7 @@ def save_toy_prior(folder: Path, family: Family, *, in_channels: int = 9, seed: 
             save_text(folder, "", CLIPTextModel)
             save_text(folder, "_2", CLIPTextModelWithProjection)
         case "bundled":
-            habits = {"fill": "harmonic", "residual": True, "native_px": 32}
+            habits = {"fill": "harmonic", "residual": True, "summary": True, "native_px": 32}
             (folder / "splatpaint.json").write_text(json.dumps(habits))
     return folder
 
@@ -50,7 +50,7 @@ def toy_unet(family: Family, in_channels: int = 9) -> UNet2DConditionModel:
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
         attention_head_dim=4,
-        cross_attention_dim=2 * WIDTH if family == "sdxl" else WIDTH,
+        cross_attention_dim=WIDTH if family in ("sd1", "sd2") else 2 * WIDTH,
         norm_num_groups=4,
         use_linear_projection=family in ("sd2", "sdxl"),
         **extra,

@@ -1,5 +1,6 @@
 """`splatpaint fit`."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -55,12 +56,16 @@ def fit(
     with resumable() as ctrl_c:
         from splatpaint.cli.progress import draw
         from splatpaint.config import load
+        from splatpaint.priors.load import chosen_prior
         from splatpaint.stages.config import RunConfig
         from splatpaint.stages.folder import RunFolder
         from splatpaint.stages.run import pick_device, run
 
         config = load(RunConfig, file, [*overrides, *assignments(flags)])
-        pick_device(config.device)
+        chosen = pick_device(config.device)
+        if config.prior.name == "auto":
+            config = replace(config, prior=replace(config.prior, name=chosen_prior(chosen)))
+            click.echo(f"the prior is {config.prior.name}")
         with RunFolder.open(run_path, capture, config, resume=resume) as folder:
             draw(ctrl_c.heeded(folder.logged(run(capture, folder, config))))
     click.echo(f"done; next: splatpaint export {run_path} -o scene.ply")
