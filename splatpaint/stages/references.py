@@ -86,9 +86,8 @@ def _followed(points: Float[Tensor, "n 3"], other: Shown) -> tuple[Float[Tensor,
 
 def _affine(here: Float[Tensor, "n 2"], there: Float[Tensor, "n 2"]) -> Float[Tensor, "3 2"]:
     """Least squares over pixel positions; what the points leave open stays small."""
-    design = (
-        torch.cat([here, torch.ones_like(here[:, :1])], dim=1).double().cpu()
-    )  # GPUs have no solver for rank-deficient systems
+    # On the CPU, since GPUs have no solver for systems that may lack rank.
+    design = torch.cat([here, torch.ones_like(here[:, :1])], dim=1).double().cpu()
     return torch.linalg.lstsq(design, there.double().cpu(), driver="gelsd").solution.to(here)
 
 
