@@ -148,19 +148,16 @@ def distillation_losses(
     config: CodecTraining,
     generator: torch.Generator,
 ) -> tuple[dict[str, Tensor], Float[Tensor, "v 3 h w"]]:
-    """The weighted terms: latents like the teacher's; and from these or from the student's own, a little noisy, the pictures.
+    """The weighted terms, and the pictures: latents like the teacher's, and from the teacher's, a little noisy, the pictures.
 
-    Those pictures are given too.
-
-    Every other picture is decoded from the teacher's latents, so that the decoder also serves denoisers of the teacher's space.
+    Never from the student's own: they lack what it has not learned yet, and a decoder that makes up for that exaggerates what
+    is complete.
     """
     with torch.no_grad():
         wanted = teacher.encode(images)
     latents = model.encode(images * 2 - 1).latents
-    theirs = torch.arange(len(images), device=images.device)[:, None, None, None] % 2 == 0
-    begun = torch.where(theirs, wanted, latents.detach())
-    noise = torch.randn(begun.shape, generator=generator).to(begun)
-    restored = model.decode(begun + noise * config.latent_noise * wanted.std()).sample / 2 + 0.5
+    noise = torch.randn(wanted.shape, generator=generator).to(wanted)
+    restored = model.decode(wanted + noise * config.latent_noise * wanted.std()).sample / 2 + 0.5
     losses = {
         "latent": config.latent_weight * F.mse_loss(latents.float(), wanted.float()),
         "pixel": pixel_distance(restored.float(), images, config.edge_weight),
