@@ -146,13 +146,10 @@ def objecting(points: Float[Tensor, "n 3"], views: Sequence[Surroundings], confi
     objections = torch.zeros(len(points), device=points.device)
     looked = torch.zeros_like(objections)
     for view in views:
-        pixels, depth = view.camera.project(points)
-        column, row = pixels[0].floor().long().unbind(-1)
-        within = (depth[0] > 0) & (column >= 0) & (column < view.camera.width) & (row >= 0) & (row < view.camera.height)
-        row, column = row.clamp(0, view.camera.height - 1), column.clamp(0, view.camera.width - 1)
+        row, column, depth, within = view.camera.find(points)
         knows = within & (view.open[0, 0, row, column] == 0) & (view.alpha[0, 0, row, column] >= config.min_alpha)
         looked += within
-        objections += knows & (depth[0] < (1 - config.carve_tolerance) * view.depth[0, 0, row, column])
+        objections += knows & (depth < (1 - config.carve_tolerance) * view.depth[0, 0, row, column])
     return objections / looked.clamp_min(1)
 
 

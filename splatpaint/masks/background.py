@@ -34,12 +34,9 @@ def on_background(
     looked = splats.means.new_zeros(len(splats))
     for ballot, depth in views:
         camera, surface = ballot.camera, continued(depth, ballot.near)
-        pixels, distance = camera.project(splats.means)
-        column, row = pixels[0].floor().long().unbind(-1)
-        inside = (distance[0] > 0) & (column >= 0) & (column < camera.width) & (row >= 0) & (row < camera.height)
-        row, column = row.clamp(0, camera.height - 1), column.clamp(0, camera.width - 1)
+        row, column, distance, inside = camera.find(splats.means)
         inside &= (ballot.mask[0, 0, row, column] > 0) & (surface[0, 0, row, column] > 0)
-        behind += inside & (distance[0] >= (1 - tolerance) * surface[0, 0, row, column])
+        behind += inside & (distance >= (1 - tolerance) * surface[0, 0, row, column])
         looked += inside
     return behind > 0.5 * looked.clamp_min(1)
 

@@ -43,7 +43,14 @@ def inpaint(
         size: side in pixels at which a square crop is painted; the prior's native size if not given.
         generator: draws the noise, on the CPU.
         guidance: see `Prior.denoise`.
+
+    Raises:
+        ValueError: if the pictures are canvases.
     """
+    if query.layout != "single":
+        raise ValueError(
+            f"a {query.layout} cannot be cut into crops: give single pictures, and what they shall be painted beside"
+        )
     images, holes = query.images, query.holes
     membrane = harmonic_fill(images, holes)
     painted = membrane.clone() if start is None else torch.where(holes > 0.5, start, images)

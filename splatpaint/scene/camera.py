@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 
@@ -75,6 +75,18 @@ class Cameras:
         in_image = in_cam @ self.K.transpose(1, 2)
         tiny = torch.full_like(depth, 1e-12)
         return in_image[..., :2] / torch.where(depth.abs() > tiny, depth, tiny)[..., None], depth
+
+    def find(
+        self, points: Float[Tensor, "n 3"]
+    ) -> tuple[Int[Tensor, " n"], Int[Tensor, " n"], Float[Tensor, " n"], Bool[Tensor, " n"]]:
+        """Row and column of the pixels that points fall on, z-depth, and whether they are in the frame; for a batch of one.
+
+        Outside the frame, row and column are those of the nearest border, so that they can index.
+        """
+        pixels, depth = (part[0] for part in self.project(points))
+        column, row = pixels.floor().long().unbind(-1)
+        inside = (depth > 0) & (column >= 0) & (column < self.width) & (row >= 0) & (row < self.height)
+        return row.clamp(0, self.height - 1), column.clamp(0, self.width - 1), depth, inside
 
     def unproject(self, depth: Float[Tensor, "v 1 h w"]) -> Float[Tensor, "v h w 3"]:
         """The world point seen at every pixel center at the given z-depth."""

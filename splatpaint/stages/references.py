@@ -76,12 +76,9 @@ def anchor_first(cameras: Sequence[Cameras], areas: Sequence[float]) -> list[int
 
 def _followed(points: Float[Tensor, "n 3"], other: Shown) -> tuple[Float[Tensor, "n 2"], Tensor]:
     """Where points are in another view, and whether it shows them."""
-    pixels, depth = (part[0] for part in other.camera.project(points))
-    column, row = pixels.floor().long().unbind(-1)
-    inside = (depth > 0) & (column >= 0) & (column < other.camera.width) & (row >= 0) & (row < other.camera.height)
-    row, column = row.clamp(0, other.camera.height - 1), column.clamp(0, other.camera.width - 1)
+    row, column, depth, inside = other.camera.find(points)
     same = (other.depth[0, 0, row, column] - depth).abs() <= TOLERANCE * depth
-    return pixels, inside & same & (other.known[0, 0, row, column] > 0)
+    return other.camera.project(points)[0][0], inside & same & (other.known[0, 0, row, column] > 0)
 
 
 def _affine(here: Float[Tensor, "n 2"], there: Float[Tensor, "n 2"]) -> Float[Tensor, "3 2"]:

@@ -154,3 +154,8 @@ def test_a_reference_that_says_nothing_is_not_looked_at():
     prior, nothing = Watched(), Reference(torch.zeros(1, 3, 120, 200), torch.ones(1, 1, 120, 200))
     inpaint(prior, PriorQuery(wall(0.6), CASES["inside"], reference=nothing), steps=1, generator=noise())
     assert prior.seen[0].layout == "single"
+
+
+def test_canvases_are_not_cut():
+    with pytest.raises(ValueError, match="a pair cannot be cut into crops"):
+        inpaint(PRIOR, PriorQuery(wall(0.6), CASES["inside"], layout="pair"), generator=noise())

@@ -94,3 +94,16 @@ def test_what_cannot_be_stacked_is_refused():
 def test_an_image_without_pixels_is_refused():
     with pytest.raises(ValueError, match="image size 0x25 is not positive"):
         replace(one_camera(), width=0)
+
+
+def test_points_are_found_in_their_pixels_and_strangers_at_the_border():
+    camera = one_camera()
+    centers = camera.unproject(torch.full((1, 1, camera.height, camera.width), 2.0))[0]
+    row, column, depth, inside = camera.find(centers[3:5, 6].contiguous())
+    assert (row.tolist(), column.tolist(), inside.tolist()) == ([3, 4], [6, 6], [True, True])
+    torch.testing.assert_close(depth, torch.full((2,), 2.0))
+    beyond = centers[0, 0] + 10 * (centers[0, 0] - centers[0, -1])
+    row, column, _, inside = camera.find(torch.stack([beyond, 2 * camera.centers[0] - centers[3, 6]]))
+    assert not inside.any(), "left of the frame, and behind the camera"
+    assert column[0] == 0
+    assert (row < camera.height).all()
