@@ -15,7 +15,7 @@ from benchmarks.nerf import Field, NerfConfig, Trainer, budget, draw_nerf, new_f
 from splatpaint.fit.photos import Photo, Photos
 from splatpaint.image.region import Box
 from splatpaint.objectives.perceptual import Perceptual
-from splatpaint.objectives.photometric import Photometric
+from splatpaint.objectives.photometric import Photometric, PhotometricConfig
 from splatpaint.objectives.protocol import Step
 from splatpaint.objectives.shape import Shape
 from splatpaint.priors.crops import inpaint as paint
@@ -37,7 +37,7 @@ def fill_nerf(
     photos = Photos(capture.views, device)
     field = new_field(capture, nerf, seed=seed, device=device)
     trainer = Trainer(field)
-    objectives = [Photometric(config.photometric), Perceptual(config.perceptual, prior.codec), Shape(config.shape)]
+    objectives = [Photometric(PhotometricConfig()), Perceptual(config.perceptual, prior.codec), Shape(config.shape)]
     generator = torch.Generator().manual_seed(seed)
     holed = [index for index, photo in enumerate(photos) if photo.fill.any()]
     images: list[Tensor] = []
@@ -86,7 +86,16 @@ def crop_step(field: Field, photo: Photo, image: Float[Tensor, "1 3 h w"], gener
     color, depth, alpha = render(field, photo.camera.cropped(box.left, box.top, box.width, box.height))
     none = color.new_zeros(1, 0, 2)
     rendered = Rendered(color, alpha, depth, none, none[..., 0].int())
-    return Step(rendered, box.crop(image), box.crop(photo.usable), box.crop(photo.fill), no_splats(color))
+    return Step(
+        rendered,
+        box.crop(image),
+        box.crop(photo.usable),
+        box.crop(photo.fill),
+        no_splats(color),
+        number=1,
+        progress=1.0,
+        generator=generator,
+    )
 
 
 def no_splats(like: Tensor) -> Splats:

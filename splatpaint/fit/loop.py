@@ -12,6 +12,7 @@ from splatpaint.events import Events, Progressed
 from splatpaint.fit.checkpoint import load_checkpoint, save_checkpoint
 from splatpaint.fit.density import Density
 from splatpaint.fit.parameters import SplatParameters
+from splatpaint.fit.routing import pull
 from splatpaint.objectives.protocol import Objective, Step
 from splatpaint.render.protocol import Rasterizer
 from splatpaint.scene.camera import Cameras
@@ -28,6 +29,8 @@ class Example:
     holes: Float[Tensor, "v 1 h w"]
     behind: Splats | None = None
     """Frozen splats that are drawn together with the trained ones."""
+    guide: Float[Tensor, "v 1 h w"] | None = None
+    """See `Step`."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,12 @@ class LoopConfig:
     """Share of the steps that see only the constant color."""
     report_every: int = 25
     save_every: int = 500
+    begin: float = 0.0
+    """Share of the training that was done before, in rounds of which this is one."""
+    end: float = 1.0
+    """Share of it that will be done after this one."""
+    seed: int = 0
+    """Of what objectives draw."""
 
 
 def optimize(
@@ -53,12 +62,14 @@ def optimize(
     stage: str,
     density: Density | None = None,
     checkpoint: Path | None = None,
+    rim: int = 0,
 ) -> Events[None]:
     """Trains `parameters` in place.
 
     Args:
         sample: the example of a step, counted from 1; must depend on nothing but the step, so that a resumed run sees the same.
         checkpoint: where the state is kept every `save_every` steps; continued from if it exists.
+        rim: so many splats, the first, are the rim, which objectives may reach otherwise than the rest.
     """
     device = parameters.params["means"].device
     first = 1
@@ -74,14 +85,26 @@ def optimize(
         rendered = rasterizer(scene, example.cameras)
         if density is not None:
             rendered.means2d.retain_grad()
-        given = Step(rendered, example.target, example.weight, example.holes, own)
-        losses = {name: value for objective in objectives for name, value in objective(given).items()}
-        torch.stack(list(losses.values())).sum().backward()
+        given = Step(
+            rendered,
+            example.target,
+            example.weight,
+            example.holes,
+            own,
+            number=step,
+            progress=config.begin + (config.end - config.begin) * step / config.steps,
+            generator=torch.Generator().manual_seed(config.seed * 1_000_003 + step),
+            guide=example.guide,
+        )
+        losses = pull(parameters, objectives, given, rim=rim)
         if density is not None:
-            pull = rendered.means2d.grad
-            assert pull is not None, "means2d is not in the graph of the losses"
+            moved = rendered.means2d.grad
+            assert moved is not None, "means2d is not in the graph of the losses"
             density.observe(
-                pull[:, -len(own) :], rendered.radii[:, -len(own) :], width=example.cameras.width, height=example.cameras.height
+                moved[:, -len(own) :],
+                rendered.radii[:, -len(own) :],
+                width=example.cameras.width,
+                height=example.cameras.height,
             )
         parameters.step(step / config.steps)
         if density is not None and density.due(step, config.steps):

@@ -5,14 +5,14 @@ L1 in the mask is the worst ablation). Distances between unit-length feature vec
 shifts, and the codec that a prior must have anyway provides the features, so no further weights are needed.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from splatpaint.objectives.protocol import Step
+from splatpaint.objectives.protocol import Reach, Step
 from splatpaint.priors.protocol import Codec
 
 
@@ -24,6 +24,7 @@ class PerceptualConfig:
     weight: float = 0.5
     side_px: int = 160
     """Larger pictures are compared at about the area of a square of this side: a small prior paints no finer than that."""
+    reach: Reach = field(default_factory=Reach)
 
 
 class Perceptual:
@@ -31,6 +32,7 @@ class Perceptual:
 
     def __init__(self, config: PerceptualConfig, codec: Codec) -> None:
         self.config = config
+        self.reach = config.reach
         self.codec = codec
 
     def __call__(self, step: Step) -> dict[str, Tensor]:

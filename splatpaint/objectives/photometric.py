@@ -1,12 +1,15 @@
-"""Pixels shall match: L1 and structural similarity, normalized by the area that counts."""
+"""Pixels shall match: L1 and structural similarity.
 
-from dataclasses import dataclass
+Averaged over all pixels that count in a step, so that objectives for its parts add up to one for the whole.
+"""
+
+from dataclasses import dataclass, field
 from typing import Literal
 
 from torch import Tensor
 
 from splatpaint.image.ssim import ssim_map
-from splatpaint.objectives.protocol import Step
+from splatpaint.objectives.protocol import Reach, Step
 
 
 @dataclass(frozen=True)
@@ -18,19 +21,23 @@ class PhotometricConfig:
     dssim: float = 0.2
     """Share of the structural term."""
     holes: float = 1.0
-    """How much a painted pixel counts beside a known one; 0 leaves the holes out."""
+    """How much a painted pixel counts; 0 leaves the holes out."""
+    known: float = 1.0
+    """How much a pixel counts that is no hole's."""
+    reach: Reach = field(default_factory=Reach)
 
 
 class Photometric:
     """Matches rendered pixels to the target."""
 
-    def __init__(self, config: PhotometricConfig) -> None:
-        self.config = config
+    def __init__(self, config: PhotometricConfig, name: str = "photometric") -> None:
+        self.config, self.name = config, name
+        self.reach = config.reach
 
     def __call__(self, step: Step) -> dict[str, Tensor]:
-        """The term `photometric`; zero where no pixel counts."""
-        weight = step.weight * (1 - (1 - self.config.holes) * step.holes)
-        area = weight.sum().clamp_min(1.0)
+        """One term, of the objective's name; zero where no pixel counts."""
+        weight = step.weight * (self.config.holes * step.holes + self.config.known * (1 - step.holes))
+        area = step.weight.sum().clamp_min(1.0)
         color = step.rendered.color
         loss = (1 - self.config.dssim) * ((color - step.target).abs().mean(dim=1, keepdim=True) * weight).sum() / area
         if self.config.dssim > 0:
@@ -38,4 +45,4 @@ class Photometric:
             shown = color * weight + step.target * (1 - weight)
             dissimilarity = 1 - ssim_map(shown, step.target).mean(dim=1, keepdim=True)
             loss = loss + self.config.dssim * (dissimilarity * weight).sum() / area
-        return {"photometric": self.config.weight * loss}
+        return {self.name: self.config.weight * loss}

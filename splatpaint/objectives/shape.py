@@ -1,12 +1,12 @@
 """What a fill's geometry shall be like when nobody ever saw it: there, smooth, and made of modest splats."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from splatpaint.objectives.protocol import Step
+from splatpaint.objectives.protocol import Reach, Step
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class ShapeConfig:
     """Of the excess of a splat's longest over its middle axis beyond `max_anisotropy`."""
     max_anisotropy: float = 4.0
     """How many times longer than its middle axis a splat's longest may be before it costs (PhysGaussian, eq. 19)."""
+    reach: Reach = field(default_factory=Reach)
 
 
 class Shape:
@@ -29,6 +30,7 @@ class Shape:
 
     def __init__(self, config: ShapeConfig) -> None:
         self.config = config
+        self.reach = config.reach
 
     def __call__(self, step: Step) -> dict[str, Tensor]:
         """The terms `coverage`, `smoothness` and `anisotropy`."""

@@ -24,8 +24,12 @@ from splatpaint.fit.parameters import LearningRates, SplatParameters
 from splatpaint.fit.photos import Photos
 from splatpaint.image.region import Box, bounding_box, dilate
 from splatpaint.masks.lift import Ballot, lift
+from splatpaint.objectives.adversarial import Adversarial, AdversarialConfig
+from splatpaint.objectives.disparity import Disparity, DisparityConfig
+from splatpaint.objectives.distill import Distill, DistillConfig
 from splatpaint.objectives.perceptual import Perceptual, PerceptualConfig
 from splatpaint.objectives.photometric import Photometric, PhotometricConfig
+from splatpaint.objectives.protocol import Objective
 from splatpaint.objectives.shape import Shape, ShapeConfig
 from splatpaint.priors.crops import inpaint as paint
 from splatpaint.priors.depth import DepthPrior
@@ -34,9 +38,11 @@ from splatpaint.render.protocol import Rasterizer
 from splatpaint.scene.camera import Cameras
 from splatpaint.scene.splats import Splats, concatenate
 from splatpaint.scene.views import Capture, spread
+from splatpaint.stages.novel import NovelConfig, NovelViews
 from splatpaint.stages.reconstruct import view_of_step
 from splatpaint.stages.references import Shown, anchor_first, reference_for
 from splatpaint.stages.remove import MIN_WEIGHT, Removal
+from splatpaint.stages.unseen import UnseenConfig, with_unseen
 
 STAGE = "inpaint"
 MIN_ALPHA = 0.1
@@ -70,11 +76,18 @@ class InpaintConfig:
     """Fill splats go, before the training and after it, that paint less than this share of their pixels into holes: a seed that
     looks right from afar may stand before the lens of a nearer camera."""
     seed: SeedConfig = field(default_factory=SeedConfig)
-    photometric: PhotometricConfig = field(default_factory=PhotometricConfig)
-    """In the holes the rendering shall be as painted, around them as the photo shows it, farther away as it was. A pixel loss
-    blurs where views disagree (see objectives/perceptual): let holes count less if the prior paints much detail."""
+    known: PhotometricConfig = field(default_factory=lambda: PhotometricConfig(holes=0.0))
+    """Around the holes the rendering shall be as the photo shows it, farther away as it was."""
+    painted: PhotometricConfig = field(default_factory=lambda: PhotometricConfig(known=0.0))
+    """In the holes it shall be as painted. A pixel loss blurs where views disagree (see objectives/perceptual): let it count
+    less if the prior paints much detail."""
     perceptual: PerceptualConfig = field(default_factory=PerceptualConfig)
     shape: ShapeConfig = field(default_factory=ShapeConfig)
+    adversarial: AdversarialConfig = field(default_factory=AdversarialConfig)
+    distill: DistillConfig = field(default_factory=DistillConfig)
+    disparity: DisparityConfig = field(default_factory=DisparityConfig)
+    novel: NovelConfig = field(default_factory=NovelConfig)
+    unseen: UnseenConfig = field(default_factory=UnseenConfig)
     rates: LearningRates = field(
         default_factory=lambda: LearningRates(means=2e-5, means_final=2e-6, scales=2e-3, opacities=2e-2, shN=2e-3)
     )
@@ -126,6 +139,7 @@ def inpaint(
     """
     with torch.no_grad():
         views = surroundings(capture, removal, rasterizer, device)
+        views = with_unseen(views, removal.kept, rasterizer, config.unseen)
         if depth is not None:
             telling = telling_views(views, config.seed)
             views = [guided(view, prior, depth, seed) if place in telling else view for place, view in enumerate(views)]
@@ -139,42 +153,84 @@ def inpaint(
     )
     rim = rim_of(removal.kept, views, rasterizer, config)
     frozen = removal.kept[~rim]
+    count = int(rim.sum())
     windows = choose_windows(views, removal.kept, frozen, rasterizer, config)
     parameters = SplatParameters(concatenate([removal.kept[rim], fill]), config.rates)
-    objectives = [
-        Photometric(config.photometric),
-        Perceptual(config.perceptual, prior.codec),
-        Shape(config.shape),
-    ]
+    critic = Adversarial(config.adversarial, device, seed) if config.adversarial.weight else None
+    objectives = [*objectives_of(config, prior, guided=depth is not None), *([critic] if critic is not None else [])]
     done = 0
     if checkpoint is not None and (state := load_checkpoint(checkpoint, device)) is not None:
         parameters.restore(state["parameters"])
+        if critic is not None:
+            critic.restore(state["critic"])
         done = state["round"]
     for number in range(done, config.rounds):
         targets = yield from repaint(views, windows, frozen, parameters, prior, rasterizer, config, number=number, seed=seed)
+        guides = [depth(target) for target in targets] if depth is not None else [None] * len(targets)
+        novel = NovelViews(
+            [views[window.view].camera for window in windows],
+            fill.means.median(dim=0).values,
+            prior,
+            rasterizer,
+            config.novel,
+            seed=seed + number,
+        )
 
-        def sample(step: int, targets: Sequence[Tensor] = targets, number: int = number) -> Example:
+        def sample(
+            step: int,
+            targets: Sequence[Tensor] = targets,
+            guides: Sequence[Tensor | None] = guides,
+            novel: NovelViews = novel,
+            number: int = number,
+        ) -> Example:
+            if novel.due():
+                now = parameters.splats(parameters.sh_degree)
+                made = novel.example(step, (number + step / config.steps) / config.rounds, frozen, now, count)
+                if made is not None:
+                    return made
             place = view_of_step(step + number * config.steps, len(windows), seed)
             window = windows[place]
             weight = torch.ones_like(window.hole)
-            return Example(window.camera, targets[place], weight, window.hole, frozen[window.behind])
+            return Example(window.camera, targets[place], weight, window.hole, frozen[window.behind], guides[place])
 
         yield from optimize(
             parameters,
             sample,
             objectives,
             rasterizer,
-            LoopConfig(steps=config.steps, sh_every=0.0),
+            LoopConfig(
+                steps=config.steps,
+                sh_every=0.0,
+                begin=number / config.rounds,
+                end=(number + 1) / config.rounds,
+                seed=seed + number,
+            ),
             stage=f"{STAGE} {number + 1}/{config.rounds}",
+            rim=count,
         )
         if checkpoint is not None:
-            save_checkpoint(checkpoint, {"round": number + 1, "parameters": parameters.state()})
+            state = {"round": number + 1, "parameters": parameters.state()}
+            save_checkpoint(checkpoint, state if critic is None else {**state, "critic": critic.state()})
     trained = parameters.splats(parameters.sh_degree).detach()
-    count = int(rim.sum())
     scene, fill = concatenate([frozen, trained[:count]]), trained[count:]
     fill = fill[~astray(fill, scene, views, rasterizer, config)]
     yield Measured(STAGE, {"fill": float(len(fill)), "rim": float(count), "views": float(len(windows))})
     return concatenate([scene, fill])
+
+
+def objectives_of(config: InpaintConfig, prior: Prior, *, guided: bool) -> list[Objective]:
+    """What is minimized, but for the critic, which has a state."""
+    objectives: list[Objective] = [
+        Photometric(config.known, "known"),
+        Photometric(config.painted, "painted"),
+        Perceptual(config.perceptual, prior.codec),
+        Shape(config.shape),
+    ]
+    if guided:
+        objectives.append(Disparity(config.disparity))
+    if config.distill.weight:
+        objectives.append(Distill(config.distill, prior))
+    return objectives
 
 
 def surroundings(capture: Capture, removal: Removal, rasterizer: Rasterizer, device: torch.device) -> list[Surroundings]:

@@ -9,7 +9,7 @@ from splatpaint.priors.gaussian import GaussianPrior
 from splatpaint.render.reference import rasterize
 from splatpaint.stages.inpaint import InpaintConfig, inpaint, rim_of, strength_of_round, surroundings
 from splatpaint.stages.remove import Hole, Removal
-from tests.support.walls import SIZE, wall_with_ball
+from tests.support.walls import SIZE, holed_wall, wall_with_ball
 
 CPU = torch.device("cpu")
 GREEN = torch.tensor([0.1, 0.7, 0.2])
@@ -17,21 +17,6 @@ QUICK = InpaintConfig(
     rounds=2, steps=60, views=3, denoise_steps=4, rim_px=4, rates=LearningRates(means=1e-5, means_final=1e-6, sh0=0.1)
 )
 PRIOR = GaussianPrior(mu=GREEN[None, :, None, None], s=0.02)
-
-
-def holed_wall(folder):
-    """A wall without its ball, and a hole in the middle of every view from which the splats are taken."""
-    scene = wall_with_ball(folder)
-    middle = (scene.wall.means[:, :2].abs() < 0.12).all(dim=1)
-    kept = scene.wall[~middle]
-    holes = []
-    for view in scene.capture.views:
-        missing = (rasterize(kept, view.camera).alpha < 0.8).float()
-        missing[..., :8, :] = missing[..., -8:, :] = 0
-        missing[..., :10] = missing[..., -10:] = 0
-        assert 0 < missing.sum() < 0.3 * missing.numel()
-        holes.append(Hole(view.name, missing, missing, torch.zeros_like(missing)))
-    return scene, Removal(kept, tuple(holes))
 
 
 def test_the_fill_takes_the_colors_that_the_prior_paints(tmp_path):

@@ -11,6 +11,7 @@ from splatpaint.render.reference import rasterize
 from splatpaint.scene.camera import Cameras, look_at
 from splatpaint.scene.splats import SH_C0, Splats, concatenate
 from splatpaint.scene.views import Capture, PointCloud, Similarity, View
+from splatpaint.stages.remove import Hole, Removal
 
 SIZE = (40, 32)
 
@@ -66,3 +67,18 @@ def wall_with_ball(folder: Path, *, views: int = 5, ball_z: float = 0.6) -> Wall
         made.append(View(f"{index}", camera, image, fill_mask=mask))
     points = PointCloud(scene.means, (scene.sh[:, 0] * SH_C0 + 0.5).clamp(0, 1).mul(255).byte())
     return Wall(wall_splats, ball_splats, Capture(tuple(made), (), points, Similarity()))
+
+
+def holed_wall(folder: Path) -> tuple[Wall, Removal]:
+    """A wall without its ball, and a hole in the middle of every view from which the splats are taken."""
+    scene = wall_with_ball(folder)
+    middle = (scene.wall.means[:, :2].abs() < 0.12).all(dim=1)
+    kept = scene.wall[~middle]
+    holes = []
+    for view in scene.capture.views:
+        missing = (rasterize(kept, view.camera).alpha < 0.8).float()
+        missing[..., :8, :] = missing[..., -8:, :] = 0
+        missing[..., :10] = missing[..., -10:] = 0
+        assert 0 < missing.sum() < 0.3 * missing.numel()
+        holes.append(Hole(view.name, missing, missing, torch.zeros_like(missing)))
+    return scene, Removal(kept, tuple(holes))

@@ -1,0 +1,68 @@
+"""Which loss reaches which splats: gradients are let through by property, and apart for the rim and the fill."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from splatpaint.fit.parameters import SplatParameters
+from splatpaint.objectives.protocol import Objective, Property, Reach, Step
+
+PROPERTY: dict[str, Property] = {
+    "means": "geometry",
+    "quats": "geometry",
+    "scales": "geometry",
+    "opacities": "opacity",
+    "sh0": "color",
+    "shN": "color",
+}
+"""What the parameters of splats are to a `Reach`."""
+
+
+def pull(parameters: SplatParameters, objectives: Sequence[Objective], step: Step, *, rim: int) -> dict[str, Tensor]:
+    """Adds every objective's gradient, as far as it reaches, to the parameters'; gives the named losses.
+
+    Objectives of equal reach share one backward pass through the rasterizer. Only those that reach everything are felt by
+    `means2d`, from which density control learns: what a generative loss pulls at is no sign of missing splats.
+
+    Args:
+        parameters: rendered as `step.rendered`.
+        objectives: at least one.
+        step: given to each.
+        rim: so many splats, the first, are the rim.
+    """
+    groups: dict[Reach, dict[str, Tensor]] = {}
+    for objective in objectives:
+        groups.setdefault(objective.reach, {}).update(objective(step))
+    for left, (reach, terms) in zip(range(len(groups) - 1, -1, -1), groups.items(), strict=True):
+        loss = torch.stack(list(terms.values())).sum()
+        if reach == Reach():
+            loss.backward(retain_graph=left > 0)
+        elif loss.requires_grad:
+            with _unfelt(step.rendered.means2d):
+                _let_through(parameters, loss, reach, rim, keep_graph=left > 0)
+    return {name: value for terms in groups.values() for name, value in terms.items()}
+
+
+@contextmanager
+def _unfelt(values: Tensor) -> Iterator[None]:
+    """Gradients that pass through the values are not kept there."""
+    kept = values.grad if values.retains_grad else None
+    yield
+    if values.retains_grad:
+        values.grad = kept
+
+
+def _let_through(parameters: SplatParameters, loss: Tensor, reach: Reach, rim: int, *, keep_graph: bool) -> None:
+    moved = {name: value for name, value in parameters.params.items() if PROPERTY[name] in {*reach.fill, *reach.rim}}
+    gradients = torch.autograd.grad(loss, list(moved.values()), retain_graph=keep_graph, allow_unused=True)
+    for (name, value), gradient in zip(moved.items(), gradients, strict=True):
+        if gradient is None:
+            continue
+        gradient = gradient.clone()
+        if PROPERTY[name] not in reach.rim:
+            gradient[:rim] = 0
+        if PROPERTY[name] not in reach.fill:
+            gradient[rim:] = 0
+        value.grad = gradient if value.grad is None else value.grad + gradient

@@ -1,0 +1,164 @@
+"""Holes shall have the texture of what the prior painted, wherever exactly it lies: a critic learns to tell patches apart.
+
+The masked adversarial loss of MALD-NeRF (sec. 3.3): real patches are of painted pictures, fake ones of renderings, and both are
+black outside the same mask. So the critic sees neither the seam around a hole nor how photos differ from renderings outside
+it. Losses are those of StyleGAN (non-saturating, R1), patches are augmented alike on both sides (DiffAugment, Zhao et al.
+2020), since a few dozen pictures are learned by heart fast.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from splatpaint.image.region import Box
+from splatpaint.objectives.protocol import Reach, Step
+
+TRIES = 8
+"""Places looked at for one patch; the one with most hole is taken if none has enough."""
+
+
+@dataclass(frozen=True)
+class AdversarialConfig:
+    """A critic of small patches that learns beside the splats."""
+
+    kind: Literal["adversarial"] = "adversarial"
+    weight: float = 0.0
+    """Of the non-saturating loss, once it has risen; 0 = there is no critic."""
+    features: float = 1.0
+    """How much the distance of the critic's mean activations counts beside its verdict."""
+    start: float = 0.25
+    """Share of the training before which the critic is not there: a fill must have formed."""
+    ramp: float = 0.15
+    """Share of the training in which the weight rises from zero."""
+    patch_px: int = 64
+    """Side of a patch; windows that are smaller are looked at whole."""
+    patches: int = 4
+    """A step."""
+    least_hole: float = 0.3
+    """A patch shall be hole to this share, if the window has such a place."""
+    width: int = 32
+    """Channels of the critic's first layer."""
+    r1: float = 0.2
+    """Weight of the squared gradient at real patches, halved (Mescheder et al. 2018, eq. 9; GANeRF's value)."""
+    learning_rate: float = 1e-3
+    """RMSprop's."""
+    reach: Reach = field(default_factory=lambda: Reach(fill=("color", "opacity"), rim=()))
+    """A critic that may move splats makes relief of texture (RefFusion, sec. 4)."""
+
+
+class Critic(nn.Module):
+    """Strided convolutions; a verdict every eight pixels, positive = painted, and the activations on the way."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        channels = [3, width, 2 * width, 4 * width]
+        self.layers = nn.ModuleList(nn.Conv2d(a, b, 4, stride=2, padding=1) for a, b in pairwise(channels))
+        self.verdict = nn.Conv2d(channels[-1], 1, 3, padding=1)
+
+    def forward(self, patches: Float[Tensor, "p 3 h w"]) -> tuple[Float[Tensor, "p 1 _ _"], list[Float[Tensor, "p _ _ _"]]]:
+        """Verdicts and activations."""
+        x, activations = patches, []
+        for layer in self.layers:
+            x = F.leaky_relu(layer(x), 0.2)
+            activations.append(x)
+        return self.verdict(x), activations
+
+
+class Adversarial:
+    """Makes patches of rendered holes hard to tell from patches of painted ones. Has a network and its optimizer of its own."""
+
+    def __init__(self, config: AdversarialConfig, device: torch.device, seed: int) -> None:
+        self.config = config
+        self.reach = config.reach
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.critic = Critic(config.width).to(device)
+        self.optimizer = torch.optim.RMSprop(self.critic.parameters(), lr=config.learning_rate)
+
+    def __call__(self, step: Step) -> dict[str, Tensor]:
+        """The terms `adversarial` and `matching`, zero until the critic is there. Lets the critic learn first."""
+        strength = min(max((step.progress - self.config.start) / max(self.config.ramp, 1e-6), 0.0), 1.0)
+        if strength == 0.0 or not bool((step.holes > 0.5).any()):
+            nothing = 0 * step.rendered.color.sum()
+            return {"adversarial": nothing, "matching": nothing}
+        real, fake = self._patches(step)
+        self._learn(real, fake.detach())
+        self.critic.requires_grad_(False)
+        verdict, activations = self.critic(fake)
+        with torch.no_grad():
+            _, wanted = self.critic(real)
+        self.critic.requires_grad_(True)
+        apart = [(a.mean(dim=0) - b.mean(dim=0)).abs().mean() for a, b in zip(activations, wanted, strict=True)]
+        weight = self.config.weight * strength
+        return {
+            "adversarial": weight * F.softplus(-verdict).mean(),
+            "matching": weight * self.config.features * torch.stack(apart).mean(),
+        }
+
+    def _learn(self, real: Tensor, fake: Tensor) -> None:
+        """One step of the critic: softplus losses and R1."""
+        real = real.detach().requires_grad_(True)
+        verdict = self.critic(real)[0]
+        (slope,) = torch.autograd.grad(verdict.sum(), real, create_graph=True)
+        penalty = 0.5 * self.config.r1 * slope.square().sum(dim=(1, 2, 3)).mean()
+        loss = F.softplus(-verdict).mean() + F.softplus(self.critic(fake)[0]).mean() + penalty
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+
+    def _patches(self, step: Step) -> tuple[Float[Tensor, "p 3 s s"], Float[Tensor, "p 3 s s"]]:
+        """Painted and rendered patches of the same places, in [-1, 1], black outside the holes, augmented alike."""
+        inside = (step.holes > 0.5).to(step.holes)
+        shown = (torch.stack([step.target, step.rendered.color.clamp(0, 1)]) * 2 - 1) * inside - (1 - inside)
+        real, fake = [], []
+        for _ in range(self.config.patches):
+            view, box = place_patch(inside, self.config.patch_px, self.config.least_hole, step.generator)
+            one, other = augmented(box.crop(shown[:, view]), step.generator)
+            real.append(one)
+            fake.append(other)
+        return torch.stack(real), torch.stack(fake)
+
+    def state(self) -> dict[str, Any]:
+        """All that `restore` needs to continue exactly here."""
+        return {"critic": self.critic.state_dict(), "optimizer": self.optimizer.state_dict()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continues from what `state` returned."""
+        self.critic.load_state_dict(state["critic"])
+        self.optimizer.load_state_dict(state["optimizer"])
+
+
+def place_patch(inside: Float[Tensor, "v 1 h w"], side: int, least: float, generator: torch.Generator) -> tuple[int, Box]:
+    """View and place of a random patch around a pixel of a hole, hole to at least that share if possible."""
+    height, width = (min(side, extent) for extent in inside.shape[2:])
+    pixels = torch.nonzero(inside[:, 0] > 0.5)
+    best, share = (0, Box(0, 0, width, height)), -1.0
+    for index in torch.randint(len(pixels), (TRIES,), generator=generator).tolist():
+        view, row, column = pixels[index].tolist()
+        top = min(max(row - height // 2, 0), inside.shape[2] - height)
+        left = min(max(column - width // 2, 0), inside.shape[3] - width)
+        box = Box(left, top, left + width, top + height)
+        found = float(box.crop(inside[view]).mean())
+        if found > share:
+            best, share = (view, box), found
+        if found >= least:
+            break
+    return best
+
+
+def augmented(patches: Float[Tensor, "p 3 h w"], generator: torch.Generator) -> Float[Tensor, "p 3 h w"]:
+    """The patches shifted by up to an eighth and changed in brightness and contrast, all in the same way."""
+    height, width = patches.shape[2:]
+    draws = torch.rand(4, generator=generator).tolist()
+    down, right = (round((2 * draw - 1) * extent / 8) for draw, extent in zip(draws[:2], (height, width), strict=True))
+    black = patches <= -1 + 1e-6
+    changed = torch.where(black, patches, (patches * (0.75 + 0.5 * draws[2]) + (draws[3] - 0.5) * 0.5).clamp_min(-1))
+    padding = (max(right, 0), max(-right, 0), max(down, 0), max(-down, 0))
+    top, left = max(-down, 0), max(-right, 0)
+    return F.pad(changed, padding, value=-1.0)[..., top : top + height, left : left + width]

@@ -1,0 +1,69 @@
+"""The fill's depth shall be ordered, and shaped, as a monocular network sees it in the painted pictures.
+
+Such a network knows disparity up to a scale and a shift of its own, so nothing here depends on either: correlation, and which
+of two pixels is nearer (SparseNeRF, eq. 3).
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from splatpaint.image.region import dilate
+from splatpaint.objectives.protocol import Reach, Step
+
+
+@dataclass(frozen=True)
+class DisparityConfig:
+    """Weights of the terms that compare with a network's disparity; they count only in runs that have a depth model."""
+
+    kind: Literal["disparity"] = "disparity"
+    correlation: float = 0.05
+    """Of 1 - Pearson's correlation, over the holes and `rim_px` around them: free of scale and shift."""
+    ranking: float = 0.1
+    """Of the hinge on pairs of pixels whose order is wrong."""
+    margin: float = 1e-4
+    """By so much, relative to the mean disparity, the nearer of two pixels shall be nearer."""
+    least_difference: float = 0.02
+    """Pairs count if the network tells them apart by this share of the range it sees."""
+    pairs: int = 1024
+    rim_px: int = 16
+    reach: Reach = field(default_factory=lambda: Reach(fill=("geometry",), rim=()))
+
+
+class Disparity:
+    """Compares rendered disparity to a guide's."""
+
+    def __init__(self, config: DisparityConfig) -> None:
+        self.config = config
+        self.reach = config.reach
+
+    def __call__(self, step: Step) -> dict[str, Tensor]:
+        """The terms `correlation` and `ranking`; zero in a step without a guide."""
+        depth = step.rendered.depth
+        correlation = ranking = 0 * depth.sum()
+        if step.guide is not None:
+            region = (dilate(step.holes, self.config.rim_px) > 0) & (depth > 0)
+            disparity = 1 / torch.where(depth > 0, depth, torch.ones_like(depth))
+            for view in range(len(depth)):
+                inside = region[view]
+                if int(inside.sum()) >= 2:
+                    have, want = disparity[view][inside], step.guide[view][inside]
+                    have = have / have.detach().mean()
+                    correlation = correlation + (1 - pearson(have, want)) / len(depth)
+                    ranking = ranking + self._ranking(have, want, step.generator) / len(depth)
+        return {"correlation": self.config.correlation * correlation, "ranking": self.config.ranking * ranking}
+
+    def _ranking(self, have: Tensor, want: Tensor, generator: torch.Generator) -> Tensor:
+        one, other = torch.randint(len(have), (2, self.config.pairs), generator=generator).to(have.device)
+        nearer = want[one] - want[other]
+        clear = nearer.abs() > self.config.least_difference * (want.max() - want.min())
+        wrong = (self.config.margin - nearer.sign() * (have[one] - have[other])).clamp_min(0) * clear
+        return wrong.sum() / clear.sum().clamp_min(1)
+
+
+def pearson(x: Tensor, y: Tensor) -> Tensor:
+    """The correlation of two vectors; 0 where one of them is constant."""
+    x, y = x - x.mean(), y - y.mean()
+    return (x * y).sum() / (x.square().sum() * y.square().sum()).clamp_min(1e-20).sqrt()

@@ -1,0 +1,93 @@
+"""What no photo shows and no mask covers: beyond the frames, and between the places where photos were taken.
+
+Outpainting and completion are inpainting of views that are not, or not wholly, photos. What the kept splats show in them is
+known; where they show nothing is a hole.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from splatpaint.fit.fill_seeds import Surroundings
+from splatpaint.image.region import dilate, erode
+from splatpaint.render.protocol import Rasterizer
+from splatpaint.scene.camera import Cameras
+from splatpaint.scene.paths import between
+from splatpaint.scene.splats import Splats
+from splatpaint.scene.views import spread
+
+CLEAN_PX = 2
+"""Gaps between splats that are narrower than twice this are no holes."""
+
+
+@dataclass(frozen=True)
+class UnseenConfig:
+    """Which views are completed beside those that a mask covers."""
+
+    margin: float = 0.0
+    """Every frame is widened on each side by this share of its size, and what lies there is painted where no photo shows it."""
+    between: int = 0
+    """So many views from halfway between neighboring photos are looked at, and painted where no photo shows what they see."""
+    min_alpha: float = 0.5
+    """Where the kept splats are fainter than this, nobody saw what is there."""
+
+    @property
+    def asked(self) -> bool:
+        """Whether there is anything to do without masks."""
+        return self.margin > 0 or self.between > 0
+
+
+@torch.no_grad()
+def with_unseen(
+    views: Sequence[Surroundings], kept: Splats, rasterizer: Rasterizer, config: UnseenConfig
+) -> list[Surroundings]:
+    """The views, widened if that is asked for, and those between them."""
+    result = list(views)
+    if config.margin > 0:
+        result = [widened(view, kept, rasterizer, config) for view in views]
+    if config.between > 0:
+        cameras = [view.camera for view in result]
+        result += [drawn(camera, kept, rasterizer, config) for camera in halfway(cameras, config.between)]
+    return result
+
+
+def widened(view: Surroundings, kept: Splats, rasterizer: Rasterizer, config: UnseenConfig) -> Surroundings:
+    """The view with a margin around it: what the view knows in the middle, what the kept splats show around it."""
+    height, width = view.image.shape[2:]
+    down, right = (math.ceil(config.margin * extent) for extent in (height, width))
+    camera = view.camera.cropped(-right, -down, width + 2 * right, height + 2 * down)
+    whole = drawn(camera, kept, rasterizer, config)
+
+    def pasted(outside: Tensor, inside: Tensor) -> Tensor:
+        result = outside.clone()
+        result[..., down : down + height, right : right + width] = inside
+        return result
+
+    return replace(
+        whole,
+        image=pasted(whole.image, view.image),
+        seen=pasted(whole.seen, view.seen),
+        hole=pasted(whole.hole, view.hole),
+        torn=pasted(whole.torn, view.torn),
+    )
+
+
+def drawn(camera: Cameras, kept: Splats, rasterizer: Rasterizer, config: UnseenConfig) -> Surroundings:
+    """A view that is no photo: as the kept splats show it, with holes where they show nothing."""
+    bare = rasterizer(kept, camera)
+    faint = (bare.alpha < config.min_alpha).to(bare.alpha)
+    hole = dilate(erode(faint, CLEAN_PX), 2 * CLEAN_PX)
+    image = (bare.color / bare.alpha.clamp_min(config.min_alpha)).clamp(0, 1)
+    nothing = torch.zeros_like(hole)
+    return Surroundings(camera, image, nothing, hole, nothing, bare.depth, bare.alpha)
+
+
+def halfway(cameras: Sequence[Cameras], count: int) -> list[Cameras]:
+    """Poses between every camera and its nearest neighbor, each pair once, at most so many, spread over the capture."""
+    centers = torch.cat([camera.centers for camera in cameras])
+    apart = torch.cdist(centers, centers).fill_diagonal_(torch.inf)
+    pairs = sorted({(min(one, other), max(one, other)) for one, other in enumerate(apart.argmin(dim=1).tolist())})
+    return [between(cameras[one], cameras[other], 0.5) for one, other in spread(pairs, count)]

@@ -1,0 +1,70 @@
+from dataclasses import dataclass
+
+import torch
+
+from splatpaint.fit.parameters import LearningRates, SplatParameters
+from splatpaint.fit.routing import PROPERTY, pull
+from splatpaint.objectives.photometric import Photometric, PhotometricConfig
+from splatpaint.objectives.protocol import Reach, Step
+from splatpaint.render.reference import rasterize
+from tests.support.scenes import cloud, orbit
+
+CAMERA = orbit(4, width=16, height=12, focal=14.0)[1]
+RIM = 5
+
+
+@dataclass
+class Louder:
+    """A loss that nobody else has."""
+
+    reach: Reach
+
+    def __call__(self, step: Step) -> dict[str, torch.Tensor]:
+        return {"louder": step.rendered.color.square().sum() + step.rendered.depth.sum()}
+
+
+def pulled(*objectives):
+    parameters = SplatParameters(cloud(12, degree=1, seed=1), LearningRates())
+    splats = parameters.splats(1)
+    rendered = rasterize(splats, CAMERA)
+    rendered.means2d.retain_grad()
+    ones = torch.ones(1, 1, 12, 16)
+    target = torch.full_like(rendered.color, 0.3).detach()
+    step = Step(rendered, target, ones, 0 * ones, splats, number=1, progress=0.5, generator=torch.Generator())
+    losses = pull(parameters, objectives, step, rim=RIM)
+    gradients = {name: value.grad for name, value in parameters.params.items()}
+    return losses, gradients, rendered.means2d.grad
+
+
+def test_what_an_objective_may_not_reach_gets_exactly_nothing():
+    _, gradients, _ = pulled(Louder(Reach(fill=("color", "opacity"), rim=("color",))))
+    for name, gradient in gradients.items():
+        match PROPERTY[name]:
+            case "geometry":
+                assert gradient is None, name
+            case "opacity":
+                assert gradient[:RIM].abs().max() == 0 < gradient[RIM:].abs().max()
+            case "color":
+                assert gradient[:RIM].abs().max() > 0 < gradient[RIM:].abs().max()
+
+
+def test_the_parts_of_a_loss_add_up_to_the_whole():
+    whole = pulled(Louder(Reach()))[1]
+    parts = [Louder(Reach(fill=("color",), rim=())), Louder(Reach(fill=("opacity", "geometry"), rim=())),
+             Louder(Reach(fill=(), rim=("color", "opacity", "geometry")))]  # fmt: skip
+    together = pulled(*parts)[1]
+    for name, gradient in whole.items():
+        torch.testing.assert_close(together[name], gradient, msg=name)
+
+
+def test_density_control_feels_only_what_reaches_everything():
+    pixels = Photometric(PhotometricConfig())
+    alone = pulled(pixels)[2]
+    beside = pulled(pixels, Louder(Reach(rim=())))[2]
+    assert alone.abs().max() > 0
+    torch.testing.assert_close(beside, alone)
+
+
+def test_all_losses_are_told_under_their_names():
+    losses, _, _ = pulled(Photometric(PhotometricConfig()), Louder(Reach(rim=())))
+    assert set(losses) == {"photometric", "louder"}
