@@ -11,6 +11,7 @@ nerf        the same with a compact NeRF of our own (benchmarks/nerf.py), which 
 nerf-ours   that NeRF under splatpaint's objectives and prior, for as long as ours takes: splats against a field, all else equal
 ours        splatpaint
 ours-PART   splatpaint without a part, see `ABLATIONS`
+ours+PART   splatpaint with a part that is off by default, see `ADDITIONS`
 """
 
 import shutil
@@ -28,19 +29,33 @@ from splatpaint.formats import read_splats
 from splatpaint.priors.load import load_prior
 from splatpaint.scene.views import View
 from splatpaint.stages.config import RunConfig
-from splatpaint.stages.folder import RunFolder
+from splatpaint.stages.folder import RunFolder, SplatStage
 from splatpaint.stages.run import pick_device, run
 
 ABLATIONS = {
-    "perceptual": "inpaint.perceptual.weight=0.0",
-    "rounds": "inpaint.rounds=1",
-    "shape": "inpaint.shape.smoothness=0.0",
-    "exposure": "inpaint.rates.shN=0.0",
-    "rim": "inpaint.rim_share=1.0",
-    "witnesses": "remove.holes.min_views=1000000",
+    "perceptual": ("inpaint.perceptual.weight=0.0",),
+    "rounds": ("inpaint.rounds=1",),
+    "shape": ("inpaint.shape.smoothness=0.0",),
+    "exposure": ("inpaint.rates.shN=0.0",),
+    "rim": ("inpaint.rim_share=1.0",),
+    "crops": ("inpaint.context=100.0",),
+    "witnesses": ("remove.holes.min_views=1000000",),
 }
 """What `ours-PART` sets: no perceptual distance, no dataset update, no smooth depth, a fill that cannot follow the photos'
-exposure, no kept splats that learn with it, holes wherever the object was."""
+exposure, no kept splats that learn with it, whole views in place of windows around the holes, holes wherever the object was."""
+ADDITIONS = {
+    "lora": ("customize.steps=150",),
+    "routing": (
+        "inpaint.known.reach.rim=[color, opacity]",
+        *(f"inpaint.{objective}.reach.rim=[]" for objective in ("painted", "perceptual", "shape")),
+    ),
+    "adversarial": ("inpaint.adversarial.weight=0.003",),
+    "distill": ("inpaint.distill.weight=0.001",),
+    "novel": ("inpaint.novel.share=0.2",),
+    "reference": ("inpaint.reference=true",),
+}
+"""What `ours+PART` sets: a LoRA that learns the scene, a rim that learns color and opacity from known pixels alone, the masked
+adversarial loss, score distillation, samples at new poses, holes painted beside another view."""
 
 
 def method(name: str) -> Method:
@@ -49,13 +64,15 @@ def method(name: str) -> Method:
     Raises:
         ValueError: if there is none.
     """
+    if name.startswith("ours+") and name.removeprefix("ours+") in ADDITIONS:
+        return Ours(part=name, settings=ADDITIONS[name.removeprefix("ours+")])
     match name.split("-", 1):
         case ["delete"]:
             return Ours(stage="remove")
         case ["ours"]:
             return Ours()
         case ["ours", part] if part in ABLATIONS:
-            return Ours(part=part)
+            return Ours(part=name, settings=ABLATIONS[part])
         case ["telea", "2d"]:
             return Telea2d()
         case ["telea"]:
@@ -79,22 +96,35 @@ class Ours:
 
     stage: str = "inpaint"
     part: str | None = None
-    """What is left out."""
+    """Names what differs from the recipe."""
+    settings: tuple[str, ...] = ()
+    """And makes it differ."""
 
     def fit(self, task: Path, work: Path, config: RunConfig, /) -> Fitted:
-        """See `Method`; reconstruction is shared with the run that lacks nothing."""
+        """See `Method`; what comes before the first difference is shared with the run that has none."""
         folder, shared = work / "run", None
         if self.part is not None:
             shared, folder = folder, work / f"run-{self.part}"
-            config = from_tree(RunConfig, override(to_tree(config), ABLATIONS[self.part]))
+            tree = to_tree(config)
+            for setting in self.settings:
+                tree = override(tree, setting)
+            config = from_tree(RunConfig, tree)
         with RunFolder.open(folder, task, config, resume=True) as opened:
-            if shared is not None and (shared / "reconstruct").exists() and not opened.splats("reconstruct").exists():
-                shutil.copytree(shared / "reconstruct", folder / "reconstruct")
+            for stage in self._shared_stages:
+                if shared is not None and (shared / stage).exists() and not opened.splats(stage).exists():
+                    shutil.copytree(shared / stage, folder / stage)
             scene = drain(opened.logged(run(task, opened, config)))
             splats = scene if self.stage == "inpaint" else read_splats(opened.splats("remove"))
             metrics = RunFolder.read(shared or folder).metrics | opened.metrics
-            stages = ("capture", "reconstruct", "remove", *(["inpaint"] if self.stage == "inpaint" else []))
-            return Fitted(drawing(splats, config), sum(metrics[stage]["seconds"] or 0.0 for stage in stages))
+            stages = ["capture", "reconstruct", "remove", *(["customize", "inpaint"] if self.stage == "inpaint" else [])]
+            spent = [metrics[stage]["seconds"] or 0.0 for stage in stages if stage in metrics]
+            return Fitted(drawing(splats, config), sum(spent))
+
+    @property
+    def _shared_stages(self) -> tuple[SplatStage, ...]:
+        if any(setting.startswith("remove.") for setting in self.settings):
+            return ("reconstruct",)
+        return ("reconstruct", "remove")
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from benchmarks.cover import Spot, make_cover
 from benchmarks.measure import environment, write_json
-from benchmarks.methods import ABLATIONS, method
+from benchmarks.methods import ABLATIONS, ADDITIONS, method
 from benchmarks.nerfacto import NerfactoError
 from benchmarks.protocol import Draw
 from benchmarks.scoring import largest_holes, names, text_table, write_strips
@@ -101,6 +101,7 @@ SUITES = {
         methods=(
             *("delete", "telea-2d", "telea", "diffusion", "diffusion-perceptual", "ours"),
             *(f"ours-{part}" for part in ABLATIONS),
+            *(f"ours+{part}" for part in ADDITIONS),
             *("nerf", "nerf-ours", "nerfacto"),
         ),
         seeds=(0, 1, 2),

@@ -16,6 +16,7 @@ from splatpaint.formats import read_splats
 from splatpaint.image.files import read_mask, write_image
 from splatpaint.image.resample import resize_area
 from splatpaint.render.protocol import Rasterizer, Rendered
+from splatpaint.scene.camera import Cameras
 from splatpaint.scene.splats import Splats
 from splatpaint.scene.views import Capture, View, spread
 from splatpaint.stages.folder import RunFolder
@@ -109,6 +110,26 @@ def draw_strips(
     write_sheet(sheet, rows)
     yield Saved(STAGE, "before and after", sheet)
     return sheet
+
+
+@torch.no_grad()
+def draw_unseen(cameras: Sequence[Cameras], *, kept: Splats, filled: Splats, rasterizer: Rasterizer, out: Path) -> Events[Path]:
+    """A sheet of views that are no photos, before and after they were filled.
+
+    Args:
+        cameras: at least one, on the splats' device.
+        kept: the splats before.
+        filled: and after.
+        rasterizer: paints.
+        out: the file.
+    """
+    rows = []
+    for camera in spread(cameras, SHEET_VIEWS):
+        before, after = rasterizer(kept, camera), rasterizer(filled, camera)
+        rows.append({"known": painted(before, "color"), "filled": painted(after, "color"), "depth": painted(after, "depth")})
+    write_sheet(out, rows)
+    yield Saved(STAGE, "views that no photo shows", out)
+    return out
 
 
 def write_sheet(path: Path, rows: Sequence[Mapping[str, Float[Tensor, "3 h w"]]]) -> None:

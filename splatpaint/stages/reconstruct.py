@@ -6,24 +6,33 @@ from pathlib import Path
 
 import torch
 
+from splatpaint.errors import FormatError
 from splatpaint.events import Events, Measured, Noted
 from splatpaint.fit.density import Density, DensityConfig
 from splatpaint.fit.loop import Example, LoopConfig, optimize
 from splatpaint.fit.parameters import LearningRates, SplatParameters
 from splatpaint.fit.photos import Photos
 from splatpaint.fit.seeding import round_splats, spacing
+from splatpaint.formats import drop_nonfinite, read_splats
 from splatpaint.objectives.photometric import Photometric, PhotometricConfig
 from splatpaint.render.protocol import Rasterizer
 from splatpaint.scene.splats import Splats
-from splatpaint.scene.views import Capture, PointCloud
+from splatpaint.scene.views import Capture, PointCloud, spread
+from splatpaint.stages.export import in_world
 
 STAGE = "reconstruct"
+ADOPTED_VIEWS = 8
+"""Adopted splats are compared with so many photos."""
+FOREIGN_DB = 15.0
+"""Adopted splats that are farther from the photos than this are hardly theirs."""
 
 
 @dataclass(frozen=True)
 class ReconstructConfig:
     """The photometric fit of all usable pixels."""
 
+    init_ply: str | None = None
+    """Splats of the scene, in the frame of the capture's poses: taken as they are, nothing is fitted."""
     steps: int = 2000
     sh_degree: int = 2
     """0 to 3. Degree 2 costs half the memory of 3 and is as good on a few dozen views."""
@@ -72,6 +81,38 @@ def reconstruct(
     splats = parameters.splats(parameters.sh_degree).detach()
     if capture.held_out:
         yield Measured(STAGE, held_out_psnr(splats, Photos(capture.held_out, device), rasterizer))
+    return splats
+
+
+@torch.no_grad()
+def adopt(file: Path, capture: Capture, rasterizer: Rasterizer, *, device: torch.device) -> Events[Splats]:
+    """Splats that another tool fitted, or an earlier run, brought into the capture's world; measured against its photos.
+
+    Args:
+        file: .ply, .splat or .safetensors, in the frame of the capture's poses.
+        capture: gives the frame and the photos.
+        rasterizer: any.
+        device: where the splats shall be.
+
+    Raises:
+        FormatError: if the file holds no splats.
+    """
+    splats, broken = drop_nonfinite(in_world(read_splats(file), capture.world_from_input))
+    if len(splats) == 0:
+        raise FormatError(f"{file} holds no splats")
+    if broken:
+        yield Noted(STAGE, f"{broken} splats of {file} have numbers that are not finite, and were dropped", "warning")
+    splats = splats.to(device)
+    photos = Photos(spread(capture.views, ADOPTED_VIEWS), device)
+    scores = held_out_psnr(splats, photos, rasterizer)
+    yield Noted(STAGE, f"{len(splats)} splats from {file}")
+    if scores["held_out_psnr"] < FOREIGN_DB:
+        yield Noted(
+            STAGE,
+            f"{file} shows the photos at only {scores['held_out_psnr']:.1f} dB: are its splats in the frame of the poses?",
+            "warning",
+        )
+    yield Measured(STAGE, {"adopted_psnr": scores["held_out_psnr"]})
     return splats
 
 

@@ -17,7 +17,7 @@ from splatpaint.masks.holes import HolesConfig, Revealed, find_holes
 from splatpaint.masks.lift import Ballot, Votes, centers_inside, lift
 from splatpaint.render.protocol import Rasterizer
 from splatpaint.scene.splats import Splats
-from splatpaint.scene.views import Capture
+from splatpaint.scene.views import Capture, View
 
 STAGE = "remove"
 MIN_WEIGHT = 1e-3
@@ -111,6 +111,15 @@ def remove(
     }
     yield Measured(STAGE, counts | shares)
     return Removal(kept, result)
+
+
+def untouched(splats: Splats, capture: Capture) -> Removal:
+    """Nothing removed, no hole anywhere."""
+
+    def nothing(view: View) -> Float[Tensor, "1 1 h w"]:
+        return splats.means.new_zeros(1, 1, view.camera.height, view.camera.width)
+
+    return Removal(splats, tuple(Hole(view.name, nothing(view), nothing(view), nothing(view)) for view in capture.views))
 
 
 def mean_share(masks: Sequence[Float[Tensor, "1 1 h w"]]) -> float:

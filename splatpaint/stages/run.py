@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from splatpaint.capture import prepare
-from splatpaint.errors import BackendError, MaskError, PriorError
+from splatpaint.errors import BackendError, FormatError, MaskError, PriorError
 from splatpaint.events import Events, Measured, Product, Saved, Skipped
 from splatpaint.formats import read_splats, write_splats
 from splatpaint.image.files import read_mask, write_mask
@@ -23,7 +23,8 @@ from splatpaint.scene.views import Capture
 from splatpaint.stages import customize, inpaint, reconstruct, remove
 from splatpaint.stages.config import RunConfig
 from splatpaint.stages.folder import RunFolder
-from splatpaint.stages.pictures import before_after
+from splatpaint.stages.pictures import before_after, draw_unseen
+from splatpaint.stages.unseen import unseen_cameras
 
 
 def run(capture: Path, folder: RunFolder, config: RunConfig) -> Events[Splats]:
@@ -36,10 +37,10 @@ def run(capture: Path, folder: RunFolder, config: RunConfig) -> Events[Splats]:
     torch.manual_seed(config.seed)
     rasterizer = pick_rasterizer(config.rasterizer, device)
     prepared = yield from timed("capture", prepare(capture, config.capture, cache=folder.stage("capture")))
-    if not any(view.fill_mask for view in prepared.views):
+    if not (masked(prepared) or config.inpaint.unseen.asked):
         raise MaskError(
             f"no image of {capture} has a mask, so there is nothing to remove: put white-on-black masks with the images' names "
-            f"into {capture / 'masks'} (or give --masks)"
+            f"into {capture / 'masks'} (or give --masks), or have what no photo shows completed (configs/complete.yaml)"
         )
     if not folder.finished:
         check(prepared, config)
@@ -47,7 +48,16 @@ def run(capture: Path, folder: RunFolder, config: RunConfig) -> Events[Splats]:
     removal = yield from _removed(reconstructed, prepared, folder, rasterizer, config, device)
     scene = yield from _inpainted(removal, prepared, folder, rasterizer, config, device)
     yield from before_after(folder, prepared, rasterizer, device=device)
+    if config.inpaint.unseen.asked:
+        cameras = unseen_cameras([view.camera.to(device) for view in prepared.views], config.inpaint.unseen)
+        out = folder.stage("pictures") / "unseen.png"
+        yield from draw_unseen(cameras, kept=removal.kept, filled=scene, rasterizer=rasterizer, out=out)
     return scene
+
+
+def masked(capture: Capture) -> bool:
+    """Whether anything is to be removed."""
+    return any(view.fill_mask for view in capture.views)
 
 
 def check(capture: Capture, config: RunConfig) -> None:
@@ -55,7 +65,10 @@ def check(capture: Capture, config: RunConfig) -> None:
 
     Raises:
         PriorError: if a model that is named is not there, or the prior cannot learn the scene as it is asked to.
+        FormatError: if the splats to begin with are not there.
     """
+    if config.reconstruct.init_ply is not None and not Path(config.reconstruct.init_ply).is_file():
+        raise FormatError(f"the splats {config.reconstruct.init_ply} (--init-ply) are not there: give a .ply or .splat file")
     find_prior(config.prior.name)
     if config.prior.lora is not None and not Path(config.prior.lora).expanduser().is_file():
         raise PriorError(f"the LoRA {config.prior.lora} is not there: give a .safetensors file in diffusers' format")
@@ -99,12 +112,13 @@ def _reconstructed(
         yield Skipped(reconstruct.STAGE, product)
         return read_splats(product).to(device)
     checkpoint = folder.stage(reconstruct.STAGE) / "checkpoint.pt"
-    splats = yield from timed(
-        reconstruct.STAGE,
-        reconstruct.reconstruct(
+    if config.reconstruct.init_ply is not None:
+        fit = reconstruct.adopt(Path(config.reconstruct.init_ply), capture, rasterizer, device=device)
+    else:
+        fit = reconstruct.reconstruct(
             capture, rasterizer, config.reconstruct, device=device, seed=config.seed, checkpoint=checkpoint
-        ),
-    )
+        )
+    splats = yield from timed(reconstruct.STAGE, fit)
     write_splats(product, splats)
     checkpoint.unlink(missing_ok=True)
     return splats
@@ -117,7 +131,10 @@ def _removed(
     if product.exists():
         yield Skipped(remove.STAGE, product)
         return _read_removal(folder, capture, device)
-    removal = yield from timed(remove.STAGE, remove.remove(splats, capture, rasterizer, config.remove, device=device))
+    if masked(capture):
+        removal = yield from timed(remove.STAGE, remove.remove(splats, capture, rasterizer, config.remove, device=device))
+    else:
+        removal = remove.untouched(splats, capture)
     for hole in removal.holes:
         for kind, mask in (("covered", hole.covered), ("holes", hole.hole), ("torn", hole.torn)):
             write_mask(_hole_file(folder, kind, hole.name), mask[0].cpu())

@@ -48,18 +48,27 @@ def with_unseen(
     result = list(views)
     if config.margin > 0:
         result = [widened(view, kept, rasterizer, config) for view in views]
-    if config.between > 0:
-        cameras = [view.camera for view in result]
-        result += [drawn(camera, kept, rasterizer, config) for camera in halfway(cameras, config.between)]
-    return result
+    between_them = halfway([view.camera for view in result], config.between)
+    return result + [drawn(camera, kept, rasterizer, config) for camera in between_them]
+
+
+def unseen_cameras(cameras: Sequence[Cameras], config: UnseenConfig) -> list[Cameras]:
+    """The views that are no photos: all, widened, if that is asked for; and those between."""
+    wide = [with_margin(camera, config.margin) for camera in cameras]
+    return [*(wide if config.margin > 0 else []), *halfway(wide, config.between)]
+
+
+def with_margin(camera: Cameras, share: float) -> Cameras:
+    """The camera with a frame that is wider on each side by a share of its size."""
+    down, right = (math.ceil(share * extent) for extent in (camera.height, camera.width))
+    return camera.cropped(-right, -down, camera.width + 2 * right, camera.height + 2 * down)
 
 
 def widened(view: Surroundings, kept: Splats, rasterizer: Rasterizer, config: UnseenConfig) -> Surroundings:
     """The view with a margin around it: what the view knows in the middle, what the kept splats show around it."""
     height, width = view.image.shape[2:]
-    down, right = (math.ceil(config.margin * extent) for extent in (height, width))
-    camera = view.camera.cropped(-right, -down, width + 2 * right, height + 2 * down)
-    whole = drawn(camera, kept, rasterizer, config)
+    whole = drawn(with_margin(view.camera, config.margin), kept, rasterizer, config)
+    down, right = (whole.camera.height - height) // 2, (whole.camera.width - width) // 2
 
     def pasted(outside: Tensor, inside: Tensor) -> Tensor:
         result = outside.clone()
@@ -87,6 +96,8 @@ def drawn(camera: Cameras, kept: Splats, rasterizer: Rasterizer, config: UnseenC
 
 def halfway(cameras: Sequence[Cameras], count: int) -> list[Cameras]:
     """Poses between every camera and its nearest neighbor, each pair once, at most so many, spread over the capture."""
+    if count == 0:
+        return []
     centers = torch.cat([camera.centers for camera in cameras])
     apart = torch.cdist(centers, centers).fill_diagonal_(torch.inf)
     pairs = sorted({(min(one, other), max(one, other)) for one, other in enumerate(apart.argmin(dim=1).tolist())})

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from benchmarks.fill_first import FillThenFit, FillThenNerf, fill_photos, telea
-from benchmarks.methods import ABLATIONS, NerfOurs, method
+from benchmarks.methods import ABLATIONS, ADDITIONS, NerfOurs, method
 from benchmarks.protocol import Fitted
 from benchmarks.removal import SUITES, Task, configured, summary
 from splatpaint.capture import CaptureConfig, prepare
@@ -14,6 +14,7 @@ from splatpaint.config import load
 from splatpaint.events import drain
 from splatpaint.image.files import read_image, read_mask
 from splatpaint.stages.config import RunConfig
+from splatpaint.stages.folder import RunFolder
 from tests.support.walls import wall_with_ball
 
 
@@ -37,9 +38,21 @@ def test_every_method_and_setting_of_a_suite_exists(suite: str):
     assert len({task.name for task in SUITES[suite].tasks}) == len(SUITES[suite].tasks)
 
 
-@pytest.mark.parametrize("part", ABLATIONS)
-def test_leaving_out_a_part_changes_the_recipe(part: str):
-    assert load(RunConfig, None, [ABLATIONS[part]]) != RunConfig()
+@pytest.mark.parametrize("settings", [*ABLATIONS.values(), *ADDITIONS.values()])
+def test_every_setting_of_a_part_changes_the_recipe(settings: tuple[str, ...]):
+    for setting in settings:
+        assert load(RunConfig, None, [setting]) != RunConfig(), setting
+
+
+def test_parts_share_what_comes_before_them(task: Path, tmp_path: Path):
+    config = load(RunConfig, None, ["reconstruct.steps=40", "inpaint.steps=5", "inpaint.views=2", "rasterizer=native"])
+    fitted = [method(name).fit(task, tmp_path, config) for name in ("ours", "ours+routing", "ours-witnesses")]
+    assert all(each.seconds > 0 for each in fitted)
+    whole, routed, blind = (
+        set(RunFolder.read(tmp_path / name).metrics) for name in ("run", "run-ours+routing", "run-ours-witnesses")
+    )
+    assert whole - routed == {"reconstruct", "remove"}
+    assert whole - blind == {"reconstruct"}
 
 
 def test_an_unknown_method_is_refused():

@@ -16,6 +16,7 @@ from splatpaint.image.files import image_size
 from tests.cli.conftest import Cli
 from tests.support.walls import SIZE
 
+ROOT = Path(__file__).resolve().parents[2]
 Refused = Callable[..., str]
 
 
@@ -114,3 +115,31 @@ def test_a_prior_that_learned_the_scene_is_not_taught_twice(cli: Cli, wall: Path
     again = cli("fit", wall, "-o", tmp_path / "run", *settings, *extra, "--resume")
     assert "customize: already there" in again.output
     assert learned.stat().st_mtime_ns == before
+
+
+def test_without_masks_what_lies_beyond_the_frames_is_filled(cli: Cli, capture: Path, settings: list[str], tmp_path: Path):
+    for mask in (capture / "masks").rglob("*.png"):
+        mask.unlink()
+    expand = ROOT / "configs" / "expand.yaml"
+    wide = ["--set", "inpaint.views=2", "--set", "inpaint.unseen.margin=1.0"]
+    result = cli("fit", capture, "-o", tmp_path / "run", "--config", expand, *wide, *settings)
+    assert result.exit_code == 0, result.output
+    before, after = (read_splats(tmp_path / "run" / stage / "splats.safetensors") for stage in ("reconstruct", "inpaint"))
+    assert len(after) > len(before)
+    assert image_size(tmp_path / "run" / "pictures" / "unseen.png")[1] > SIZE[1]
+
+
+def test_splats_of_another_tool_are_filled_without_a_reconstruction(
+    cli: Cli, wall: Path, finished: Path, settings: list[str], tmp_path: Path
+):
+    cli("export", finished, "-o", tmp_path / "scene.ply", "--stage", "reconstruct")
+    result = cli("fit", wall, "-o", tmp_path / "run", "--test-every", "5", *settings, "--init-ply", tmp_path / "scene.ply")
+    assert result.exit_code == 0, result.output
+    theirs, ours = (read_splats(folder / "reconstruct" / "splats.safetensors") for folder in (finished, tmp_path / "run"))
+    torch.testing.assert_close(theirs.means, ours.means)
+    torch.testing.assert_close(theirs.log_scales, ours.log_scales)
+    assert (tmp_path / "run" / "inpaint" / "splats.safetensors").exists()
+
+
+def test_splats_that_are_not_there_are_missed_at_once(refused: Refused, wall: Path, settings: list[str], tmp_path: Path):
+    assert "nowhere.ply" in refused("fit", wall, "-o", tmp_path / "run", *settings, "--init-ply", tmp_path / "nowhere.ply")

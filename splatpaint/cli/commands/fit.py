@@ -19,6 +19,9 @@ from splatpaint.cli.options import DEVICES, PATH, assignments, configurable, fou
 @click.option("--max-resolution", type=int, metavar="N", help="Longest image side in pixels.")
 @click.option("--test-every", type=int, metavar="N", help="Hold out every N-th view and measure it.")
 @masked
+@click.option(
+    "--init-ply", type=PATH, metavar="FILE", help="Splats of the scene in the poses' frame: nothing is reconstructed."
+)
 @click.option("--prior", metavar="NAME", help="auto, bundled, a hub id, or a local folder of a diffusion inpainting model.")
 @click.option("--prompt", metavar="TEXT", help="What shall appear, for priors that read text.")
 @click.option("--lora", type=PATH, metavar="FILE", help="A LoRA of the prior, in diffusers' format.")
@@ -34,6 +37,7 @@ def fit(
     test_every: int | None,
     masks: str | None,
     mask_polarity: str | None,
+    init_ply: Path | None,
     prior: str | None,
     prompt: str | None,
     lora: Path | None,
@@ -49,6 +53,7 @@ def fit(
         "capture.test_every": test_every,
         "capture.masks": found_from_here(masks),
         "capture.mask_polarity": mask_polarity,
+        "reconstruct.init_ply": str(init_ply.resolve()) if init_ply else None,
         "prior.name": prior,
         "prior.prompt": prompt,
         "prior.lora": str(lora.resolve()) if lora else None,
