@@ -9,24 +9,11 @@ from benchmarks.methods import ABLATIONS, ADDITIONS, NerfOurs, method
 from benchmarks.protocol import Fitted
 from benchmarks.removal import SUITES, Task, configured, summary
 from splatpaint.capture import CaptureConfig, prepare
-from splatpaint.capture.writer import Frame, write_capture
 from splatpaint.config import load
 from splatpaint.events import drain
 from splatpaint.image.files import read_image, read_mask
 from splatpaint.stages.config import RunConfig
 from splatpaint.stages.folder import RunFolder
-from tests.support.walls import wall_with_ball
-
-
-@pytest.fixture
-def task(tmp_path: Path) -> Path:
-    """A striped wall with a ball in front of it."""
-    folder = tmp_path / "task"
-    scene = wall_with_ball(tmp_path).capture
-    frames = [Frame(v.name, v.camera, read_image(v.image), read_mask(v.fill_mask)) for v in scene.views if v.fill_mask]
-    assert scene.points
-    write_capture(folder, frames, scene.points)
-    return folder
 
 
 @pytest.mark.parametrize("suite", SUITES)
