@@ -42,7 +42,7 @@ from splatpaint.stages.novel import NovelConfig, NovelViews
 from splatpaint.stages.reconstruct import view_of_step
 from splatpaint.stages.references import Shown, anchor_first, reference_for
 from splatpaint.stages.remove import MIN_WEIGHT, Removal
-from splatpaint.stages.unseen import UnseenConfig, with_unseen
+from splatpaint.stages.unseen import UnseenConfig, complete
 
 STAGE = "inpaint"
 MIN_ALPHA = 0.1
@@ -139,7 +139,8 @@ def inpaint(
     """
     with torch.no_grad():
         views = surroundings(capture, removal, rasterizer, device)
-        views = with_unseen(views, removal.kept, rasterizer, config.unseen)
+        completed = complete(views, removal.kept, rasterizer, config.unseen)
+        views, removal = completed.views, replace(removal, kept=completed.kept)
         if depth is not None:
             telling = telling_views(views, config.seed)
             views = [guided(view, prior, depth, seed) if place in telling else view for place, view in enumerate(views)]
