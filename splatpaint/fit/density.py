@@ -37,10 +37,10 @@ class DensityConfig:
 
 
 class Density:
-    """Statistics and refinements of one set of splats."""
+    """Statistics and refinements of one set of splats, of which the first `settled` neither go nor grow."""
 
-    def __init__(self, config: DensityConfig, parameters: SplatParameters) -> None:
-        self.config = config
+    def __init__(self, config: DensityConfig, parameters: SplatParameters, *, settled: int = 0) -> None:
+        self.config, self.settled = config, settled
         self.parameters = parameters
         self.initial = len(parameters)
         self._reset()
@@ -82,7 +82,9 @@ class Density:
 
         params, optimizers = self.parameters.params, self.parameters.optimizers
         drop = params["opacities"].sigmoid() < self.config.prune_opacity
+        drop[: self.settled] = False
         state: dict[str, Any] = {"pull": self.pull / self.seen.clamp_min(1)}
+        state["pull"][: self.settled] = 0
         if drop.any() and not drop.all():
             remove(params, optimizers, state, drop)
         grow = self._strongest(state["pull"], self.allowance(step, total) - len(self.parameters))

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from splatpaint.events import Events, Measured, Noted, Progressed
 from splatpaint.fit.checkpoint import load_checkpoint, save_checkpoint
+from splatpaint.fit.density import Density, DensityConfig
 from splatpaint.fit.fill_seeds import SeedConfig, Surroundings, seed_fill, telling_views
 from splatpaint.fit.loop import Example, LoopConfig, optimize
 from splatpaint.fit.parameters import LearningRates, SplatParameters
@@ -49,6 +50,10 @@ MIN_ALPHA = 0.1
 """Where the kept splats are fainter than this, they say nothing about color."""
 
 
+GROW_EVERY = 50
+"""Steps between two times that a fill grows, if it may."""
+
+
 @dataclass(frozen=True)
 class InpaintConfig:
     """How the holes are painted."""
@@ -72,6 +77,8 @@ class InpaintConfig:
     """So far around the holes the photos teach the fill and the rim what is there."""
     rim_share: float = 0.8
     """A kept splat belongs to the rim if this share of what it paints is in the holes or that near to them."""
+    growth: float = 1.0
+    """The fill may grow to so many times its seeds, where the losses pull; 1 = no splat is added or dropped while it learns."""
     min_inside: float = 0.3
     """Fill splats go, before the training and after it, that paint less than this share of their pixels into holes: a seed that
     looks right from afar may stand before the lens of a nearer camera."""
@@ -194,6 +201,7 @@ def inpaint(
             weight = torch.ones_like(window.hole)
             return Example(window.camera, targets[place], weight, window.hole, frozen[window.behind], guides[place])
 
+        room = DensityConfig(max_splats=count + round(config.growth * len(fill)), every=GROW_EVERY)
         yield from optimize(
             parameters,
             sample,
@@ -207,6 +215,7 @@ def inpaint(
                 seed=seed + number,
             ),
             stage=f"{STAGE} {number + 1}/{config.rounds}",
+            density=Density(room, parameters, settled=count) if config.growth > 1 else None,
             rim=count,
         )
         if checkpoint is not None:

@@ -74,3 +74,17 @@ def test_splats_that_were_not_drawn_do_not_dilute_the_mean():
     density.observe(gradient, torch.tensor([[1, 0]], dtype=torch.int32), width=2, height=2)
     density.observe(gradient, torch.tensor([[1, 1]], dtype=torch.int32), width=2, height=2)
     torch.testing.assert_close(density.pull / density.seen, torch.full((2,), 2**0.5))
+
+
+def test_settled_splats_neither_go_nor_grow():
+    splats = cloud(6)
+    splats.logit_opacities[:] = -9.0
+    splats.logit_opacities[3:] = 2.0
+    parameters = SplatParameters(splats, LearningRates())
+    density = Density(DensityConfig(max_splats=40), parameters, settled=2)
+    pull_at(density, torch.ones(6))
+    density.refine(step=600, total=TOTAL)
+    after = parameters.splats(0)
+    assert torch.equal(after.means[:2], splats.means[:2])
+    assert len(after) == 2 + 2 * 3
+    assert (after.means[2:, None] == splats.means[2]).all(dim=-1).sum() == 0, "a faint splat that is not settled goes"

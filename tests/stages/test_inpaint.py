@@ -5,9 +5,13 @@ import torch
 from splatpaint.events import Noted, Progressed, drain
 from splatpaint.fit.parameters import LearningRates
 from splatpaint.image.files import write_image
+from splatpaint.objectives.adversarial import AdversarialConfig
+from splatpaint.objectives.distill import DistillConfig
+from splatpaint.objectives.protocol import Reach
 from splatpaint.priors.gaussian import GaussianPrior
 from splatpaint.render.reference import rasterize
 from splatpaint.stages.inpaint import InpaintConfig, inpaint, rim_of, strength_of_round, surroundings
+from splatpaint.stages.novel import NovelConfig
 from splatpaint.stages.remove import Hole, Removal
 from tests.support.walls import SIZE, holed_wall, wall_with_ball
 
@@ -136,3 +140,52 @@ def test_noise_falls_with_the_square_root_of_the_rounds():
     config = replace(QUICK, rounds=5, strength_first=1.0, strength_last=0.2)
     strengths = [strength_of_round(number, config) for number in range(5)]
     torch.testing.assert_close(torch.tensor(strengths), 1.0 - 0.8 * torch.tensor([0.0, 0.25, 0.5, 0.75, 1.0]).sqrt())
+
+
+def test_the_fill_grows_if_it_may_and_the_rim_does_not(tmp_path):
+    scene, removal = holed_wall(tmp_path)
+    rim = int(rim_of(removal.kept, surroundings(scene.capture, removal, rasterize, CPU), rasterize, QUICK).sum())
+    config = replace(QUICK, rounds=1, steps=100)
+    as_it_was, grown = (
+        drain(inpaint(scene.capture, removal, PRIOR, rasterize, replace(config, growth=growth), device=CPU, seed=0))
+        for growth in (1.0, 2.0)
+    )
+    assert len(grown) > len(as_it_was)
+    frozen = len(removal.kept) - rim
+    assert torch.equal(grown.means[:frozen], as_it_was.means[:frozen])
+
+
+def test_every_part_that_is_off_by_default_can_be_on_and_resumes(tmp_path):
+    scene, removal = holed_wall(tmp_path)
+    routed = Reach(rim=("color",))
+    config = replace(
+        QUICK,
+        steps=12,
+        known=replace(QUICK.known, reach=routed),
+        adversarial=AdversarialConfig(weight=0.1, start=0.1, ramp=0.1, patch_px=16, width=8),
+        distill=DistillConfig(weight=0.01, every=2),
+        novel=NovelConfig(share=0.5, refresh_every=3),
+    )
+
+    def start(checkpoint=None):
+        return inpaint(
+            scene.capture, removal, PRIOR, rasterize, config, device=CPU, seed=3, depth=Leaning(), checkpoint=checkpoint
+        )
+
+    events = list(start())
+    names = {name for event in events if isinstance(event, Progressed) for name in event.values}
+    assert {"known", "painted", "adversarial", "matching", "distill", "correlation", "ranking"} <= names
+    straight = drain(start())
+    for event in start(tmp_path / "fill.pt"):
+        if isinstance(event, Progressed) and event.stage.startswith("inpaint 2/2: repaint"):
+            break
+    resumed = drain(start(tmp_path / "fill.pt"))
+    for name, value in straight.tensors().items():
+        assert torch.equal(value, resumed.tensors()[name]), name
+
+
+class Leaning:
+    """Sees in every picture a plane that is nearer at its right side."""
+
+    def __call__(self, images):
+        return torch.linspace(0.5, 1.0, images.shape[3]).expand(len(images), 1, images.shape[2], -1).contiguous()
