@@ -119,6 +119,47 @@ class Window:
     """1 where it shall look as painted or as the photo shows it, 0 where as it was."""
 
 
+@dataclass(frozen=True, eq=False)
+class Round:
+    """What the steps of one round look at: windows as they were painted, or a sample from a new pose."""
+
+    number: int
+    """From 0."""
+    windows: Sequence[Window]
+    targets: Sequence[Tensor]
+    """By window, (1, 3, hb, wb), each of its own size."""
+    guides: Sequence[Tensor | None]
+    """By window; disparity that a network sees in the target."""
+    novel: NovelViews
+    frozen: Splats
+    parameters: SplatParameters
+    """Rim and fill, as they are."""
+    rim: int
+    """So many are the rim."""
+    config: InpaintConfig
+    seed: int
+
+    @property
+    def loop(self) -> LoopConfig:
+        """This round's part of the training."""
+        steps, rounds = self.config.steps, self.config.rounds
+        begin, end = self.number / rounds, (self.number + 1) / rounds
+        return LoopConfig(steps=steps, sh_every=0.0, begin=begin, end=end, seed=self.seed + self.number)
+
+    def example(self, step: int) -> Example:
+        """The example of a step, counted from 1."""
+        if self.novel.due():
+            now = self.parameters.splats(self.parameters.sh_degree)
+            progress = (self.number + step / self.config.steps) / self.config.rounds
+            sample = self.novel.example(step, progress, self.frozen, now, self.rim)
+            if sample is not None:
+                return sample
+        place = view_of_step(step + self.number * self.config.steps, len(self.windows), self.seed)
+        window = self.windows[place]
+        weight, behind = torch.ones_like(window.hole), self.frozen[window.behind]
+        return Example(window.camera, self.targets[place], weight, window.hole, behind, self.guides[place])
+
+
 def inpaint(
     capture: Capture,
     removal: Removal,
@@ -163,6 +204,7 @@ def inpaint(
     frozen = removal.kept[~rim]
     count = int(rim.sum())
     windows = choose_windows(views, removal.kept, frozen, rasterizer, config)
+    cameras, center = [views[window.view].camera for window in windows], fill.means.median(dim=0).values
     parameters = SplatParameters(concatenate([removal.kept[rim], fill]), config.rates)
     critic = Adversarial(config.adversarial, device, seed) if config.adversarial.weight else None
     objectives = [*objectives_of(config, prior, guided=depth is not None), *([critic] if critic is not None else [])]
@@ -174,46 +216,16 @@ def inpaint(
         done = state["round"]
     for number in range(done, config.rounds):
         targets = yield from repaint(views, windows, frozen, parameters, prior, rasterizer, config, number=number, seed=seed)
-        guides = [depth(target) for target in targets] if depth is not None else [None] * len(targets)
-        novel = NovelViews(
-            [views[window.view].camera for window in windows],
-            fill.means.median(dim=0).values,
-            prior,
-            rasterizer,
-            config.novel,
-            seed=seed + number,
-        )
-
-        def sample(
-            step: int,
-            targets: Sequence[Tensor] = targets,
-            guides: Sequence[Tensor | None] = guides,
-            novel: NovelViews = novel,
-            number: int = number,
-        ) -> Example:
-            if novel.due():
-                now = parameters.splats(parameters.sh_degree)
-                made = novel.example(step, (number + step / config.steps) / config.rounds, frozen, now, count)
-                if made is not None:
-                    return made
-            place = view_of_step(step + number * config.steps, len(windows), seed)
-            window = windows[place]
-            weight = torch.ones_like(window.hole)
-            return Example(window.camera, targets[place], weight, window.hole, frozen[window.behind], guides[place])
-
+        guides = tuple(depth(target) if depth is not None else None for target in targets)
+        novel = NovelViews(cameras, center, prior, rasterizer, config.novel, seed=seed + number)
+        this = Round(number, windows, targets, guides, novel, frozen, parameters, count, config, seed)
         room = DensityConfig(max_splats=count + round(config.growth * len(fill)), every=GROW_EVERY)
         yield from optimize(
             parameters,
-            sample,
+            this.example,
             objectives,
             rasterizer,
-            LoopConfig(
-                steps=config.steps,
-                sh_every=0.0,
-                begin=number / config.rounds,
-                end=(number + 1) / config.rounds,
-                seed=seed + number,
-            ),
+            this.loop,
             stage=f"{STAGE} {number + 1}/{config.rounds}",
             density=Density(room, parameters, settled=count) if config.growth > 1 else None,
             rim=count,
