@@ -21,7 +21,7 @@ from splatpaint.priors.critic import PatchCritic, fooled, told_apart
 from splatpaint.priors.networks import Network, diffusers
 from splatpaint.priors.photos import PhotoSet, random_crops
 from splatpaint.priors.teacher import read_codec
-from splatpaint.priors.training import Training, diverged, draws
+from splatpaint.priors.training import CURVE_FILE, Training, diverged, draws
 
 STAGE = "codec"
 SCALES = 3
@@ -86,6 +86,8 @@ def build_codec(config: CodecTraining, teacher: DiffusersCodec) -> Network:
 def distill_codec(config: CodecTraining, teacher: DiffusersCodec, photos: PhotoSet, work: Path, out: Path) -> Events[Path]:
     """Trains the codec and saves it as the diffusers folder `out`; continues from `work/codec.pt` if that exists.
 
+    The losses by step are left beside `work`.
+
     Raises:
         PriorError: if the codec would have another stride than its teacher, or the loss is not a number.
     """
@@ -117,6 +119,7 @@ def distill_codec(config: CodecTraining, teacher: DiffusersCodec, photos: PhotoS
         if run.step % config.checkpoint_every == 0 or run.step == config.steps:
             run.save(beside=critic)
         yield Progressed(STAGE, run.step, config.steps, {name: float(loss.detach()) for name, loss in losses.items()})
+    run.write_curve(work.parent / CURVE_FILE)
     student = DiffusersCodec(run.averaged(), tiny=True)
     run.averaged().save_pretrained(out)
     scores = {"psnr_test": round_trip_psnr(student, photos), "psnr_test_teacher": round_trip_psnr(teacher, photos)}

@@ -29,7 +29,7 @@ from splatpaint.priors.networks import Network, diffusers, plain_attention
 from splatpaint.priors.noise import NoiseSchedule, velocity
 from splatpaint.priors.photos import PhotoSet, random_crops, random_views
 from splatpaint.priors.random_holes import random_holes
-from splatpaint.priors.training import Training, diverged, draws
+from splatpaint.priors.training import CURVE_FILE, Training, diverged, draws
 
 STAGE = "denoiser"
 SHARD_STAGE = "latents"
@@ -141,6 +141,8 @@ def build_scheduler() -> Network:
 def train_denoiser(config: DenoiserTraining, codec: DiffusersCodec, photos: PhotoSet, work: Path) -> Events[Path]:
     """Trains the U-Net over the codec and saves `work/unet` and `work/scheduler`; continues from `work/denoiser.pt`.
 
+    The losses by step are left beside `work`.
+
     Raises:
         PriorError: if the loss is not a number.
     """
@@ -171,6 +173,7 @@ def train_denoiser(config: DenoiserTraining, codec: DiffusersCodec, photos: Phot
         if run.step % config.checkpoint_every == 0 or run.step == config.steps:
             run.save()
         yield Progressed(STAGE, run.step, config.steps, {"loss": value})
+    run.write_curve(work.parent / CURVE_FILE)
     run.averaged().save_pretrained(work / "unet")
     scheduler.save_pretrained(work / "scheduler")
     yield Saved(STAGE, "denoiser", work / "unet")

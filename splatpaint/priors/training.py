@@ -19,6 +19,9 @@ run does not depend on its length."""
 AVERAGE_DECAY = 0.999
 """Of the running average of the weights at its slowest; it starts faster (Polyak averaging with warm-up)."""
 LARGEST_GRADIENT = 1.0
+CURVE_FILE = "losses.csv"
+CURVE_EVERY = 100
+"""Steps whose mean loss is one line of a curve."""
 
 
 def draws(seed: int, step: int) -> tuple[np.random.Generator, torch.Generator]:
@@ -51,6 +54,7 @@ class Training:
         self._optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, betas=(0.9, 0.99), weight_decay=1e-3)
         self._learning_rate, self._steps, self._path = learning_rate, steps, path
         self.step = 0
+        self._losses: list[float] = []
         self.beside: dict | None = None
         """State of what was saved beside it, if it is continued."""
         if path is not None and path.exists():
@@ -75,7 +79,8 @@ class Training:
         with torch.no_grad():
             for slow, fast in zip(self._average.parameters(), self.model.parameters(), strict=True):
                 slow.lerp_(fast, 1 - decay)
-        return float(loss.detach())
+        self._losses.append(float(loss.detach()))
+        return self._losses[-1]
 
     def _rate(self) -> float:
         left = (self._steps - self.step) / (self._steps * COOLDOWN_SHARE)
@@ -92,6 +97,7 @@ class Training:
             "average": self._average.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "step": self.step,
+            "losses": self._losses,
         }
 
     def restore(self, state: dict) -> None:
@@ -99,7 +105,14 @@ class Training:
         self.model.load_state_dict(state["model"])
         self._average.load_state_dict(state["average"])
         self._optimizer.load_state_dict(state["optimizer"])
-        self.step = state["step"]
+        self.step, self._losses = state["step"], list(state["losses"])
+
+    def write_curve(self, file: Path) -> None:
+        """The loss by step, each line the mean of those up to it."""
+        pieces = [self._losses[begin : begin + CURVE_EVERY] for begin in range(0, len(self._losses), CURVE_EVERY)]
+        steps = (min((number + 1) * CURVE_EVERY, len(self._losses)) for number in range(len(pieces)))
+        lines = [f"{step},{sum(piece) / len(piece):.6f}" for step, piece in zip(steps, pieces, strict=True)]
+        file.write_text("\n".join(["step,loss", *lines]) + "\n")
 
     def save(self, beside: "Training | None" = None) -> None:
         """Writes the checkpoint, with another training's state in it; a crash while writing leaves the previous one."""

@@ -26,6 +26,7 @@ from splatpaint.priors.pretrain_denoiser import (
 )
 from splatpaint.priors.protocol import PriorQuery
 from splatpaint.priors.sampling import partial_denoise
+from splatpaint.priors.training import CURVE_FILE
 from tests.support.diffusion import save_toy_teacher
 
 CODEC = CodecTraining(steps=6, batch=2, crop_px=16, width=8, encoder_blocks=(0, 1), decoder_blocks=(1, 0), precision="no")
@@ -103,6 +104,10 @@ def test_a_denoiser_stopped_within_a_shard_continues_to_the_same_weights(photos,
     stop_after(train_prior(config, codec, photos, broken), "denoiser", 4)
     drain(train_prior(config, codec, photos, broken))
     assert_same_weights(straight / "unet", broken / "unet")
+    curve = (straight / CURVE_FILE).read_text().splitlines()
+    assert curve[0] == "step,loss"
+    assert curve[-1].startswith(f"{config.steps},")
+    assert curve == (broken / CURVE_FILE).read_text().splitlines()
 
 
 def assert_same_weights(one, other):
