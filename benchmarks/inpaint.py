@@ -68,7 +68,8 @@ def measured(capture: Path, recipe: str, settings: Sequence[str], folder: Path, 
     if not shared.exists():
         shutil.copytree(run, shared)
     first, own = RunFolder.read(shared).metrics, RunFolder.read(run).metrics
-    return {phase: finite({**first, **own}[phase]) for phase in PHASES if phase in own or phase in ("capture", "reconstruct")}
+    found = {**own, "capture": first["capture"], "reconstruct": first["reconstruct"]}
+    return {phase: finite(found[phase]) for phase in PHASES if phase in found}
 
 
 def finite(values: Mapping[str, float | None]) -> dict[str, float]:

@@ -67,7 +67,8 @@ def optimize(
     """Trains `parameters` in place.
 
     Args:
-        sample: the example of a step, counted from 1; must depend on nothing but the step, so that a resumed run sees the same.
+        sample: the example of a step, counted from 1. With a checkpoint it must depend on nothing but the step, so that a
+            resumed run sees the same.
         checkpoint: where the state is kept every `save_every` steps; continued from if it exists.
         rim: so many splats, the first, are the rim, which objectives may reach otherwise than the rest.
     """
@@ -99,7 +100,7 @@ def optimize(
         losses = pull(parameters, objectives, given, rim=rim)
         if density is not None:
             moved = rendered.means2d.grad
-            assert moved is not None, "means2d is not in the graph of the losses"
+            assert moved is not None, "no objective reaches the geometry of the splats that shall grow"
             density.observe(
                 moved[:, -len(own) :],
                 rendered.radii[:, -len(own) :],

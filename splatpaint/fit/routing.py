@@ -23,8 +23,8 @@ PROPERTY: dict[str, Property] = {
 def pull(parameters: SplatParameters, objectives: Sequence[Objective], step: Step, *, rim: int) -> dict[str, Tensor]:
     """Adds every objective's gradient, as far as it reaches, to the parameters'; gives the named losses.
 
-    Objectives of equal reach share one backward pass through the rasterizer. Only those that reach everything are felt by
-    `means2d`, from which density control learns: what a generative loss pulls at is no sign of missing splats.
+    Objectives of equal reach share one backward pass through the rasterizer. Only those that reach the fill's geometry are felt
+    by `means2d`, from which density control learns: what paints textures says nothing of missing splats.
 
     Args:
         parameters: rendered as `step.rendered`.
@@ -35,11 +35,14 @@ def pull(parameters: SplatParameters, objectives: Sequence[Objective], step: Ste
     groups: dict[Reach, dict[str, Tensor]] = {}
     for objective in objectives:
         groups.setdefault(objective.reach, {}).update(objective(step))
-    for left, (reach, terms) in zip(range(len(groups) - 1, -1, -1), groups.items(), strict=True):
-        loss = torch.stack(list(terms.values())).sum()
+    losses = {reach: torch.stack(list(terms.values())).sum() for reach, terms in groups.items()}
+    pulling = [(reach, loss) for reach, loss in losses.items() if loss.requires_grad and (reach.fill or reach.rim)]
+    for left, (reach, loss) in zip(range(len(pulling) - 1, -1, -1), pulling, strict=True):
         if reach == Reach():
             loss.backward(retain_graph=left > 0)
-        elif loss.requires_grad:
+        elif "geometry" in reach.fill:
+            _let_through(parameters, loss, reach, rim, keep_graph=left > 0)
+        else:
             with _unfelt(step.rendered.means2d):
                 _let_through(parameters, loss, reach, rim, keep_graph=left > 0)
     return {name: value for terms in groups.values() for name, value in terms.items()}

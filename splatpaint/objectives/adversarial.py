@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from splatpaint.errors import ConfigError
 from splatpaint.image.region import Box
 from splatpaint.objectives.protocol import Reach, Step
 
@@ -51,6 +52,10 @@ class AdversarialConfig:
     reach: Reach = field(default_factory=lambda: Reach(fill=("color", "opacity"), rim=()))
     """A critic that may move splats makes relief of texture (RefFusion, sec. 4)."""
 
+    def __post_init__(self) -> None:
+        if self.patch_px < 16 or self.patches < 1:
+            raise ConfigError(f"{self.patches} patches of {self.patch_px} px: expected at least one of at least 16 px")
+
 
 class Critic(nn.Module):
     """Strided convolutions; a verdict every eight pixels, positive = painted, and the activations on the way."""
@@ -85,7 +90,7 @@ class Adversarial:
         """The terms `adversarial` and `matching`, zero until the critic is there. Lets the critic learn first."""
         strength = min(max((step.progress - self.config.start) / max(self.config.ramp, 1e-6), 0.0), 1.0)
         if strength == 0.0 or not bool((step.holes > 0.5).any()):
-            nothing = 0 * step.rendered.color.sum()
+            nothing = step.rendered.color.new_zeros(())
             return {"adversarial": nothing, "matching": nothing}
         real, fake = self._patches(step)
         self._learn(real, fake.detach())
@@ -94,7 +99,7 @@ class Adversarial:
         with torch.no_grad():
             _, wanted = self.critic(real)
         self.critic.requires_grad_(True)
-        apart = [(a.mean(dim=0) - b.mean(dim=0)).abs().mean() for a, b in zip(activations, wanted, strict=True)]
+        apart = [(a.mean(dim=(0, 2, 3)) - b.mean(dim=(0, 2, 3))).abs().mean() for a, b in zip(activations, wanted, strict=True)]
         weight = self.config.weight * strength
         return {
             "adversarial": weight * F.softplus(-verdict).mean(),
@@ -105,7 +110,7 @@ class Adversarial:
         """One step of the critic: softplus losses and R1."""
         real = real.detach().requires_grad_(True)
         verdict = self.critic(real)[0]
-        (slope,) = torch.autograd.grad(verdict.sum(), real, create_graph=True)
+        (slope,) = torch.autograd.grad(verdict.mean(dim=(1, 2, 3)).sum(), real, create_graph=True)
         penalty = 0.5 * self.config.r1 * slope.square().sum(dim=(1, 2, 3)).mean()
         loss = F.softplus(-verdict).mean() + F.softplus(self.critic(fake)[0]).mean() + penalty
         self.optimizer.zero_grad(set_to_none=True)
@@ -119,7 +124,7 @@ class Adversarial:
         real, fake = [], []
         for _ in range(self.config.patches):
             view, box = place_patch(inside, self.config.patch_px, self.config.least_hole, step.generator)
-            one, other = augmented(box.crop(shown[:, view]), step.generator)
+            one, other = augmented(box.crop(shown[:, view]), box.crop(inside[view]), step.generator)
             real.append(one)
             fake.append(other)
         return torch.stack(real), torch.stack(fake)
@@ -152,13 +157,14 @@ def place_patch(inside: Float[Tensor, "v 1 h w"], side: int, least: float, gener
     return best
 
 
-def augmented(patches: Float[Tensor, "p 3 h w"], generator: torch.Generator) -> Float[Tensor, "p 3 h w"]:
-    """The patches shifted by up to an eighth and changed in brightness and contrast, all in the same way."""
+def augmented(
+    patches: Float[Tensor, "p 3 h w"], inside: Float[Tensor, "1 h w"], generator: torch.Generator
+) -> Float[Tensor, "p 3 h w"]:
+    """The patches changed in brightness and contrast where `inside`, and shifted by up to an eighth, all in the same way."""
     height, width = patches.shape[2:]
     draws = torch.rand(4, generator=generator).tolist()
+    changed = torch.where(inside > 0, patches * (0.75 + 0.5 * draws[2]) + 0.5 * (draws[3] - 0.5), patches)
     down, right = (round((2 * draw - 1) * extent / 8) for draw, extent in zip(draws[:2], (height, width), strict=True))
-    black = patches <= -1 + 1e-6
-    changed = torch.where(black, patches, (patches * (0.75 + 0.5 * draws[2]) + (draws[3] - 0.5) * 0.5).clamp_min(-1))
     padding = (max(right, 0), max(-right, 0), max(down, 0), max(-down, 0))
     top, left = max(-down, 0), max(-right, 0)
     return F.pad(changed, padding, value=-1.0)[..., top : top + height, left : left + width]

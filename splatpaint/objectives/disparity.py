@@ -42,7 +42,7 @@ class Disparity:
     def __call__(self, step: Step) -> dict[str, Tensor]:
         """The terms `correlation` and `ranking`; zero in a step without a guide."""
         depth = step.rendered.depth
-        correlation = ranking = 0 * depth.sum()
+        correlation = ranking = depth.new_zeros(())
         if step.guide is not None:
             region = (dilate(step.holes, self.config.rim_px) > 0) & (depth > 0)
             disparity = 1 / torch.where(depth > 0, depth, torch.ones_like(depth))

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from splatpaint.errors import ConfigError
 from splatpaint.image.region import to_cells
 from splatpaint.objectives.perceptual import working_size
 from splatpaint.objectives.protocol import Reach, Step
@@ -39,7 +40,11 @@ class DistillConfig:
     """w(t) = 1 - a (DreamFusion) or sqrt(a) (1 - a) (Latent-NeRF), with a = alpha_bar."""
     guidance: float | None = None
     """By text; None = as the prior was configured."""
-    reach: Reach = field(default_factory=Reach)
+    reach: Reach = field(default_factory=lambda: Reach(fill=("color", "opacity"), rim=()))
+
+    def __post_init__(self) -> None:
+        if self.every < 1 or not 0 <= self.t_min <= min(self.t_max, self.t_max_final) <= max(self.t_max, self.t_max_final) <= 1:
+            raise ConfigError("every must be at least 1, and the noise levels must lie in 0 to 1, t_min below the others")
 
 
 class Distill:
@@ -57,7 +62,7 @@ class Distill:
         at the size of the picture.
         """
         if step.number % self.config.every or not bool((step.holes > 0.5).any()):
-            return {"distill": 0 * step.rendered.color.sum()}
+            return {"distill": step.rendered.color.new_zeros(())}
         prior, stride = self.prior, self.prior.codec.stride
         if step.splats.space == "latent":
             known, holes, latents = step.target, (step.holes > 0.5).to(step.holes), step.rendered.color

@@ -1,6 +1,6 @@
 """Pixels shall match: L1 and structural similarity.
 
-Averaged over all pixels that count in a step, so that objectives for its parts add up to one for the whole.
+Averaged over all pixels that count in a step, so that an objective for a part weighs as much as the part is large.
 """
 
 from dataclasses import dataclass, field

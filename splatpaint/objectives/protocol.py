@@ -24,6 +24,10 @@ class Reach:
     rim: tuple[Property, ...] = EVERYTHING
     """Of the reconstructed splats that are trained with the fill."""
 
+    def __post_init__(self) -> None:
+        for name in ("fill", "rim"):  # what means the same shall be equal
+            object.__setattr__(self, name, tuple(part for part in EVERYTHING if part in getattr(self, name)))
+
 
 @dataclass(frozen=True, eq=False)
 class Step:

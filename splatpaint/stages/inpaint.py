@@ -144,7 +144,7 @@ class Round:
         """This round's part of the training."""
         steps, rounds = self.config.steps, self.config.rounds
         begin, end = self.number / rounds, (self.number + 1) / rounds
-        return LoopConfig(steps=steps, sh_every=0.0, begin=begin, end=end, seed=self.seed + self.number)
+        return LoopConfig(steps=steps, sh_every=0.0, begin=begin, end=end, seed=seed_of_round(self.seed, self.number))
 
     def example(self, step: int) -> Example:
         """The example of a step, counted from 1."""
@@ -187,25 +187,26 @@ def inpaint(
     """
     with torch.no_grad():
         views = surroundings(capture, removal, rasterizer, device)
-        completed = complete(views, removal.kept, rasterizer, config.unseen)
-        views, removal = completed.views, replace(removal, kept=completed.kept)
+        photographed = [view.camera for view in views]
+        completed = complete(views, removal.kept, rasterizer, config.unseen, most=config.views)
+        views, kept = completed.views, completed.kept
         if depth is not None:
             telling = telling_views(views, config.seed)
             views = [guided(view, prior, depth, seed) if place in telling else view for place, view in enumerate(views)]
-        fill = seed_fill(views, rasterizer, config.seed, sh_degree=removal.kept.sh_degree)
-    fill = fill[~astray(fill, removal.kept, views, rasterizer, config)]
+        fill = seed_fill(views, rasterizer, config.seed, sh_degree=kept.sh_degree)
+    fill = fill[~astray(fill, kept, views, rasterizer, config)]
     if len(fill) == 0:
-        yield Noted(STAGE, "every pixel behind the object was seen from elsewhere: nothing to paint")
+        yield Noted(STAGE, "every pixel was seen by some photo: nothing to paint")
         return removal.kept
     yield Noted(
         STAGE, f"{sum(bool(view.hole.any()) for view in views)} views have holes, {len(fill)} splats seeded to fill them"
     )
-    rim = rim_of(removal.kept, views, rasterizer, config)
-    frozen = removal.kept[~rim]
+    rim = rim_of(kept, views, rasterizer, config)
+    frozen = kept[~rim]
     count = int(rim.sum())
-    windows = choose_windows(views, removal.kept, frozen, rasterizer, config)
-    cameras, center = [views[window.view].camera for window in windows], fill.means.median(dim=0).values
-    parameters = SplatParameters(concatenate([removal.kept[rim], fill]), config.rates)
+    windows = choose_windows(views, kept, frozen, fill, rasterizer, config)
+    center = fill.means.median(dim=0).values
+    parameters = SplatParameters(concatenate([kept[rim], fill]), config.rates)
     critic = Adversarial(config.adversarial, device, seed) if config.adversarial.weight else None
     objectives = [*objectives_of(config, prior, guided=depth is not None), *([critic] if critic is not None else [])]
     done = 0
@@ -215,9 +216,10 @@ def inpaint(
             critic.restore(state["critic"])
         done = state["round"]
     for number in range(done, config.rounds):
+        torch.manual_seed(seed_of_round(seed, number))  # splats that are split draw from torch's own stream
         targets = yield from repaint(views, windows, frozen, parameters, prior, rasterizer, config, number=number, seed=seed)
         guides = tuple(depth(target) if depth is not None else None for target in targets)
-        novel = NovelViews(cameras, center, prior, rasterizer, config.novel, seed=seed + number)
+        novel = NovelViews(photographed, center, prior, rasterizer, config.novel, seed=seed_of_round(seed, number))
         this = Round(number, windows, targets, guides, novel, frozen, parameters, count, config, seed)
         room = DensityConfig(max_splats=count + round(config.growth * len(fill)), every=GROW_EVERY)
         yield from optimize(
@@ -230,6 +232,8 @@ def inpaint(
             density=Density(room, parameters, settled=count) if config.growth > 1 else None,
             rim=count,
         )
+        if config.novel.share and not novel.samples:
+            yield Noted(STAGE, "from no new pose enough of the fill was seen: none was learned from", "warning")
         if checkpoint is not None:
             state = {"round": number + 1, "parameters": parameters.state()}
             save_checkpoint(checkpoint, state if critic is None else {**state, "critic": critic.state()})
@@ -285,20 +289,34 @@ def rim_of(kept: Splats, views: Sequence[Surroundings], rasterizer: Rasterizer, 
 
 @torch.no_grad()
 def choose_windows(
-    views: Sequence[Surroundings], kept: Splats, frozen: Splats, rasterizer: Rasterizer, config: InpaintConfig
+    views: Sequence[Surroundings],
+    kept: Splats,
+    frozen: Splats,
+    fill: Splats,
+    rasterizer: Rasterizer,
+    config: InpaintConfig,
 ) -> list[Window]:
-    """Windows around the holes of views spread evenly over all that have one."""
-    holed = [index for index, view in enumerate(views) if view.open.any()]
+    """Windows around the holes of views spread evenly over all that have one.
+
+    Where holes are not of photos alone, photos without one get a window too if the fill shows in them: they say where it shall
+    not be.
+    """
+    areas = {place: view.open for place, view in enumerate(views) if view.open.any()}
+    if config.unseen.asked:
+        for place in set(range(len(views))) - set(areas):
+            shown = (rasterizer(fill, views[place].camera).alpha > MIN_ALPHA).to(views[place].open)
+            if shown.any():
+                areas[place] = shown
     windows = []
-    for index in spread(holed, config.views):
-        view = views[index]
-        box = bounding_box(view.open[0], grow=config.context, least_px=config.rim_px)
-        assert box is not None, "the view was chosen because it has a hole"
+    for place in spread(sorted(areas), config.views):
+        view = views[place]
+        box = bounding_box(areas[place][0], grow=config.context, least_px=config.rim_px)
+        assert box is not None, "the view was chosen because there is something in it"
         camera = view.camera.cropped(box.left, box.top, box.width, box.height)
         behind = torch.nonzero(rasterizer(frozen, camera).radii[0] > 0)[:, 0]
         bare = rasterizer(kept, camera).color.clamp(0, 1)
         taught = torch.maximum(view.open, view.seen * near(view, config))
-        windows.append(Window(index, box, camera, behind, bare, box.crop(view.hole), box.crop(taught)))
+        windows.append(Window(place, box, camera, behind, bare, box.crop(view.hole), box.crop(taught)))
     return windows
 
 
@@ -334,7 +352,7 @@ def repaint(
             start=current,
             strength=strength,
             steps=max(1, round(config.denoise_steps * strength)),
-            generator=torch.Generator().manual_seed((seed * 1009 + number) * 100_003 + window.view),
+            generator=torch.Generator().manual_seed(seed_of_round(seed, number) * 100_003 + window.view),
         )
         if config.reference:
             shown[place] = replace(shown[place], image=painted, known=torch.ones_like(view.hole))
@@ -352,6 +370,11 @@ def shown_now(view: Surroundings, scene: Splats, rasterizer: Rasterizer) -> Show
 def near(view: Surroundings, config: InpaintConfig) -> Float[Tensor, "1 1 h w"]:
     """1 where the fill belongs, and around that."""
     return dilate(view.open, config.rim_px)
+
+
+def seed_of_round(seed: int, number: int) -> int:
+    """Another one for every round of every run."""
+    return seed * 1009 + number
 
 
 def strength_of_round(number: int, config: InpaintConfig) -> float:

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from splatpaint.errors import ConfigError
 from splatpaint.fit.loop import Example
 from splatpaint.image.region import bounding_box
 from splatpaint.priors.crops import inpaint as paint
@@ -51,6 +52,13 @@ class NovelConfig:
     nearest: float = 0.3
     """Share of the distance to the hole; see NEAR_SHARE."""
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.share <= 1 or self.refresh_every < 1 or self.kept < 1 or not self.kinds:
+            raise ConfigError(
+                f"share {self.share} must lie in 0 to 1, refresh_every {self.refresh_every} and kept {self.kept} be at least "
+                "1, and kinds must name one at least"
+            )
+
 
 @dataclass(frozen=True, eq=False)
 class Look:
@@ -61,7 +69,7 @@ class Look:
     alpha: Float[Tensor, "1 1 h w"]
     depth: Float[Tensor, "1 1 h w"]
     hole: Float[Tensor, "1 1 h w"]
-    """1 where the fill shows, or nothing does."""
+    """1 where the fill shows."""
 
 
 class NovelViews:
@@ -81,6 +89,7 @@ class NovelViews:
         self.prior, self.rasterizer, self.config = prior, rasterizer, config
         self.generator = torch.Generator().manual_seed(seed)
         self.samples: list[Example] = []
+        self._tried: int | None = None
 
     def due(self) -> bool:
         """Whether the next step is to look from a new pose."""
@@ -96,7 +105,8 @@ class NovelViews:
             trained: the rim, then the fill, as they are.
             rim: so many are the rim.
         """
-        if step % self.config.refresh_every == 0 or not self.samples:
+        if self._tried is None or step - self._tried >= self.config.refresh_every:
+            self._tried = step
             made = self._sampled(progress, frozen, trained, rim)
             if made is not None:
                 self.samples = [*self.samples, made][-self.config.kept :]
@@ -117,9 +127,10 @@ class NovelViews:
             return None
         weakest = 1 - progress
         strength = weakest + (1 - weakest) * float(torch.rand(1, generator=self.generator))
+        shown = (seen.alpha > 0.5).to(seen.hole)
         painted = paint(
             self.prior,
-            PriorQuery(seen.color, seen.hole),
+            PriorQuery(seen.color, torch.maximum(seen.hole, 1 - shown)),
             start=seen.color,
             strength=strength,
             steps=self.config.denoise_steps,
@@ -129,8 +140,7 @@ class NovelViews:
         assert box is not None, "the pose shows the fill"
         camera = seen.camera.cropped(box.left, box.top, box.width, box.height)
         behind = frozen[torch.nonzero(self.rasterizer(frozen, camera).radii[0] > 0)[:, 0]]
-        known = (seen.alpha > 0.5).to(painted)
-        return Example(camera, box.crop(painted), box.crop(torch.maximum(known, seen.hole)), box.crop(seen.hole), behind)
+        return Example(camera, box.crop(painted), box.crop(shown), box.crop(seen.hole), behind)
 
 
 def propose(
@@ -161,14 +171,14 @@ def look(camera: Cameras, scene: Splats, is_fill: Float[Tensor, "n 1"], rasteriz
     """The scene from a pose, and where the fill shows in it: the hole, found by painting the splats by what they are."""
     rendered = rasterizer(scene, camera)
     fill = rasterizer(scene, camera, features=is_fill).color
-    hole = ((fill > 0.5 * rendered.alpha) & (rendered.alpha > 0.5)) | (rendered.alpha <= 0.5)
+    hole = (fill > 0.5 * rendered.alpha) & (rendered.alpha > 0.5)
     return Look(camera, rendered.color.clamp(0, 1), rendered.alpha, rendered.depth, hole.to(fill))
 
 
 def of_use(seen: Look, center: Float[Tensor, " 3"], config: NovelConfig) -> bool:
     """Whether a pose shows enough of the fill, more of what is known, and stands in nothing."""
-    fill = float((seen.hole * (seen.alpha > 0.5)).mean())
-    if fill < config.least_hole or float(seen.hole.mean()) > 0.5:
+    unknown = torch.maximum(seen.hole, (seen.alpha <= 0.5).to(seen.hole))
+    if float(seen.hole.mean()) < config.least_hole or float(unknown.mean()) > 0.5:
         return False
     distance = config.nearest * float((seen.camera.centers[0] - center).norm())
     return float(((seen.depth > 0) & (seen.depth < distance)).float().mean()) <= NEAR_SHARE

@@ -12,10 +12,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from splatpaint.errors import ConfigError
 from splatpaint.fit.fill_seeds import Surroundings
 from splatpaint.image.region import dilate, erode
 from splatpaint.masks.lift import Ballot, lift
-from splatpaint.render.protocol import Rasterizer
+from splatpaint.render.protocol import Rasterizer, Rendered
 from splatpaint.scene.camera import Cameras
 from splatpaint.scene.paths import between
 from splatpaint.scene.splats import Splats
@@ -23,6 +24,8 @@ from splatpaint.scene.views import spread
 
 CLEAN_PX = 2
 """Gaps between splats that are narrower than twice this are no holes."""
+MOSTLY_HOLE = 0.5
+"""Views between photos that would be hole to a larger share are left out: too little in them is known to continue."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,12 @@ class UnseenConfig:
     """Nor where no photo has a surface at that depth, up to this share of it."""
     max_inside_holes: float = 0.7
     """Kept splats go that paint more than this share of their pixels where nobody looked: nothing ever said how they should."""
+    torn_alpha: float = 0.3
+    """A pixel of a photo that lost more opacity than this by that is mended from the photo."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.margin <= 1 or self.between < 0:
+            raise ConfigError(f"margin {self.margin} must lie in 0 to 1, and between {self.between} be at least 0")
 
     @property
     def asked(self) -> bool:
@@ -56,24 +65,50 @@ class Completed:
 
 
 @torch.no_grad()
-def complete(photos: Sequence[Surroundings], kept: Splats, rasterizer: Rasterizer, config: UnseenConfig) -> Completed:
-    """The photos' views, widened if that is asked for, and those between them, if they are."""
+def complete(
+    photos: Sequence[Surroundings], kept: Splats, rasterizer: Rasterizer, config: UnseenConfig, *, most: int
+) -> Completed:
+    """The photos' views, widened if that is asked for, and those between them, if they are.
+
+    Args:
+        photos: the views as a removal left them.
+        kept: the splats of all of them.
+        rasterizer: any.
+        config: see there.
+        most: so many views are widened at most, evenly spread.
+    """
     if not config.asked:
         return Completed(list(photos), kept)
-    views = list(photos)
-    if config.margin > 0:
-        views = [widened(view, photos, kept, rasterizer, config) for view in photos]
-    between_them = halfway([view.camera for view in views], config.between)
-    views += [drawn(camera, photos, kept, rasterizer, config) for camera in between_them]
+    wide = set(spread(range(len(photos)), most)) if config.margin > 0 else set()
+    views = [widened(photo, photos, kept, rasterizer, config) if place in wide else photo for place, photo in enumerate(photos)]
+    for camera in halfway([view.camera for view in photos], config.between):
+        view = drawn(camera, photos, kept, rasterizer, config)
+        if float(view.hole.mean()) <= MOSTLY_HOLE:
+            views.append(view)
     ballots = (Ballot(view.camera, view.open, view.open, torch.ones_like(view.open)) for view in views)
     votes = lift(kept, ballots, rasterizer)
-    return Completed(views, kept[votes.inside <= config.max_inside_holes * votes.total])
+    trimmed = kept[votes.inside <= config.max_inside_holes * votes.total]
+    return Completed([_after(view, trimmed, rasterizer, config) for view in views], trimmed)
+
+
+def _after(view: Surroundings, trimmed: Splats, rasterizer: Rasterizer, config: UnseenConfig) -> Surroundings:
+    """The view once splats were taken: what they showed of a photo is torn, and is mended from it."""
+    bare = rasterizer(trimmed, view.camera)
+    torn = (view.alpha - bare.alpha > config.torn_alpha) & (view.hole == 0)
+    image = torch.where((view.seen > 0) | (view.hole > 0) | torn, view.image, _as_shown(bare, config))
+    alpha = bare.alpha * (1 - view.hole)
+    return replace(view, image=image, torn=torch.maximum(view.torn, torn.to(view.torn)), depth=bare.depth, alpha=alpha)
+
+
+def _as_shown(bare: Rendered, config: UnseenConfig) -> Float[Tensor, "1 3 h w"]:
+    """What splats show, as it would look if nothing shone through."""
+    return (bare.color / bare.alpha.clamp_min(config.min_alpha)).clamp(0, 1)
 
 
 def unseen_cameras(cameras: Sequence[Cameras], config: UnseenConfig) -> list[Cameras]:
     """The views that are no photos: all, widened, if that is asked for; and those between."""
-    wide = [with_margin(camera, config.margin) for camera in cameras]
-    return [*(wide if config.margin > 0 else []), *halfway(wide, config.between)]
+    wide = [with_margin(camera, config.margin) for camera in cameras] if config.margin > 0 else []
+    return [*wide, *halfway(cameras, config.between)]
 
 
 def with_margin(camera: Cameras, share: float) -> Cameras:
@@ -90,9 +125,13 @@ def widened(
     whole = drawn(with_margin(view.camera, config.margin), photos, kept, rasterizer, config)
     down, right = (whole.camera.height - height) // 2, (whole.camera.width - width) // 2
 
+    middle = (..., slice(down, down + height), slice(right, right + width))
+    # Where the photo is not to be used, and nothing was removed, it knows no more than the splats do.
+    told = (view.seen > 0) | (view.open > 0)
+
     def pasted(outside: Tensor, inside: Tensor) -> Tensor:
         result = outside.clone()
-        result[..., down : down + height, right : right + width] = inside
+        result[middle] = torch.where(told, inside, outside[middle])
         return result
 
     return replace(
@@ -112,10 +151,9 @@ def drawn(
     bare = rasterizer(kept, camera)
     known = (bare.alpha >= config.min_alpha) & witnessed(camera.unproject(bare.depth), photos, config.tolerance)
     hole = dilate(erode((~known).to(bare.alpha), CLEAN_PX), 2 * CLEAN_PX)
-    image = (bare.color / bare.alpha.clamp_min(config.min_alpha)).clamp(0, 1)
     nothing = torch.zeros_like(hole)
     # Splats reach beyond what anybody saw: their depth there is nothing to continue from.
-    return Surroundings(camera, image, nothing, hole, nothing, bare.depth, bare.alpha * (1 - hole))
+    return Surroundings(camera, _as_shown(bare, config), nothing, hole, nothing, bare.depth, bare.alpha * (1 - hole))
 
 
 def witnessed(points: Float[Tensor, "1 h w 3"], photos: Sequence[Surroundings], tolerance: float) -> Bool[Tensor, "1 1 h w"]:
@@ -131,10 +169,16 @@ def witnessed(points: Float[Tensor, "1 h w 3"], photos: Sequence[Surroundings], 
 
 
 def halfway(cameras: Sequence[Cameras], count: int) -> list[Cameras]:
-    """Poses between every camera and its nearest neighbor, each pair once, at most so many, spread over the capture."""
-    if count == 0:
+    """Poses in the middle between neighbors, at most so many, the widest gaps first.
+
+    Neighbors are those that the shortest tree through all camera centers joins, so no cluster of photos is left alone. Between
+    cameras at one place there is nothing.
+    """
+    if count <= 0 or len(cameras) < 2:
         return []
+    from scipy.sparse.csgraph import minimum_spanning_tree
+
     centers = torch.cat([camera.centers for camera in cameras])
-    apart = torch.cdist(centers, centers).fill_diagonal_(torch.inf)
-    pairs = sorted({(min(one, other), max(one, other)) for one, other in enumerate(apart.argmin(dim=1).tolist())})
-    return [between(cameras[one], cameras[other], 0.5) for one, other in spread(pairs, count)]
+    tree = minimum_spanning_tree(torch.cdist(centers, centers).double().cpu().numpy()).tocoo()
+    widest = tree.data.argsort(kind="stable")[::-1][:count]
+    return [between(cameras[int(tree.row[edge])], cameras[int(tree.col[edge])], 0.5) for edge in widest]

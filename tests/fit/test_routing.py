@@ -57,12 +57,23 @@ def test_the_parts_of_a_loss_add_up_to_the_whole():
         torch.testing.assert_close(together[name], gradient, msg=name)
 
 
-def test_density_control_feels_only_what_reaches_everything():
+def test_density_control_feels_only_what_reaches_geometry():
     pixels = Photometric(PhotometricConfig())
     alone = pulled(pixels)[2]
-    beside = pulled(pixels, Louder(Reach(rim=())))[2]
+    painter = Louder(Reach(fill=("color", "opacity"), rim=("color", "opacity", "geometry")))
     assert alone.abs().max() > 0
-    torch.testing.assert_close(beside, alone)
+    torch.testing.assert_close(pulled(pixels, painter)[2], alone)
+    assert (pulled(pixels, Louder(Reach(rim=())))[2] - alone).abs().max() > 1e-3
+
+
+def test_what_reaches_nothing_pulls_at_nothing():
+    _, gradients, _ = pulled(Photometric(PhotometricConfig()), Louder(Reach(fill=(), rim=())))
+    for name, gradient in pulled(Photometric(PhotometricConfig()))[1].items():
+        assert torch.equal(gradients[name], gradient)
+
+
+def test_the_order_of_properties_means_nothing():
+    assert Reach(fill=("opacity", "geometry", "color")) == Reach()
 
 
 def test_all_losses_are_told_under_their_names():

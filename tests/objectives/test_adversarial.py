@@ -89,10 +89,15 @@ def test_patches_hold_as_much_hole_as_there_is():
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_both_sides_are_augmented_alike_and_black_stays_black(seed):
-    patch = torch.full((1, 3, 16, 16), -1.0)
-    patch[..., 4:12, 4:12] = torch.rand(1, 3, 8, 8) - 0.5
-    one, other = augmented(torch.cat([patch, patch]), torch.Generator().manual_seed(seed))
-    assert torch.equal(one, other)
-    assert (one == -1).sum() >= 3 * 16 * 16 - 3 * 8 * 8
-    assert not torch.equal(one, patch[0])
+def test_both_sides_are_changed_alike_and_black_stays_black(seed):
+    inside = torch.zeros(1, 16, 16)
+    inside[:, 4:12, 4:12] = 1
+    one, other = torch.full((2, 3, 16, 16), -1.0).unbind()
+    one[:, 4:12, 4:12] = torch.rand(3, 8, 8) - 0.5
+    other[:, 4:12, 4:12] = -1.0  # a rendering that is black itself is no background
+    changed = augmented(torch.stack([one, other]), inside, torch.Generator().manual_seed(seed))
+    alone = torch.cat([augmented(each[None], inside, torch.Generator().manual_seed(seed)) for each in (one, other)])
+    assert torch.equal(changed, alone)
+    assert (changed[0] == -1).sum() >= 3 * 16 * 16 - 3 * 8 * 8
+    assert not torch.equal(changed[0], one)
+    assert (changed[1] != -1).sum() > 0

@@ -73,20 +73,20 @@ def test_poses_inside_things_and_away_from_the_hole_are_refused(filled_wall):
 
 def test_samples_are_what_the_prior_paints_and_are_shown_again(filled_wall):
     kept, fill, cameras = filled_wall
-    config = NovelConfig(share=1.0, refresh_every=5, kept=2)
+    config = NovelConfig(share=0.5, refresh_every=5, kept=2)
     novel = NovelViews(cameras, CENTER, PRIOR, rasterize, config, seed=0)
-    shown = []
-    for step in range(1, 16):
-        assert novel.due()
-        shown.append(novel.example(step, 0.0, kept, fill, 0))
-    assert len({id(example) for example in shown}) == 4
+    steps = [step for step in range(1, 31) if novel.due()]
+    assert 8 <= len(steps) <= 22
+    shown = [novel.example(step, 0.0, kept, fill, 0) for step in steps]
+    assert 4 <= len({id(example) for example in shown}) <= 6
     assert len(novel.samples) == 2
     for example in shown:
         inside = example.holes > 0
         assert (example.target[inside.expand_as(example.target)].reshape(3, -1).mean(dim=1) - GREEN).abs().max() < 0.1
+        now = rasterize(concatenate([kept, fill]), example.cameras)
+        assert torch.equal(example.weight > 0, now.alpha > 0.5)
         outside = (example.holes == 0) & (example.weight > 0)
-        now = rasterize(concatenate([kept, fill]), example.cameras).color.clamp(0, 1)
-        assert (example.target - now)[outside.expand_as(now)].abs().max() < 1e-5
+        assert (example.target - now.color.clamp(0, 1))[outside.expand_as(now.color)].abs().max() < 1e-3
 
 
 def test_nothing_is_due_where_nothing_is_asked_for(filled_wall):
