@@ -19,8 +19,7 @@ def read_splats(path: Path) -> Splats:
     Raises:
         FormatError: if there is no such file, its suffix is unknown, or it holds something else.
     """
-    if not path.is_file():
-        raise FormatError(f"{path} does not exist or is no file")
+    check_splats(path)
     match path.suffix.lower():
         case ".ply":
             return read_ply(path)
@@ -29,6 +28,18 @@ def read_splats(path: Path) -> Splats:
         case ".safetensors":
             return read_checkpoint(path)
     raise _unknown(path)
+
+
+def check_splats(path: Path) -> None:
+    """Only a check, as far as one can tell without reading the file.
+
+    Raises:
+        FormatError: if there is no such file, or its suffix is unknown.
+    """
+    if not path.is_file():
+        raise FormatError(f"{path} does not exist or is no file")
+    if path.suffix.lower() not in SUFFIXES:
+        raise _unknown(path)
 
 
 def write_splats(path: Path, splats: Splats) -> None:

@@ -40,7 +40,7 @@ def inpaint(
         start: a first guess of the holes' content, such as the current rendering; the membrane over what is known if not given.
         strength: how much of the guess is given up, 0 to 1 (see `partial_denoise`).
         steps: denoiser calls a crop.
-        size: side in pixels at which a square crop is painted; the prior's native size if not given.
+        size: side in pixels at which a square crop is painted; if not given, its own, within what the prior was trained on.
         generator: draws the noise, on the CPU.
         guidance: see `Prior.denoise`.
 
@@ -55,10 +55,11 @@ def inpaint(
     membrane = harmonic_fill(images, holes)
     painted = membrane.clone() if start is None else torch.where(holes > 0.5, start, images)
     base = torch.lerp(painted, membrane, strength)
-    side = size or prior.native_px
+    smallest, largest = (size, size) if size else (prior.smallest_px, prior.native_px)
     for view in range(len(images)):
-        for box in crop_boxes(holes[view], side):
+        for box in crop_boxes(holes[view], smallest):
             guess, known, hole, coarse = (box.crop(each[view : view + 1]) for each in (painted, images, holes, base))
+            side = min(max(math.sqrt(box.width * box.height), smallest), largest)
             shape = working_shape(box, side, prior.codec.stride * CELLS)
             small = PriorQuery(resized(known, shape), (resized(hole, shape) > 0).to(hole), query.prompt)
             beside = _beside(query.reference, view, box, shape)
@@ -140,7 +141,7 @@ def _centered(low: int, high: int, side: int, limit: int) -> tuple[int, int]:
     return begin, begin + side
 
 
-def working_shape(box: Box, side: int, multiple: int) -> tuple[int, int]:
+def working_shape(box: Box, side: int | float, multiple: int) -> tuple[int, int]:
     """Height and width at which a box is painted: about the area of a square of the given side, the box's own aspect."""
     scale = side / math.sqrt(box.width * box.height)
     height, width = (max(multiple, round(extent * scale / multiple) * multiple) for extent in (box.height, box.width))

@@ -40,7 +40,7 @@ class CustomizeConfig:
     pictures: int = 32
     """At most this many photos, evenly spread, are learned from."""
     side_px: int | None = None
-    """Side of the crops; None = the prior's native size."""
+    """Side of the crops; None = the smallest that the prior was trained on."""
     lessons: LessonConfig = field(default_factory=LessonConfig)
     no_prompt_share: float = 0.1
     """Of the steps, without the scene's prompt, for priors that read text, so that guidance keeps its meaning."""
@@ -91,7 +91,7 @@ def customize(
     learning = begin_lora(prior.unet, config.rank, ADAPTER)
     prior.prompt = scene_prompt(prior)
     optimizer = torch.optim.AdamW(learning, lr=config.learning_rate, weight_decay=1e-4)
-    side = config.side_px or prior.native_px
+    side = config.side_px or prior.smallest_px
     learned = [picture for place, picture in enumerate(pictures) if place % HELD_OUT_EVERY]
     exam = held_out_tasks(prior, pictures[::HELD_OUT_EVERY], config, side)
     yield Noted(STAGE, f"learning from {len(learned)} photos, measured on {len(pictures) - len(learned)} others")

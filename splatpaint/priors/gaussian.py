@@ -37,7 +37,7 @@ class GaussianPrior:
         self.mu, self.s = mu, s
         self.codec: Codec = IdentityCodec()
         self.noise = noise or zero_snr_cosine()
-        self.native_px = 64
+        self.native_px = self.smallest_px = 64
         self.sampler: Sampler = "ddim"
         self.most_steps: int | None = None
 

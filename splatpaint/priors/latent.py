@@ -24,7 +24,9 @@ class Habits:
     residual: bool = False
     """It denoises the difference to the conditioning latents instead of the latents."""
     native_px: int = 512
-    """Side of its training pictures."""
+    """Side of its largest training pictures."""
+    smallest_px: int | None = None
+    """Side of its smallest; None = they were all of one size."""
     summary: bool = False
     """Its cross-attention reads `summary_token` in place of text."""
     most_steps: int | None = None
@@ -67,6 +69,7 @@ class LatentInpaintingPrior:
         self.codec: Codec = codec
         self._device = codec.device
         self.native_px = habits.native_px
+        self.smallest_px = habits.smallest_px or habits.native_px
         self.most_steps: int | None = habits.most_steps
         self._prediction: Prediction = prediction
         self._text, self._habits = text, habits

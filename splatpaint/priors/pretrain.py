@@ -14,7 +14,7 @@ from splatpaint.priors.load import HABITS_FILE
 from splatpaint.priors.networks import diffusers
 from splatpaint.priors.photos import PhotoSet, read_photos
 from splatpaint.priors.pretrain_codec import CodecTraining, distill_codec
-from splatpaint.priors.pretrain_denoiser import DenoiserTraining, train_denoiser
+from splatpaint.priors.pretrain_denoiser import KINDS, DenoiserTraining, train_denoiser
 from splatpaint.priors.teacher import read_codec
 
 STAGE = "train prior"
@@ -54,10 +54,20 @@ def train_prior(config: DenoiserTraining, codec: Path, photos: Path, out: Path) 
     read.vae.half().save_pretrained(out / "vae")
     diffusers().UNet2DConditionModel.from_pretrained(work / "unet", torch_dtype=torch.float16).save_pretrained(out / "unet")
     diffusers().DDIMScheduler.from_pretrained(work / "scheduler").save_pretrained(out / "scheduler")
-    habits = Habits(fill="harmonic", residual=True, summary=True, native_px=2 * config.crop_px)
+    for part in ("vae", "unet"):
+        _forget_where_it_lay(out / part / "config.json")
+    sizes = [kind.panel * config.crop_px for kind in KINDS if kind.layout == "single"]
+    habits = Habits(fill="harmonic", residual=True, summary=True, native_px=max(sizes), smallest_px=min(sizes))
     (out / HABITS_FILE).write_text(json.dumps(asdict(habits), indent=2) + "\n")
     yield Saved(STAGE, "prior", out)
     return out
+
+
+def _forget_where_it_lay(file: Path) -> None:
+    """diffusers writes down the folder that a model was read from; nobody who gets the prior has that folder."""
+    config = json.loads(file.read_text())
+    config.pop("_name_or_path", None)
+    file.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 
 def _pictures(folder: Path) -> Events[PhotoSet]:

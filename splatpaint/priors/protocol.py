@@ -96,7 +96,9 @@ class Prior(Protocol):
     codec: Codec
     noise: NoiseSchedule
     native_px: int
-    """Side of the square pictures that the denoiser was trained on: crops of about this size come out best."""
+    """Side of the largest square pictures that the denoiser was trained on: larger crops are painted at about this size."""
+    smallest_px: int
+    """Side of the smallest; what lies between is painted at its own size."""
     sampler: Sampler
     """How to walk down with it."""
     most_steps: int | None

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from splatpaint.errors import ConfigError
 from splatpaint.events import Events, Measured, Noted, Progressed
 from splatpaint.fit.checkpoint import load_checkpoint, save_checkpoint
 from splatpaint.fit.density import Density, DensityConfig
@@ -100,6 +101,10 @@ class InpaintConfig:
     )
     """Photos differ in exposure, which only view dependence (shN) can follow. It is also where a fill hides disagreement
     between views: 0 forbids it."""
+
+    def __post_init__(self) -> None:
+        if self.growth < 1:
+            raise ConfigError(f"growth is {self.growth}, expected at least 1 (no growth)")
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 
 from splatpaint.capture import prepare
-from splatpaint.errors import BackendError, FormatError, MaskError, PriorError
+from splatpaint.errors import BackendError, MaskError, PriorError
 from splatpaint.events import Events, Measured, Product, Saved, Skipped
-from splatpaint.formats import read_splats, write_splats
+from splatpaint.formats import check_splats, read_splats, write_splats
 from splatpaint.image.files import read_mask, write_mask
 from splatpaint.priors.customize import recall
 from splatpaint.priors.depth import find_depth, load_depth
@@ -34,6 +34,8 @@ def run(capture: Path, folder: RunFolder, config: RunConfig) -> Events[Splats]:
         SplatpaintError: whatever the user can mend, before anything is written where possible.
     """
     device = pick_device(config.device)
+    if config.reconstruct.init_ply is not None:
+        check_splats(Path(config.reconstruct.init_ply).expanduser())
     torch.manual_seed(config.seed)
     rasterizer = pick_rasterizer(config.rasterizer, device)
     prepared = yield from timed("capture", prepare(capture, config.capture, cache=folder.stage("capture")))
@@ -65,11 +67,12 @@ def check(capture: Capture, config: RunConfig) -> None:
 
     Raises:
         PriorError: if a model that is named is not there, or the prior cannot learn the scene as it is asked to.
-        FormatError: if the splats to begin with are not there.
     """
-    if config.reconstruct.init_ply is not None and not Path(config.reconstruct.init_ply).is_file():
-        raise FormatError(f"the splats {config.reconstruct.init_ply} (--init-ply) are not there: give a .ply or .splat file")
-    find_prior(config.prior.name)
+    folder = find_prior(config.prior.name)
+    if config.prior.prompt and not (folder / "text_encoder").is_dir():
+        raise PriorError(
+            f"the prior {config.prior.name} reads no text, so it cannot be asked for {config.prior.prompt!r}: see --prior"
+        )
     if config.prior.lora is not None and not Path(config.prior.lora).expanduser().is_file():
         raise PriorError(f"the LoRA {config.prior.lora} is not there: give a .safetensors file in diffusers' format")
     find_depth(config.depth)
@@ -113,7 +116,8 @@ def _reconstructed(
         return read_splats(product).to(device)
     checkpoint = folder.stage(reconstruct.STAGE) / "checkpoint.pt"
     if config.reconstruct.init_ply is not None:
-        fit = reconstruct.adopt(Path(config.reconstruct.init_ply), capture, rasterizer, device=device)
+        file = Path(config.reconstruct.init_ply).expanduser()
+        fit = reconstruct.adopt(file, capture, rasterizer, device=device)
     else:
         fit = reconstruct.reconstruct(
             capture, rasterizer, config.reconstruct, device=device, seed=config.seed, checkpoint=checkpoint

@@ -13,7 +13,8 @@ def test_recipes_that_reconstruct_alike_share_the_reconstruction(task: Path, tmp
     quick = [f"prior.name={prior}", "reconstruct.steps=20", "inpaint.steps=3", "inpaint.views=2", "inpaint.denoise_steps=1"]
     found = [measured(task, recipe, quick, tmp_path, 0) for recipe in ("defaults", "remove_fast")]
     assert found[0]["reconstruct"] == found[1]["reconstruct"]
-    assert found[0]["inpaint"]["seconds"] != found[1]["inpaint"]["seconds"]
+    assert found[0]["capture"] == found[1]["capture"]
+    assert all(each["inpaint"]["seconds"] > 0 for each in found)
     assert all(set(each) == set(PHASES) - {"customize"} for each in found)
 
 

@@ -126,7 +126,11 @@ def test_without_masks_what_lies_beyond_the_frames_is_filled(cli: Cli, capture: 
     assert result.exit_code == 0, result.output
     before, after = (read_splats(tmp_path / "run" / stage / "splats.safetensors") for stage in ("reconstruct", "inpaint"))
     assert len(after) > len(before)
-    assert image_size(tmp_path / "run" / "pictures" / "unseen.png")[1] > SIZE[1]
+    assert (tmp_path / "run" / "pictures" / "unseen.png").exists()
+    frames = [view.camera for view in drain(prepare(capture, CaptureConfig(), cache=tmp_path / "again")).all_views]
+    added = after.means[-(len(after) - len(before)) :]
+    seen = torch.stack([camera.find(added)[3] for camera in frames]).any(dim=0)
+    assert float(seen.float().mean()) < 0.2, "what is added lies beyond the frames"
 
 
 def test_splats_of_another_tool_are_filled_without_a_reconstruction(
@@ -141,5 +145,15 @@ def test_splats_of_another_tool_are_filled_without_a_reconstruction(
     assert (tmp_path / "run" / "inpaint" / "splats.safetensors").exists()
 
 
-def test_splats_that_are_not_there_are_missed_at_once(refused: Refused, wall: Path, settings: list[str], tmp_path: Path):
-    assert "nowhere.ply" in refused("fit", wall, "-o", tmp_path / "run", *settings, "--init-ply", tmp_path / "nowhere.ply")
+@pytest.mark.parametrize("name", ["nowhere.ply", "masks"])
+def test_splats_that_are_none_are_refused_before_anything_is_prepared(
+    refused: Refused, wall: Path, settings: list[str], tmp_path: Path, name: str
+):
+    assert name in refused("fit", wall, "-o", tmp_path / "run", *settings, "--init-ply", wall / name)
+    assert not (tmp_path / "run" / "capture").exists()
+
+
+def test_a_prior_that_reads_no_text_is_not_asked_for_anything(
+    refused: Refused, wall: Path, settings: list[str], tmp_path: Path
+):
+    assert "reads no text" in refused("fit", wall, "-o", tmp_path / "run", *settings, "--prompt", "ivy")

@@ -50,7 +50,7 @@ def test_distilling_ends_at_the_mode():
 
 
 def replace_native(prior, side):
-    prior.native_px = side
+    prior.native_px = prior.smallest_px = side
     return prior
 
 

@@ -76,6 +76,21 @@ def test_a_small_hole_is_painted_at_the_native_scale_with_context_around():
     assert (box.width, box.height) == (64, 64), "never enlarged beyond the pixels that there are"
 
 
+@pytest.mark.parametrize(("hole", "painted"), [((60, 61, 90, 91), 64), ((40, 95, 60, 110), 96), ((20, 88, 60, 128), 112)])
+def test_crops_are_painted_at_their_own_size_within_what_the_prior_was_trained_on(hole, painted):
+    sizes = []
+
+    class Watched(GaussianPrior):
+        def condition(self, query):
+            sizes.append(tuple(query.images.shape[2:]))
+            return super().condition(query)
+
+    prior = Watched(MU, 0.01)
+    prior.smallest_px, prior.native_px = 64, 112
+    inpaint(prior, PriorQuery(wall(0.5), holes_at(hole)), steps=1, generator=noise())
+    assert sizes == [(painted, painted)]
+
+
 def test_neighboring_holes_share_a_crop():
     assert len(crop_boxes(holes_at((40, 60, 40, 60), (40, 60, 70, 90))[0], 64)) == 1
     assert len(crop_boxes(CASES["far apart"][0], 64)) == 2

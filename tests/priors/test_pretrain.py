@@ -70,8 +70,9 @@ def codec(photos, teacher, tmp_path_factory):
 
 def test_training_gives_a_prior_that_loads_and_paints(photos, codec, tmp_path):
     drain(train_prior(DENOISER, codec, photos, tmp_path))
+    assert not any(str(tmp_path.parent) in file.read_text() for file in tmp_path.rglob("*.json"))
     prior = load_prior(PriorConfig(name=str(tmp_path)), torch.device("cpu"))
-    assert prior.native_px == 64
+    assert (prior.smallest_px, prior.native_px) == (32, 64)
     assert prior.unet.config.in_channels == 9
     query = PriorQuery(torch.rand(1, 3, 32, 64), torch.ones(1, 1, 32, 64).triu(32), layout="pair")
     painted = partial_denoise(prior, query, query.images, strength=1.0, steps=2, generator=torch.Generator())
