@@ -43,8 +43,8 @@ ABLATIONS = {
     "witnesses": ("remove.holes.min_views=1000000",),
 }
 """What `ours-PART` sets: no perceptual distance, no dataset update, one call of the denoiser a picture, no smooth depth, a fill
-that cannot follow the photos' exposure, no kept splats that learn with it, whole views in place of windows around the holes, holes
-wherever the object was."""
+that cannot follow the photos' exposure, no kept splats that learn with it, whole views in place of windows around the holes,
+holes wherever the object was."""
 ADDITIONS = {
     "lora": ("customize.steps=150",),
     "routing": (
