@@ -126,7 +126,7 @@ def draw_unseen(cameras: Sequence[Cameras], *, kept: Splats, filled: Splats, ras
     rows = []
     for camera in spread(cameras, SHEET_VIEWS):
         before, after = rasterizer(kept, camera), rasterizer(filled, camera)
-        rows.append({"known": painted(before, "color"), "filled": painted(after, "color"), "depth": painted(after, "depth")})
+        rows.append({"before": painted(before, "color"), "filled": painted(after, "color"), "depth": painted(after, "depth")})
     write_sheet(out, rows)
     yield Saved(STAGE, "views that no photo shows", out)
     return out
