@@ -111,19 +111,24 @@ def test_the_rim_learns_from_the_photos(tmp_path):
         assert now < 0.6 * was
 
 
+def assert_resumes(start, checkpoint):
+    """What `start(checkpoint)` ends in is the same, bit for bit, if it is stopped after the first round and begun again."""
+    straight = drain(start())
+    for event in start(checkpoint):
+        if isinstance(event, Progressed) and event.stage.startswith("inpaint 2/2: repaint"):
+            break
+    resumed = drain(start(checkpoint))
+    for name, value in straight.tensors().items():
+        assert torch.equal(value, resumed.tensors()[name]), name
+
+
 def test_the_same_seed_gives_the_same_fill_also_when_interrupted_between_rounds(tmp_path):
     scene, removal = holed_wall(tmp_path)
 
     def start(checkpoint=None):
         return inpaint(scene.capture, removal, PRIOR, rasterize, QUICK, device=CPU, seed=3, checkpoint=checkpoint)
 
-    straight = drain(start())
-    for event in start(tmp_path / "fill.pt"):
-        if isinstance(event, Progressed) and event.stage.startswith("inpaint 2/2: repaint"):
-            break
-    resumed = drain(start(tmp_path / "fill.pt"))
-    for name, value in straight.tensors().items():
-        assert torch.equal(value, resumed.tensors()[name]), name
+    assert_resumes(start, tmp_path / "fill.pt")
 
 
 def test_without_holes_there_is_nothing_to_paint(tmp_path):
@@ -177,13 +182,7 @@ def test_every_part_that_is_off_by_default_can_be_on_and_resumes(tmp_path):
     events = list(start())
     names = {name for event in events if isinstance(event, Progressed) for name in event.values}
     assert {"known", "painted", "adversarial", "matching", "distill", "correlation", "ranking"} <= names
-    straight = drain(start())
-    for event in start(tmp_path / "fill.pt"):
-        if isinstance(event, Progressed) and event.stage.startswith("inpaint 2/2: repaint"):
-            break
-    resumed = drain(start(tmp_path / "fill.pt"))
-    for name, value in straight.tensors().items():
-        assert torch.equal(value, resumed.tensors()[name]), name
+    assert_resumes(start, tmp_path / "fill.pt")
 
 
 class Leaning:
