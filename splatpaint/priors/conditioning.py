@@ -24,17 +24,25 @@ def fill_holes(
         case "gray":
             return torch.where(holes > 0.5, 0.5, images)
         case "harmonic":
-            average = _known_average(images, holes)
-            panels = zip(split_panels(images, layout), split_panels(holes, layout), strict=True)
-            return join_panels([_membrane(image, hole, average) for image, hole in panels], layout)
+            return membranes(images, holes, _known_average(images, holes), layout)
 
 
-def _membrane(images: Tensor, holes: Tensor, average: Tensor) -> Tensor:
-    """The membrane over each panel; one without any known pixel is flat."""
+def membranes(
+    values: Float[Tensor, "v c h w"],
+    holes: Float[Tensor, "v 1 h w"],
+    unknown: Float[Tensor, "v c 1 1"],
+    layout: Layout = "single",
+) -> Float[Tensor, "v c h w"]:
+    """The membrane over each panel's holes; a panel without any known pixel is flat, of the value given for that."""
+    panels = zip(split_panels(values, layout), split_panels(holes, layout), strict=True)
+    return join_panels([_membrane(value, hole, unknown) for value, hole in panels], layout)
+
+
+def _membrane(values: Tensor, holes: Tensor, unknown: Tensor) -> Tensor:
     empty = (holes > 0.5).flatten(1).all(dim=1)
-    filled = average.expand_as(images).clone()
+    filled = unknown.expand_as(values).clone()
     if not bool(empty.all()):
-        filled[~empty] = harmonic_fill(images[~empty], holes[~empty])
+        filled[~empty] = harmonic_fill(values[~empty], holes[~empty])
     return filled
 
 

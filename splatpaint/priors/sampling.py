@@ -7,9 +7,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from splatpaint.image.region import to_cells
-from splatpaint.priors.conditioning import fill_holes
+from splatpaint.priors.conditioning import fill_holes, membranes
 from splatpaint.priors.noise import step_down
-from splatpaint.priors.protocol import Prior, PriorQuery
+from splatpaint.priors.protocol import Codec, Prior, PriorQuery
 
 
 @torch.no_grad()
@@ -27,7 +27,7 @@ def partial_denoise(
 
     Noises `start` to a level and walks down by the prior's sampler (SDEdit, with the known cells held on their own noisy path
     as in RePaint). What comes out is decoded as a change of a picture that was encoded too, so what the codec loses is lost
-    only where something new was painted: no step at the holes' rim, no blur from round to round.
+    only where something new was painted (see `decode_change`): no blur from round to round.
 
     Args:
         prior: paints.
@@ -64,5 +64,25 @@ def partial_denoise(
         x = torch.where(unknown, x, known)
     # The guess counts as far as it is kept; the rest is the membrane, which has no detail that the codec could lose.
     base = torch.lerp(guess, fill_holes(query.images, query.holes, "harmonic", query.layout), strength)
-    change = prior.codec.decode(x) - prior.codec.decode(prior.codec.encode(base))
-    return torch.where(query.holes > 0.5, (base + change).clamp(0, 1), query.images)
+    return torch.where(query.holes > 0.5, decode_change(prior.codec, x, base, query).clamp(0, 1), query.images)
+
+
+def decode_change(
+    codec: Codec, latents: Float[Tensor, "v c hl wl"], base: Float[Tensor, "v 3 h w"], query: PriorQuery
+) -> Float[Tensor, "v 3 h w"]:
+    """Pictures of latents, decoded as a change of a picture, so that what the codec loses of that is not lost.
+
+    Where pixels are known, what the change is is an error; its membrane is taken off in the holes (Perez et al. 2003, Poisson
+    Image Editing, eq. 4). So there is no step at their rim, and holes narrower than a latent cell, of which a codec says
+    little, are left to the membrane over the known pixels. Differentiable in the latents, but for that.
+
+    Args:
+        codec: decodes.
+        latents: what shall be seen.
+        base: pictures whose known pixels are the query's.
+        query: what is known. What lies outside its holes means nothing in the result.
+    """
+    with torch.no_grad():
+        plain = codec.decode(codec.encode(base))
+    change = codec.decode(latents) - plain
+    return base + change - membranes(change, query.holes, torch.zeros_like(change[..., :1, :1]), query.layout)
