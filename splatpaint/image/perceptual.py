@@ -80,7 +80,8 @@ class Lpips(nn.Module):
         return [conv2d((a - b) ** 2, head) for a, b, head in pairs]
 
     def _features(self, images: Tensor) -> list[Tensor]:
-        return [each / (each.square().sum(dim=1, keepdim=True).sqrt() + 1e-10) for each in self._activations(images)]
+        found = (each.float() for each in self._activations(images))
+        return [each / (each.square().sum(dim=1, keepdim=True).sqrt() + 1e-10) for each in found]
 
     def _activations(self, images: Tensor) -> list[Tensor]:
         mean, std = images.new_tensor(MEAN).view(1, 3, 1, 1), images.new_tensor(STD).view(1, 3, 1, 1)

@@ -7,9 +7,12 @@ noise, and a network that says nothing paints the membrane.
 
 It sees single pictures of two sizes, pairs and grids of views of one place (see canvas.py), and is told which. All kinds have
 the same number of latent cells a step, so a step always takes as long.
+
+A network that knows the colors is taught how they look by decoding what it estimates (see decoded_loss.py): squared error of
+latents alone takes many more steps to get there.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,16 +20,19 @@ from typing import Literal
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from splatpaint.errors import PriorError
 from splatpaint.events import Events, Progressed, Saved
+from splatpaint.image.perceptual import Lpips
 from splatpaint.image.region import to_cells
 from splatpaint.priors.canvas import PANELS, Layout, join_panels
 from splatpaint.priors.codec import DiffusersCodec
 from splatpaint.priors.conditioning import fill_holes, summary_token
+from splatpaint.priors.decoded_loss import decoded_loss
 from splatpaint.priors.networks import Network, diffusers, plain_attention
-from splatpaint.priors.noise import NoiseSchedule, velocity
+from splatpaint.priors.noise import NoiseSchedule, split_prediction, velocity
 from splatpaint.priors.photos import PhotoSet, random_crops, random_views
 from splatpaint.priors.random_holes import random_holes
 from splatpaint.priors.training import CURVE_FILE, Training, diverged, draws
@@ -82,6 +88,12 @@ class DenoiserTraining:
     """After so many steps others are encoded."""
     holes_per_crop: int = 2
     """Different holes drawn into each of them."""
+    perceptual_weight: float = 0.0
+    """Of the LPIPS (vgg) of the decoded estimate; 0 = none. For a network that already knows the colors."""
+    perceptual_crops: int = 8
+    """Of a step's crops, decoded for it."""
+    init: str | None = None
+    """Folder of a prior of the same shape to start from; None = from scratch."""
     precision: Literal["no", "bf16"] = "bf16"
     """accelerate's mixed precision. Weights stay float32."""
     seed: int = 0
@@ -98,11 +110,21 @@ class Examples:
     latents: Float[Tensor, "n c hl wl"]
     given: Float[Tensor, "n ck hl wl"]
     """Latent mask and latents of the filled picture."""
+    images: Float[Tensor, "n 3 h w"]
+    """In half precision: photos have 8 bits."""
+    holes: Bool[Tensor, "n 1 h w"]
 
-    def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Random examples: latents, given."""
+    def draw(self, count: int, generator: torch.Generator) -> "Examples":
+        """Random ones of them."""
         index = torch.randint(len(self.latents), (count,), generator=generator).to(self.latents.device)
-        return self.latents[index], self.given[index]
+        return self._map(lambda each: each[index])
+
+    def first(self, count: int) -> "Examples":
+        """The first of them."""
+        return self._map(lambda each: each[:count])
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> "Examples":
+        return Examples(self.layout, *(change(each) for each in (self.latents, self.given, self.images, self.holes)))
 
 
 def build_denoiser(config: DenoiserTraining, latent_channels: int) -> Network:
@@ -127,6 +149,24 @@ def build_denoiser(config: DenoiserTraining, latent_channels: int) -> Network:
     return model
 
 
+def begun_denoiser(config: DenoiserTraining, latent_channels: int) -> Network:
+    """What the training starts from.
+
+    Raises:
+        PriorError: if the prior to start from is not there or has another shape.
+    """
+    fresh = build_denoiser(config, latent_channels)
+    if config.init is not None:
+        folder = Path(config.init) / "unet"
+        if not (folder / "config.json").is_file():
+            raise PriorError(f"{config.init} holds no prior to start from: expected a folder with unet/config.json")
+        try:
+            fresh.load_state_dict(diffusers().UNet2DConditionModel.from_pretrained(folder).state_dict())
+        except RuntimeError as error:
+            raise PriorError(f"the denoiser in {config.init} has another shape than the one to be trained") from error
+    return fresh
+
+
 def build_scheduler() -> Network:
     """The noise schedule in diffusers' own class: cosine, rescaled to end in pure noise (Lin et al. 2024, alg. 1)."""
     return diffusers().DDIMScheduler(
@@ -147,26 +187,32 @@ def train_denoiser(config: DenoiserTraining, codec: DiffusersCodec, photos: Phot
         PriorError: if the loss is not a number.
     """
     torch.manual_seed(config.seed)
-    model = build_denoiser(config, codec.channels)
+    model = begun_denoiser(config, codec.channels)
     run = Training(model, config.learning_rate, config.steps, config.precision, work / "denoiser.pt")
     if run.device.type == "cpu":  # where torch's fused attention takes as long as all the rest
         model.set_attn_processor(plain_attention())
     codec.vae.to(run.device)
     scheduler = build_scheduler()
     noise = NoiseSchedule(scheduler.alphas_cumprod.to(run.device))
+    lpips = Lpips("vgg").to(run.device) if config.perceptual_weight > 0 else None
     shard: list[Examples] = []
     for step in range(run.step, config.steps):
         if not shard or step % config.shard_steps == 0:
             shard = yield from encode_shard(config, codec, photos, step // config.shard_steps)
         rng, generator = draws(config.seed, step)
         place = int(rng.choice(len(KINDS), p=[kind.share for kind in KINDS]))
-        examples, count = shard[place], max(config.batch // KINDS[place].area, 1)
-        clean, given = examples.draw(count, generator)
-        t = draw_levels(count, len(noise), config.pure_noise_share, generator).to(run.device)
+        examples = shard[place].draw(max(config.batch // KINDS[place].area, 1), generator)
+        clean, given = examples.latents, examples.given
+        t = draw_levels(len(clean), len(noise), config.pure_noise_share, generator).to(run.device)
         eps = torch.randn(clean.shape, generator=generator).to(run.device)
         token = summary_token(given, examples.layout, run.model.config.cross_attention_dim)
         with run.autocast():
-            loss = denoising_loss(run.model, clean, given, token, t, eps, noise, config.known_weight)
+            loss, estimate = denoising_loss(run.model, clean, given, token, t, eps, noise, config.known_weight)
+            if lpips is not None:
+                looked_at = examples.first(max(config.perceptual_crops // KINDS[place].area, 1))
+                seen = looked_at.images.float(), looked_at.holes.float()
+                latents = torch.where(looked_at.given[:, :1] > 0.5, estimate[: len(seen[0])], looked_at.latents)
+                loss = loss + config.perceptual_weight * decoded_loss(lpips, codec, latents, *seen, examples.layout)
         value = run.update(loss)
         if not np.isfinite(value):
             raise diverged(STAGE, step, config.learning_rate)
@@ -185,13 +231,12 @@ def encode_shard(config: DenoiserTraining, codec: DiffusersCodec, photos: PhotoS
     shard, total = [], sum(shard_size(kind, config) for kind in KINDS)
     for place, kind in enumerate(KINDS):
         chunks = _encoded(kind, config, codec, photos, np.random.default_rng([config.seed, number, place]))
-        latents, given = [], []
-        for clean, shown in chunks:
-            latents.append(clean)
-            given.append(shown)
-            done = sum(len(examples.latents) for examples in shard) + sum(map(len, latents))
+        parts = []
+        for chunk in chunks:
+            parts.append(chunk)
+            done = sum(len(examples.latents) for examples in shard) + sum(len(part[0]) for part in parts)
             yield Progressed(SHARD_STAGE, done, total * config.holes_per_crop)
-        shard.append(Examples(kind.layout, torch.cat(latents), torch.cat(given)))
+        shard.append(Examples(kind.layout, *(torch.cat(part) for part in zip(*parts, strict=True))))
     return shard
 
 
@@ -203,8 +248,8 @@ def shard_size(kind: Kind, config: DenoiserTraining) -> int:
 @torch.no_grad()
 def _encoded(
     kind: Kind, config: DenoiserTraining, codec: DiffusersCodec, photos: PhotoSet, rng: np.random.Generator
-) -> Iterator[tuple[Float[Tensor, "v c hl wl"], Float[Tensor, "v ck hl wl"]]]:
-    """Latents of pictures, each as often as it has holes, and what the denoiser is shown of them, a few at a time."""
+) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
+    """The parts of `Examples`, each picture as often as it has holes, a few at a time."""
     left = shard_size(kind, config)
     while left > 0:
         count = min(left, max(ENCODED_AT_ONCE // kind.area, 1))
@@ -215,7 +260,8 @@ def _encoded(
             encoded = codec.encode(torch.cat([images, *filled])).float()
         clean, *begun = encoded.split(count)
         shown = [torch.cat([to_cells(hole, codec.stride), each], dim=1) for hole, each in zip(holes, begun, strict=True)]
-        yield clean.repeat(len(holes), 1, 1, 1), torch.cat(shown)
+        latents, pictures = (each.repeat(len(holes), 1, 1, 1) for each in (clean, images.half()))
+        yield latents, torch.cat(shown), pictures, torch.cat(holes) > 0.5
         left -= count
 
 
@@ -259,11 +305,12 @@ def denoising_loss(
     eps: Float[Tensor, "v c hl wl"],
     noise: NoiseSchedule,
     known_weight: float,
-) -> Tensor:
-    """Squared error of the predicted velocity of the residual, in the holes above all."""
+) -> tuple[Tensor, Float[Tensor, "v c hl wl"]]:
+    """Squared error of the predicted velocity of the residual, in the holes above all; and the estimated clean latents."""
     residual = clean - given[:, 1:]
     noisy = noise.add_noise(residual, eps, t)
     output = model(torch.cat([noisy, given], dim=1), t, token).sample.float()
     error = F.mse_loss(output, velocity(residual, eps, t, noise), reduction="none").mean(dim=1, keepdim=True)
     weight = given[:, :1] + known_weight * (1 - given[:, :1])
-    return (weight * error).sum() / weight.sum()
+    estimate = split_prediction(output, noisy, t, noise, "v_prediction").clean + given[:, 1:]
+    return (weight * error).sum() / weight.sum(), estimate

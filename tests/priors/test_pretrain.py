@@ -7,6 +7,7 @@ from PIL import Image, ImageFilter
 
 from splatpaint.errors import PriorError
 from splatpaint.events import Progressed, drain
+from splatpaint.image import perceptual
 from splatpaint.priors.canvas import split_panels
 from splatpaint.priors.load import PriorConfig, load_prior
 from splatpaint.priors.noise import zero_snr_cosine
@@ -111,6 +112,36 @@ def test_a_denoiser_stopped_within_a_shard_continues_to_the_same_weights(photos,
     assert curve == (broken / CURVE_FILE).read_text().splitlines()
 
 
+def test_a_denoiser_starts_from_another(photos, codec, tmp_path):
+    drain(train_prior(replace(DENOISER, steps=2), codec, photos, tmp_path / "first"))
+    again = replace(DENOISER, steps=1, learning_rate=0.0, init=str(tmp_path / "first"))
+    drain(train_prior(again, codec, photos, tmp_path / "second"))
+    assert_same_weights(tmp_path / "first" / "unet", tmp_path / "second" / "unet")
+
+
+def test_a_denoiser_of_another_shape_is_no_start(photos, codec, tmp_path):
+    drain(train_prior(replace(DENOISER, steps=1), codec, photos, tmp_path / "first"))
+    with pytest.raises(PriorError, match="has another shape than the one to be trained"):
+        drain(train_prior(replace(DENOISER, widths=(8, 24), init=str(tmp_path / "first")), codec, photos, tmp_path / "other"))
+    with pytest.raises(PriorError, match="holds no prior to start from"):
+        drain(train_prior(replace(DENOISER, init=str(codec)), codec, photos, tmp_path / "none"))
+
+
+def test_a_denoiser_is_taught_how_its_pictures_look(photos, codec, tmp_path, monkeypatch):
+    """The same steps with and without LPIPS, of a random trunk: other weights; stopped and continued: the same."""
+    trunk = perceptual._vgg16().state_dict()
+    torch.save({f"features.{name}": value for name, value in trunk.items()}, tmp_path / perceptual.FILE_NAMES["vgg"][0])
+    monkeypatch.setenv(perceptual.WEIGHTS_VARIABLE, str(tmp_path))
+    config = replace(DENOISER, checkpoint_every=3, perceptual_weight=1.0, perceptual_crops=2)
+    plain, taught, broken = (tmp_path / name for name in ("plain", "taught", "broken"))
+    drain(train_prior(replace(config, perceptual_weight=0.0), codec, photos, plain))
+    drain(train_prior(config, codec, photos, taught))
+    stop_after(train_prior(config, codec, photos, broken), "denoiser", 4)
+    drain(train_prior(config, codec, photos, broken))
+    assert_same_weights(taught / "unet", broken / "unet")
+    assert any(not torch.equal(value, weights(taught / "unet")[key]) for key, value in weights(plain / "unet").items())
+
+
 def assert_same_weights(one, other):
     first, second = weights(one), weights(other)
     assert first.keys() == second.keys()
@@ -176,10 +207,11 @@ def test_the_loss_of_an_untrained_denoiser_is_the_mean_square_of_the_velocity():
     schedule, t = zero_snr_cosine(), torch.tensor([999, 999])
     clean, given = torch.randn(2, 4, 8, 8), torch.rand(2, 5, 8, 8)
     given[:, :1] = 1
-    loss = denoising_loss(
+    loss, estimate = denoising_loss(
         build_denoiser(DENOISER, 4), clean, given, TOKEN, t, torch.randn(2, 4, 8, 8), schedule, known_weight=0.1
     )
     assert loss.item() == pytest.approx((clean - given[:, 1:]).square().mean().item(), rel=1e-5)
+    torch.testing.assert_close(estimate, given[:, 1:])
 
 
 def test_errors_outside_the_holes_weigh_little():
@@ -189,7 +221,7 @@ def test_errors_outside_the_holes_weigh_little():
     clean = given[:, :1].expand(-1, 4, -1, -1).clone()
     model, eps = build_denoiser(DENOISER, 4), torch.randn(2, 4, 8, 8)
     inside, outside = (
-        denoising_loss(model, wrong, given, TOKEN, t, eps, schedule, known_weight=0.1) for wrong in (clean, 1 - clean)
+        denoising_loss(model, wrong, given, TOKEN, t, eps, schedule, known_weight=0.1)[0] for wrong in (clean, 1 - clean)
     )
     assert outside.item() == pytest.approx(0.1 * inside.item(), rel=1e-5)
 
