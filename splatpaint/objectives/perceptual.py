@@ -11,6 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.utils.weak import WeakIdKeyDictionary
 
 from splatpaint.objectives.protocol import Reach, Step
 from splatpaint.priors.protocol import Codec
@@ -28,31 +29,43 @@ class PerceptualConfig:
 
 
 class Perceptual:
-    """Matches the features of rendered holes to the features of painted ones."""
+    """Matches the features of rendered holes to the features of painted ones.
+
+    The features of a target are kept for as long as the target is: a round looks at the same few for hundreds of steps.
+    """
 
     def __init__(self, config: PerceptualConfig, codec: Codec) -> None:
         self.config = config
         self.reach = config.reach
         self.codec = codec
+        self._kept = WeakIdKeyDictionary()
 
     def __call__(self, step: Step) -> dict[str, Tensor]:
         """The term `perceptual`: mean squared distance of unit feature vectors where a hole is, averaged over layers."""
         inside = step.holes * step.weight
         shown = step.rendered.color * inside + step.target * (1 - inside)
         height, width = working_size(shown.shape[2], shown.shape[3], side_px=self.config.side_px, stride=self.codec.stride)
-        shown, target, inside = (
-            F.interpolate(image, (height, width), mode="bilinear", antialias=True, align_corners=False)
-            for image in (shown, step.target, inside)
-        )
-        with torch.no_grad():
-            wanted = self.codec.features(target)
+        shown, inside = (_resized(image, height, width) for image in (shown, inside))
+        wanted = self._wanted(step.target, height, width)
         total = shown.new_zeros(())
         for have, want in zip(self.codec.features(shown), wanted, strict=True):
-            distance = (F.normalize(have, dim=1) - F.normalize(want, dim=1)).square().sum(dim=1, keepdim=True)
+            distance = (F.normalize(have, dim=1) - want).square().sum(dim=1, keepdim=True)
             # A feature cell counts as soon as a hole pixel is in it: thin holes must not vanish at coarse layers.
             where = F.adaptive_max_pool2d(inside, have.shape[2:])
             total = total + (distance * where).sum() / where.sum().clamp_min(1.0)
         return {"perceptual": self.config.weight * total / len(wanted)}
+
+    @torch.no_grad()
+    def _wanted(self, target: Tensor, height: int, width: int) -> list[Tensor]:
+        """Unit feature vectors of the target, in half the memory."""
+        if target not in self._kept:
+            features = self.codec.features(_resized(target, height, width))
+            self._kept[target] = [F.normalize(each, dim=1).half() for each in features]
+        return self._kept[target]
+
+
+def _resized(images: Tensor, height: int, width: int) -> Tensor:
+    return F.interpolate(images, (height, width), mode="bilinear", antialias=True, align_corners=False)
 
 
 def working_size(height: int, width: int, *, side_px: int, stride: int) -> tuple[int, int]:

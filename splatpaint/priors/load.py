@@ -34,7 +34,8 @@ class PriorConfig:
     name: str = "bundled"
     """bundled = the small model inside the package; or a folder in diffusers' layout; or a hub id (owner/name)."""
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
-    """Of the denoiser and text encoders; auto = half precision on a GPU, single elsewhere. The autoencoder stays in single."""
+    """Of the denoiser and text encoders; auto = half precision on a GPU, single elsewhere. The autoencoder stays in single, but
+    for auto on a processor that multiplies bfloat16."""
     prompt: str = ""
     """What shall appear, for models that read text."""
     guidance: float = 1.0
@@ -170,7 +171,7 @@ def _read(folder: Path, config: PriorConfig, device: torch.device, dtype: torch.
     habits = folder / HABITS_FILE
     return LatentInpaintingPrior(
         unet,
-        DiffusersCodec.read(folder / "vae", device),
+        DiffusersCodec.read(folder / "vae", device, mixed=config.dtype == "auto" and multiplies_bfloat16(device)),
         NoiseSchedule(schedule.alphas_cumprod.to(device)),
         schedule.config.prediction_type,
         text=text,
@@ -178,6 +179,11 @@ def _read(folder: Path, config: PriorConfig, device: torch.device, dtype: torch.
         asked=Asked(config.prompt, config.negative, config.guidance, config.image_guidance),
         sampler=_sampler(folder) if config.sampler == "auto" else config.sampler,
     )
+
+
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether it is a processor with instructions for that, on which it is faster than single precision."""
+    return device.type == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 def _sampler(folder: Path) -> Sampler:

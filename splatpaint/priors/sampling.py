@@ -48,7 +48,9 @@ def partial_denoise(
     level = round(strength * len(prior.noise)) - 1
     if level < 0:
         return guess
-    begun = prior.codec.encode(guess)
+    # The guess counts as far as it is kept; the rest is the membrane, which has no detail that the codec could lose.
+    base = torch.lerp(guess, fill_holes(query.images, query.holes, "harmonic", query.layout), strength)
+    begun = prior.codec.encode(base if strength == 1.0 else guess)
     given = prior.condition(query)
     unknown = to_cells(query.holes, prior.codec.stride) > 0.5
     noise = torch.randn(begun.shape, generator=generator).to(begun)
@@ -62,8 +64,6 @@ def partial_denoise(
         x = step_down(found, lower, prior.noise)
         known = begun if lower is None else prior.noise.add_noise(begun, noise, lower)
         x = torch.where(unknown, x, known)
-    # The guess counts as far as it is kept; the rest is the membrane, which has no detail that the codec could lose.
-    base = torch.lerp(guess, fill_holes(query.images, query.holes, "harmonic", query.layout), strength)
     return torch.where(query.holes > 0.5, decode_change(prior.codec, x, base, query).clamp(0, 1), query.images)
 
 

@@ -33,7 +33,7 @@ def hole() -> Tensor:
 
 def test_equal_pictures_cost_nothing_at_sizes_that_no_stride_divides():
     picture = torch.rand(1, 3, 18, 22)
-    assert cost(picture, picture, hole()) < 1e-8
+    assert cost(picture, picture, hole()) < 1e-6
 
 
 def test_orthogonal_features_cost_the_squared_distance_of_unit_vectors():
@@ -55,3 +55,21 @@ def test_large_pictures_are_compared_smaller_and_small_ones_as_they_are():
     assert working_size(480, 270, side_px=160, stride=4) == (212, 120)
     assert working_size(24, 40, side_px=160, stride=4) == (24, 40)
     assert working_size(1, 3, side_px=160, stride=8) == (8, 8)
+
+
+def test_a_target_is_looked_at_once_as_long_as_it_lives():
+    class Counting(Blocks):
+        looks = 0
+
+        def features(self, images: Tensor) -> list[Tensor]:
+            self.looks += 1
+            return super().features(images)
+
+    codec = Counting()
+    objective = Perceptual(PerceptualConfig(), codec)
+    targets = [torch.rand(1, 3, 18, 22) for _ in range(2)]
+    costs = [objective(step_of(torch.zeros(1, 3, 18, 22), targets[place], holes=hole()))["perceptual"] for place in (0, 1, 0)]
+    assert codec.looks == 3 + 2
+    assert costs[0] == costs[2] != costs[1]
+    targets.clear()
+    assert len(objective._kept) == 0

@@ -11,6 +11,7 @@ from peft import LoraConfig, get_peft_model_state_dict
 from safetensors.torch import save_file
 
 from splatpaint.errors import PriorError
+from splatpaint.priors import load
 from splatpaint.priors.load import PREFERRED, PriorConfig, chosen_prior, find_prior, load_prior
 from splatpaint.priors.protocol import Prior, PriorQuery
 from tests.support.diffusion import save_toy_prior
@@ -58,6 +59,23 @@ def test_the_configured_prompt_and_guidance_stand_in_for_a_query_without_them(tm
     asked = plain.denoise(noisy, t, plain.condition(query(prompt="moss")), guidance=2.0)
     configured = set_up.denoise(noisy, t, set_up.condition(query()))
     assert torch.equal(asked.noise, configured.noise)
+
+
+@pytest.mark.parametrize("able", [True, False])
+def test_the_autoencoder_is_mixed_on_processors_that_are_faster_so(tmp_path, monkeypatch, able):
+    """Asked for single precision it is exact, whatever the processor; what comes out is single precision always."""
+    monkeypatch.setattr(load, "multiplies_bfloat16", lambda _: able)
+    folder, pictures = str(save_toy_prior(tmp_path, "bundled")), query().images
+    auto, exact = (load_prior(PriorConfig(name=folder, dtype=dtype), CPU).codec for dtype in ("auto", "float32"))
+    latents = exact.encode(pictures)
+    for mixed, single in (
+        (auto.encode(pictures), latents),
+        (auto.decode(latents), exact.decode(latents)),
+        (auto.features(pictures)[-1], exact.features(pictures)[-1]),
+    ):
+        assert mixed.dtype == torch.float32
+        torch.testing.assert_close(mixed, single, rtol=0.05, atol=0.02)
+        assert torch.equal(mixed, single) != able
 
 
 def test_half_precision_networks_answer_in_single_precision(tmp_path):
