@@ -14,6 +14,7 @@ from torch import Tensor
 from splatpaint.events import Events, Measured, Noted, Progressed, Saved
 from splatpaint.image.region import to_cells
 from splatpaint.priors.adapter import add_lora, begin_lora, save_lora
+from splatpaint.priors.decoded_loss import CodecDistance, decoded_loss
 from splatpaint.priors.latent import LatentInpaintingPrior
 from splatpaint.priors.lessons import KnownPicture, Lesson, LessonConfig, draw_lesson
 from splatpaint.priors.protocol import Conditioning, PriorQuery
@@ -46,6 +47,9 @@ class CustomizeConfig:
     """Of the steps, without the scene's prompt, for priors that read text, so that guidance keeps its meaning."""
     known_weight: float = 0.1
     """Of the loss outside the holes."""
+    perceptual_weight: float = 0.0
+    """Of the distance of the decoded estimates, in features of the prior's own codec (see decoded_loss.py); 0 = none. What a
+    prior that was taught how its pictures look would else unlearn. Not for priors that predict noise."""
     check_every: int = 25
     """Steps between measurements on pictures that are not learned from."""
     patience: int = 4
@@ -62,6 +66,7 @@ class Task:
     given: Conditioning
     weight: Float[Tensor, "v 1 hl wl"]
     """Of each cell's error."""
+    lesson: Lesson
 
 
 def customize(
@@ -95,13 +100,13 @@ def customize(
     learned = [picture for place, picture in enumerate(pictures) if place % HELD_OUT_EVERY]
     exam = held_out_tasks(prior, pictures[::HELD_OUT_EVERY], config, side)
     yield Noted(STAGE, f"learning from {len(learned)} photos, measured on {len(pictures) - len(learned)} others")
-    first = best = held_out_loss(prior, exam)
+    first = best = held_out_loss(prior, exam, config)
     weights, worse, step = copy.deepcopy(learning), 0, 0
     while step < config.steps and worse < config.patience:
         rng, generator = draws(seed, step)
         task = prepared(prior, draw_lesson(learned, config.lessons, side, rng), config, rng.random() >= config.no_prompt_share)
         with accelerator.autocast():
-            loss = task_loss(prior, task, generator)
+            loss = task_loss(prior, task, generator, config)
         if not torch.isfinite(loss):
             raise diverged(STAGE, step, config.learning_rate)
         optimizer.zero_grad()
@@ -111,7 +116,7 @@ def customize(
         step += 1
         values = {"loss": float(loss.detach())}
         if step % config.check_every == 0 or step == config.steps:
-            values["held_out"] = held_out_loss(prior, exam)
+            values["held_out"] = held_out_loss(prior, exam, config)
             worse += 1
             if values["held_out"] < best:
                 best, weights, worse = values["held_out"], copy.deepcopy(learning), 0
@@ -149,15 +154,23 @@ def prepared(prior: LatentInpaintingPrior, lesson: Lesson, config: CustomizeConf
     allowed = 1 - to_cells(1 - lesson.taught, stride)
     weight = allowed * torch.where(to_cells(lesson.holes, stride) > 0.5, 1.0, config.known_weight)
     clean = prior.codec.encode(lesson.images)
-    return Task(clean, prior.condition(query), weight.to(clean))
+    return Task(clean, prior.condition(query), weight.to(clean), lesson)
 
 
-def task_loss(prior: LatentInpaintingPrior, task: Task, generator: torch.Generator) -> Tensor:
-    """The weighted mean of the denoiser's error at random noise levels."""
+def task_loss(prior: LatentInpaintingPrior, task: Task, generator: torch.Generator, config: CustomizeConfig) -> Tensor:
+    """The weighted mean of the denoiser's error at random noise levels, and how its estimates look where they are taught."""
     t = torch.randint(len(prior.noise), (len(task.clean),), generator=generator).to(task.clean.device)
     noise = torch.randn(task.clean.shape, generator=generator).to(task.clean)
-    error = prior.training_error(task.clean, noise, t, task.given)
-    return (error * task.weight).sum() / task.weight.sum().clamp_min(1e-6)
+    error, estimate = prior.training_error(task.clean, noise, t, task.given)
+    loss = (error * task.weight).sum() / task.weight.sum().clamp_min(1e-6)
+    if config.perceptual_weight == 0:
+        return loss
+    lesson = task.lesson
+    painted = torch.where(task.weight == 1, estimate, task.clean)
+    seen = decoded_loss(
+        CodecDistance(prior.codec), prior.codec, painted, lesson.images, lesson.holes * lesson.taught, lesson.layout
+    )
+    return loss + config.perceptual_weight * seen
 
 
 def held_out_tasks(
@@ -169,7 +182,7 @@ def held_out_tasks(
 
 
 @torch.no_grad()
-def held_out_loss(prior: LatentInpaintingPrior, exam: Sequence[Task]) -> float:
+def held_out_loss(prior: LatentInpaintingPrior, exam: Sequence[Task], config: CustomizeConfig) -> float:
     """Mean loss, always with the same noise at the same levels."""
     generator = torch.Generator().manual_seed(0)
-    return float(np.mean([float(task_loss(prior, task, generator)) for task in exam]))
+    return float(np.mean([float(task_loss(prior, task, generator, config)) for task in exam]))

@@ -4,29 +4,57 @@ Squared error of latents asks for the mean of all fills, which is blurred; featu
 photo. The estimate is decoded as samples are, as a change of the filled picture.
 """
 
+from typing import Protocol, runtime_checkable
+
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from splatpaint.image.perceptual import Lpips
 from splatpaint.priors.canvas import Layout
 from splatpaint.priors.conditioning import fill_holes
 from splatpaint.priors.protocol import Codec, PriorQuery
 from splatpaint.priors.sampling import decode_change
 
 
+@runtime_checkable
+class Distance(Protocol):
+    """How differently two pictures look around every pixel; `Lpips` is one."""
+
+    def map(self, x: Float[Tensor, "v 3 h w"], y: Float[Tensor, "v 3 h w"], /) -> Float[Tensor, "v 1 h w"]:
+        """Differentiable in the first."""
+        ...
+
+
+class CodecDistance:
+    """LPIPS's formula on the features of a codec's own encoder: it needs no further weights, and knows a little less."""
+
+    def __init__(self, codec: Codec) -> None:
+        self._codec = codec
+
+    def map(self, x: Float[Tensor, "v 3 h w"], y: Float[Tensor, "v 3 h w"], /) -> Float[Tensor, "v 1 h w"]:
+        """Squared distances of unit feature vectors, each layer stretched to the pictures' size, averaged over layers."""
+        with torch.no_grad():
+            wanted = self._codec.features(y)
+        layers = [
+            (F.normalize(have, dim=1) - F.normalize(want, dim=1)).square().sum(dim=1, keepdim=True)
+            for have, want in zip(self._codec.features(x), wanted, strict=True)
+        ]
+        return torch.stack([F.interpolate(layer, x.shape[2:], mode="bilinear") for layer in layers]).mean(dim=0)
+
+
 def decoded_loss(
-    lpips: Lpips,
+    distance: Distance,
     codec: Codec,
     estimate: Float[Tensor, "v c hl wl"],
     images: Float[Tensor, "v 3 h w"],
     holes: Float[Tensor, "v 1 h w"],
     layout: Layout,
 ) -> Tensor:
-    """LPIPS around the holes' pixels between the pictures and those whose holes the estimate paints; mean over all of them.
+    """The distance between the pictures and those whose holes the estimate paints; mean over all pixels of the holes.
 
     Args:
-        lpips: the distance.
+        distance: whichever.
         codec: of the latents.
         estimate: clean latents, in the holes the denoiser's.
         images: the truth.
@@ -35,4 +63,4 @@ def decoded_loss(
     """
     query = PriorQuery(images, holes, layout=layout)
     painted = decode_change(codec, estimate, fill_holes(images, holes, "harmonic", layout), query)
-    return (lpips.map(torch.where(holes > 0.5, painted, images), images) * holes).sum() / holes.sum().clamp_min(1)
+    return (distance.map(torch.where(holes > 0.5, painted, images), images) * holes).sum() / holes.sum().clamp_min(1)

@@ -136,11 +136,15 @@ class LatentInpaintingPrior:
 
     def training_error(
         self, clean: Float[Tensor, "v c hl wl"], noise: Float[Tensor, "v c hl wl"], t: Int[Tensor, " v"], given: Conditioning
-    ) -> Float[Tensor, "v 1 hl wl"]:
-        """How far the network is, cell by cell, from what it was trained to say of `clean` noised to level `t`: mean square."""
+    ) -> tuple[Float[Tensor, "v 1 hl wl"], Float[Tensor, "v c hl wl"]]:
+        """How far the network is, cell by cell, from what it was trained to say of `clean` noised to level `t`: mean square.
+
+        And the clean latents that it takes them for.
+        """
         filled = given.channels[:, 1:] if self._habits.residual else torch.zeros_like(clean)
         start = clean - filled
-        output = self._network(self.noise.add_noise(start, noise, t), t, given.channels, given.text)
+        noisy = self.noise.add_noise(start, noise, t)
+        output = self._network(noisy, t, given.channels, given.text)
         match self._prediction:
             case "v_prediction":
                 target = velocity(start, noise, t, self.noise)
@@ -148,7 +152,8 @@ class LatentInpaintingPrior:
                 target = noise
             case "sample":
                 target = start
-        return (output - target).square().mean(dim=1, keepdim=True)
+        estimate = split_prediction(output, noisy, t, self.noise, self._prediction).clean + filled
+        return (output - target).square().mean(dim=1, keepdim=True), estimate
 
     def _network(self, noisy: Tensor, t: Tensor, channels: Tensor, text: TextEmbedding | None) -> Tensor:
         assert text is not None, "condition() always gives cross-attention states"

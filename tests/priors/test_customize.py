@@ -40,27 +40,36 @@ def said(prior: LatentInpaintingPrior) -> torch.Tensor:
         return prior.denoise(noisy, torch.tensor([500]), given).clean
 
 
-def test_cells_of_the_object_have_exactly_no_gradient(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("perceptual_weight", [0.0, 1.0])
+def test_cells_of_the_object_have_exactly_no_gradient(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, perceptual_weight: float
+):
     prior = toy(tmp_path)
     prior.unet.requires_grad_(True)
     stride = prior.codec.stride
     taught = torch.ones(1, 1, 32, 32)
     taught[..., 9:17, 9:17] = 0
     lesson = Lesson("single", torch.rand(1, 3, 32, 32), torch.ones(1, 1, 32, 32), taught)
-    errors, measure = [], prior.training_error
+    found, measure = [], prior.training_error
 
-    def kept(*arguments: object) -> torch.Tensor:
-        errors.append(measure(*arguments))  # pyright: ignore[reportArgumentType]
-        errors[0].retain_grad()
-        return errors[0]
+    def kept(*arguments: object) -> tuple[torch.Tensor, torch.Tensor]:
+        found.extend(measure(*arguments))  # pyright: ignore[reportArgumentType]
+        found[0].retain_grad()
+        found[1].retain_grad()
+        return found[0], found[1]
 
     monkeypatch.setattr(prior, "training_error", kept)
-    task_loss(prior, prepared(prior, lesson, CONFIG), torch.Generator().manual_seed(0)).backward()
+    config = replace(CONFIG, perceptual_weight=perceptual_weight)
+    task_loss(prior, prepared(prior, lesson, CONFIG), torch.Generator().manual_seed(0), config).backward()
     touched = torch.zeros(1, 1, 32 // stride, 32 // stride, dtype=torch.bool)
     touched[..., 9 // stride : -(-17 // stride), 9 // stride : -(-17 // stride)] = True
-    gradient = errors[0].grad
+    gradient = found[0].grad
     assert (gradient[touched] == 0).all()
     assert (gradient[~touched] > 0).all()
+    if perceptual_weight:
+        gradient = found[1].grad.abs().sum(dim=1, keepdim=True)
+        assert (gradient[touched] == 0).all()
+        assert (gradient[~touched] > 0).all()
 
 
 def test_what_was_learned_is_saved_reloaded_and_no_worse(tmp_path: Path):

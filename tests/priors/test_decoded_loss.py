@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from splatpaint.image import perceptual
 from splatpaint.image.perceptual import Lpips
-from splatpaint.priors.decoded_loss import decoded_loss
+from splatpaint.priors.decoded_loss import CodecDistance, decoded_loss
 from splatpaint.priors.protocol import PriorQuery
 from splatpaint.priors.sampling import decode_change
 
@@ -85,3 +85,14 @@ def test_only_latents_that_reach_a_hole_are_taught(lpips: Lpips):
     reached = latents.grad.abs().sum(dim=(0, 1)) > 0
     assert reached[4:6, 4:6].all()
     assert reached.sum() == 4
+
+
+def test_the_distance_in_a_codecs_features_is_lpips_formula():
+    """Of one layer, the pictures: unit vectors at right angles are at distance two, everywhere equal ones at none."""
+    red, blue = torch.zeros(1, 3, 16, 16), torch.zeros(1, 3, 16, 16)
+    red[:, 0], blue[:, 2] = 0.5, 1.0
+    blue[..., :8] = 0.25 * red[..., :8]
+    found = CodecDistance(Mosaic()).map(red, blue)
+    assert found.shape == (1, 1, 16, 16)
+    torch.testing.assert_close(found[..., 8:], torch.full((1, 1, 16, 8), 2.0))
+    torch.testing.assert_close(found[..., :8], torch.zeros(1, 1, 16, 8))
