@@ -54,7 +54,8 @@ ADDITIONS = {
     "adversarial": ("inpaint.adversarial.weight=0.003",),
     "distill": ("inpaint.distill.weight=0.001",),
     "novel": ("inpaint.novel.share=0.2",),
-    "reference": ("inpaint.reference=true",),
+    "reference": ("inpaint.reference=beside",),
+    "warped": ("inpaint.reference=warped",),
 }
 """What `ours+PART` sets: a LoRA that learns the scene, a rim that learns color and opacity from known pixels alone, the masked
 adversarial loss, score distillation, samples at new poses, holes painted beside another view."""

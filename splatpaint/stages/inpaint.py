@@ -11,6 +11,7 @@ schedule of MALD-NeRF).
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -33,6 +34,7 @@ from splatpaint.objectives.perceptual import Perceptual, PerceptualConfig
 from splatpaint.objectives.photometric import Photometric, PhotometricConfig
 from splatpaint.objectives.protocol import Objective
 from splatpaint.objectives.shape import Shape, ShapeConfig
+from splatpaint.priors.cloning import cloned
 from splatpaint.priors.crops import inpaint as paint
 from splatpaint.priors.depth import DepthPrior
 from splatpaint.priors.protocol import Prior, PriorQuery
@@ -42,7 +44,7 @@ from splatpaint.scene.splats import Splats, concatenate
 from splatpaint.scene.views import Capture, spread
 from splatpaint.stages.novel import NovelConfig, NovelViews
 from splatpaint.stages.reconstruct import view_of_step
-from splatpaint.stages.references import Shown, anchor_first, reference_for
+from splatpaint.stages.references import Shown, anchor_first, reference_for, warped_for
 from splatpaint.stages.remove import MIN_WEIGHT, Removal
 from splatpaint.stages.unseen import UnseenConfig, complete
 
@@ -68,8 +70,11 @@ class InpaintConfig:
     strength_last: float = 0.2
     denoise_steps: int = 6
     """Sampler steps from pure noise; a weaker round takes fewer in proportion."""
-    reference: bool = False
-    """Each hole is painted beside the view that shows most of what is in it, or was painted before (see references.py)."""
+    reference: Literal["none", "beside", "warped"] = "none"
+    """What is done with the view that shows most of a hole, or was painted there before (see references.py): nothing; the hole
+    is painted beside it; or it is warped into the hole, and painting begins from that."""
+    warped_strength: float = 0.5
+    """Noise level at which what was warped is painted over, in rounds that are not weaker."""
     views: int = 64
     """At most this many views, evenly spread over those with a hole, are painted and fitted."""
     context: float = 0.25
@@ -122,6 +127,15 @@ class Window:
     """1 where nobody saw what is there."""
     taught: Float[Tensor, "1 1 hb wb"]
     """1 where it shall look as painted or as the photo shows it, 0 where as it was."""
+
+
+@dataclass(frozen=True, eq=False)
+class Begun:
+    """What a view's painting begins from."""
+
+    image: Float[Tensor, "1 3 h w"]
+    strength: float
+    """How much of it is given up."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -340,26 +354,35 @@ def repaint(
     """What each window shall look like next: in the hole the current rendering, noised and denoised by the prior."""
     scene = concatenate([frozen, parameters.splats(parameters.sh_degree).detach()])
     strength = strength_of_round(number, config)
-    shown = [shown_now(views[window.view], scene, rasterizer) for window in windows] if config.reference else []
+    referred = config.reference != "none"
+    shown = [shown_now(views[window.view], scene, rasterizer) for window in windows] if referred else []
     order = range(len(windows))
-    if config.reference:
+    if referred:
         order = anchor_first([each.camera for each in shown], [float(window.hole.sum()) for window in windows])
     targets: dict[int, Float[Tensor, "1 3 hb wb"]] = {}
     for done, place in enumerate(order, start=1):
         window = windows[place]
         view = views[window.view]
-        beside = reference_for(shown[place], view.hole, shown[:place] + shown[place + 1 :]) if config.reference else None
+        others = [shown[each] for each in order if each != place] if referred else []
         with torch.no_grad():
             current = rasterizer(scene, view.camera).color.clamp(0, 1)
+        query, begun = PriorQuery(images=view.image, holes=view.hole), Begun(current, strength)
+        match config.reference:
+            case "beside":
+                query = replace(query, reference=reference_for(shown[place], view.hole, others))
+            case "warped" if strength > config.warped_strength:
+                warped = warped_for(shown[place], view.hole, others)
+                if warped is not None:
+                    begun = Begun(cloned(view.image, view.hole, warped), config.warped_strength)
         painted = paint(
             prior,
-            PriorQuery(images=view.image, holes=view.hole, reference=beside),
-            start=current,
-            strength=strength,
-            steps=max(1, round(config.denoise_steps * strength)),
+            query,
+            start=begun.image,
+            strength=begun.strength,
+            steps=max(1, round(config.denoise_steps * begun.strength)),
             generator=torch.Generator().manual_seed(seed_of_round(seed, number) * 100_003 + window.view),
         )
-        if config.reference:
+        if referred:
             shown[place] = replace(shown[place], image=painted, known=torch.ones_like(view.hole))
         targets[place] = torch.lerp(window.bare, window.box.crop(painted), window.taught)
         yield Progressed(f"{STAGE} {number + 1}/{config.rounds}: repaint", done, len(windows), {"strength": strength})

@@ -1,8 +1,8 @@
 """Which other view to look at while a hole is painted: the one that shows most of what is in it, or has been painted there.
 
-InConDiff's in-context views, chosen by what rendered depth says of visibility rather than by how near the cameras are. The
-chosen view is brought into the frame of the hole by the affine map that the hole's points follow, so that a crop of both shows
-the same place at the same size.
+InConDiff's in-context views, chosen by what rendered depth says of visibility rather than by how near the cameras are. To be
+looked at, the chosen view is brought into the frame of the hole by the affine map that the hole's points follow, so that a crop
+of both shows the same place at the same size; to be begun from, it is warped pixel by pixel.
 """
 
 from collections.abc import Sequence
@@ -44,22 +44,27 @@ def reference_for(target: Shown, hole: Float[Tensor, "1 1 h w"], others: Sequenc
     Args:
         target: the view that is to be painted.
         hole: 1 where.
-        others: may be of any size.
+        others: may be of any size; of equal ones the first is taken.
     """
-    rows, columns = torch.nonzero((hole[0, 0] > 0) & (target.depth[0, 0] > 0), as_tuple=True)
-    step = max(1, len(rows) // POINTS)
-    rows, columns = rows[::step], columns[::step]
-    points = target.camera.unproject(target.depth)[0][rows, columns]
-    best, share, where = None, LEAST_SHARE, None
-    for other in others:
-        pixels, valid = _followed(points, other)
-        if float(valid.sum()) / max(len(rows), 1) >= share and int(valid.sum()) >= 3:
-            best, share, where = other, float(valid.sum()) / len(rows), (pixels, valid)
-    if best is None or where is None:
+    found = _most_telling(target, hole, others)
+    if found is None:
         return None
-    pixels, valid = where
-    map_ = _affine(torch.stack([columns, rows], dim=1)[valid] + 0.5, pixels[valid])
-    return _carried(best, map_, target.image.shape[2], target.image.shape[3])
+    map_ = _affine(found.here, found.there)
+    rows, columns = torch.meshgrid(*(torch.arange(extent).to(map_) for extent in hole.shape[2:]), indexing="ij")
+    return _carried(found.view, torch.stack([columns + 0.5, rows + 0.5, torch.ones_like(rows)], dim=-1) @ map_)
+
+
+@torch.no_grad()
+def warped_for(target: Shown, hole: Float[Tensor, "1 1 h w"], others: Sequence[Shown]) -> Reference | None:
+    """As `reference_for`, but every pixel is where the target's depth says, and unknown where the other view shows another."""
+    found = _most_telling(target, hole, others)
+    if found is None:
+        return None
+    height, width = hole.shape[2:]
+    pixels, valid = _followed(target.camera.unproject(target.depth)[0].flatten(0, 1), found.view)
+    carried = _carried(found.view, pixels.view(height, width, 2))
+    valid = valid & (target.depth.flatten() > 0)
+    return Reference(carried.images, torch.maximum(carried.unknown, 1 - valid.view(1, 1, height, width).to(carried.unknown)))
 
 
 def anchor_first(cameras: Sequence[Cameras], areas: Sequence[float]) -> list[int]:
@@ -72,6 +77,30 @@ def anchor_first(cameras: Sequence[Cameras], areas: Sequence[float]) -> list[int
         order.append(min(left, key=lambda index: float(apart[index, order].min())))
         left.remove(order[-1])
     return order
+
+
+@dataclass(frozen=True, eq=False)
+class _Telling:
+    """A view, and where points of a hole that it shows are in the hole's view and in it."""
+
+    view: Shown
+    here: Float[Tensor, "n 2"]
+    there: Float[Tensor, "n 2"]
+
+
+def _most_telling(target: Shown, hole: Float[Tensor, "1 1 h w"], others: Sequence[Shown]) -> _Telling | None:
+    rows, columns = torch.nonzero((hole[0, 0] > 0) & (target.depth[0, 0] > 0), as_tuple=True)
+    step = max(1, len(rows) // POINTS)
+    rows, columns = rows[::step], columns[::step]
+    points = target.camera.unproject(target.depth)[0][rows, columns]
+    here = torch.stack([columns, rows], dim=1) + 0.5
+    best, most = None, 0
+    for other in others:
+        pixels, valid = _followed(points, other)
+        count = int(valid.sum())
+        if count > most and count >= max(3, LEAST_SHARE * len(rows)):
+            best, most = _Telling(other, here[valid], pixels[valid]), count
+    return best
 
 
 def _followed(points: Float[Tensor, "n 3"], other: Shown) -> tuple[Float[Tensor, "n 2"], Tensor]:
@@ -88,11 +117,10 @@ def _affine(here: Float[Tensor, "n 2"], there: Float[Tensor, "n 2"]) -> Float[Te
     return torch.linalg.lstsq(design, there.double().cpu(), driver="gelsd").solution.to(here)
 
 
-def _carried(other: Shown, map_: Float[Tensor, "3 2"], height: int, width: int) -> Reference:
-    rows, columns = torch.meshgrid(torch.arange(height).to(map_), torch.arange(width).to(map_), indexing="ij")
-    here = torch.stack([columns + 0.5, rows + 0.5, torch.ones_like(rows)], dim=-1)
-    size = torch.tensor([other.camera.width, other.camera.height]).to(map_)
-    grid = (here @ map_ / size * 2 - 1)[None]
-    image = F.grid_sample(other.image, grid, mode="bilinear", padding_mode="border", align_corners=False)
+def _carried(other: Shown, there: Float[Tensor, "h w 2"]) -> Reference:
+    """What the other view shows at those of its pixels."""
+    size = torch.tensor([other.camera.width, other.camera.height]).to(there)
+    grid = (there / size * 2 - 1)[None]
+    image = F.grid_sample(other.image, grid, mode="bicubic", padding_mode="border", align_corners=False).clamp(0, 1)
     known = F.grid_sample(other.known, grid, mode="nearest", padding_mode="zeros", align_corners=False)
     return Reference(image, 1 - known)

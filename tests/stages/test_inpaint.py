@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import pytest
 import torch
 
 from splatpaint.events import Noted, Progressed, drain
@@ -8,8 +9,10 @@ from splatpaint.image.files import write_image
 from splatpaint.objectives.adversarial import AdversarialConfig
 from splatpaint.objectives.distill import DistillConfig
 from splatpaint.objectives.protocol import Reach
+from splatpaint.priors.crops import inpaint as paint
 from splatpaint.priors.gaussian import GaussianPrior
 from splatpaint.render.reference import rasterize
+from splatpaint.stages import inpaint as stage
 from splatpaint.stages.inpaint import InpaintConfig, inpaint, rim_of, strength_of_round, surroundings
 from splatpaint.stages.novel import NovelConfig
 from splatpaint.stages.remove import Hole, Removal
@@ -64,11 +67,33 @@ def test_holes_are_painted_beside_views_that_were_painted_before(tmp_path):
 
     scene, removal = holed_wall(tmp_path)
     prior = Watched(GREEN[None, :, None, None], s=0.02)
-    config = replace(QUICK, rounds=1, steps=1, reference=True)
+    config = replace(QUICK, rounds=1, steps=1, reference="beside")
     drain(inpaint(scene.capture, removal, prior, rasterize, config, device=CPU, seed=0))
     assert layouts[0] == "single", "nobody has seen it, and nothing is painted yet"
     assert layouts[1:] == ["pair"] * (len(layouts) - 1)
     assert len(layouts) == 3
+
+
+def test_later_views_begin_from_what_was_painted_in_the_first(tmp_path, monkeypatch):
+    begun = []
+
+    def watched(prior, query, *, start, strength, **rest):
+        begun.append((start, strength, query.holes))
+        return paint(prior, query, start=start, strength=strength, **rest)
+
+    monkeypatch.setattr(stage, "paint", watched)
+    scene, removal = holed_wall(tmp_path)
+    config = replace(QUICK, rounds=2, steps=1, reference="warped", warped_strength=0.4, strength_last=0.1)
+    drain(
+        inpaint(
+            scene.capture, removal, GaussianPrior(GREEN[None, :, None, None], s=0.02), rasterize, config, device=CPU, seed=0
+        )
+    )
+    strengths = [strength for _, strength, _ in begun]
+    assert strengths == pytest.approx([1.0, 0.4, 0.4, 0.1, 0.1, 0.1])
+    for start, _, hole in begun[1:3]:
+        painted = (start[:, 1:2] - start[:, :1])[hole > 0]
+        assert painted.median() > 0.15, "the green of the first view's fill on the gray wall"
 
 
 def test_kept_splats_away_from_the_holes_do_not_change(tmp_path):

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from splatpaint.scene.camera import Cameras
-from splatpaint.stages.references import Shown, anchor_first, reference_for
+from splatpaint.stages.references import Shown, anchor_first, reference_for, warped_for
 
 SIZE = 48
 DEPTH = 4.0
@@ -78,3 +78,45 @@ def test_references_are_found_on_a_gpu():
     assert found is not None
     assert expected is not None
     torch.testing.assert_close(found.images.cpu(), expected.images, atol=1e-3, rtol=0)
+
+
+def test_a_warped_view_shows_every_point_at_its_own_pixel():
+    """A wall that leans: no affine map would do."""
+    target, other = leaning_from(0.0), leaning_from(0.3, 1.2)
+    found = warped_for(target, middle(), [other])
+    assert found is not None
+    told = (found.unknown == 0).expand_as(found.images)
+    assert told[..., 18:30, 18:30].all()
+    assert (found.images - target.image).abs()[told].max() < 0.01
+    flat = reference_for(target, middle(), [other])
+    assert flat is not None
+    assert (flat.images - target.image).abs()[told].max() > 0.03
+
+
+def test_what_a_warped_view_does_not_see_or_know_is_unknown():
+    other = wall_from(1.2)
+    other.known[..., :8] = 0
+    other.depth[..., 16:] = 1.0
+    found = warped_for(wall_from(0.0), middle(), [other])
+    assert found is not None
+    seen = torch.zeros(SIZE, dtype=torch.bool)
+    seen[8 + 12 : 16 + 12] = True  # what is at x there is 12 pixels to the right here
+    assert torch.equal(found.unknown[0, 0, 24] == 0, seen)
+
+
+def test_of_views_that_show_as_much_the_first_is_taken():
+    first, second = wall_from(0.2), wall_from(-0.2)
+    first.image[:] = 0.25
+    found = reference_for(wall_from(0.0), middle(), [first, second])
+    assert found is not None
+    torch.testing.assert_close(found.images, torch.full_like(found.images, 0.25))
+
+
+def leaning_from(x: float, z: float = 0.0) -> Shown:
+    """The plane z = 4 + 0.8 x, seen from a place; its color says where one looks."""
+    camera = camera_at(x, z)
+    rows, columns = torch.meshgrid(*(torch.arange(SIZE) + 0.5 - SIZE / 2,) * 2, indexing="ij")
+    depth = ((DEPTH + 0.8 * x - z) / (1 - 0.8 * columns / 40))[None, None]
+    points = camera.unproject(depth)[0]
+    image = torch.stack([points[..., 0], points[..., 1], torch.zeros_like(rows)])[None] / 16 + 0.5
+    return Shown(camera, image, depth, torch.ones_like(depth))
