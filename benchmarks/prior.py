@@ -22,6 +22,7 @@ from torch import Tensor
 from benchmarks.measure import environment, write_json
 from benchmarks.prior_holes import HOLES, draw_hole
 from benchmarks.prior_in_scenes import learned, shown
+from benchmarks.prior_warped import begun_from_neighbors
 from benchmarks.scoring import text_table
 from splatpaint.evaluation import Pair, evaluate
 from splatpaint.evaluation.distribution import features, frechet
@@ -159,6 +160,11 @@ def in_scenes(
     )
     print_scores("with a neighboring view to look at", found["reference"])
     sheet_beside(arguments.sheet, "reference", columns)
+    found["warped"], columns = begun_from_neighbors(
+        prior, [arguments.captures / name for name in SHOWN], arguments.scene_steps, instruments, side=side
+    )
+    print_scores("a neighboring view warped into the hole", found["warped"])
+    sheet_beside(arguments.sheet, "warped", columns)
     for name in TAUGHT:
         fresh = load_prior(PriorConfig(name=arguments.prior), torch.device("cpu"))
         fresh.most_steps = None

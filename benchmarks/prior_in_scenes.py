@@ -60,17 +60,24 @@ def questions(pictures: Sequence[KnownPicture], tested: Sequence[int], side: int
     rng = np.random.default_rng(seed)
     for index in tested:
         picture, neighbor = pictures[index], pictures[index + 1 if index + 1 < len(pictures) else index - 1]
-        height, width = picture.image.shape[2:]
-        size = min(side, height, width)
         for kind in HOLES:
-            for _ in range(TRIES):
-                left, top = (int(rng.integers(extent - size + 1)) for extent in (width, height))
-                box, hole = Box(left, top, left + size, top + size), draw_hole(kind, size, rng)
-                if bool((box.crop(picture.known[0])[hole > 0] > 0).all()):
-                    yield Question(
-                        box.crop(picture.image)[0], hole, box.crop(neighbor.image)[0], 1 - box.crop(neighbor.known)[0]
-                    )
-                    break
+            found = known_box(picture, side, kind, rng)
+            if found is not None:
+                box, hole = found
+                beside = box.crop(neighbor.image)[0], 1 - box.crop(neighbor.known)[0]
+                yield Question(box.crop(picture.image)[0], hole, *beside)
+
+
+def known_box(picture: KnownPicture, side: int, kind: str, rng: np.random.Generator) -> tuple[Box, Tensor] | None:
+    """A square of a picture, of at most that side, and a hole (1, s, s) in it that hides nothing but what is known."""
+    height, width = picture.image.shape[2:]
+    size = min(side, height, width)
+    for _ in range(TRIES):
+        left, top = (int(rng.integers(extent - size + 1)) for extent in (width, height))
+        box, hole = Box(left, top, left + size, top + size), draw_hole(kind, size, rng)
+        if bool((box.crop(picture.known[0])[hole > 0] > 0).all()):
+            return box, hole
+    return None
 
 
 @torch.no_grad()
@@ -83,11 +90,17 @@ def answered(
         reference = Reference(question.beside[None], question.unknown[None]) if beside else None
         query = PriorQuery(question.picture[None], question.hole[None], reference=reference)
         painted.append(inpaint(prior, query, steps=steps, generator=torch.Generator().manual_seed(0))[0])
-    pairs = (
-        Pair(str(i), one, question.picture, question.hole) for i, (one, question) in enumerate(zip(painted, asked, strict=True))
-    )
+    scores = in_holes(painted, [question.picture for question in asked], [question.hole for question in asked], instruments)
+    return scores, painted
+
+
+def in_holes(
+    painted: Sequence[Tensor], truth: Sequence[Tensor], holes: Sequence[Tensor], instruments: Instruments
+) -> dict[str, float]:
+    """Means over pictures."""
+    pairs = (Pair(str(i), *each) for i, each in enumerate(zip(painted, truth, holes, strict=True)))
     means = evaluate(pairs, lpips=instruments.lpips, lpips_of_full=False).means
-    return {key: means[key] for key in METRICS if key in means} | {"n": float(len(painted))}, painted
+    return {key: means[key] for key in METRICS if key in means} | {"n": float(len(painted))}
 
 
 @dataclass(frozen=True)

@@ -72,9 +72,7 @@ class InpaintConfig:
     """Sampler steps from pure noise; a weaker round takes fewer in proportion."""
     reference: Literal["none", "beside", "warped"] = "none"
     """What is done with the view that shows most of a hole, or was painted there before (see references.py): nothing; the hole
-    is painted beside it; or it is warped into the hole, and painting begins from that."""
-    warped_strength: float = 0.5
-    """Noise level at which what was warped is painted over, in rounds that are not weaker."""
+    is painted beside it; or in the first round it is warped into the hole, and only what it does not show is painted."""
     views: int = 64
     """At most this many views, evenly spread over those with a hole, are painted and fitted."""
     context: float = 0.25
@@ -127,15 +125,6 @@ class Window:
     """1 where nobody saw what is there."""
     taught: Float[Tensor, "1 1 hb wb"]
     """1 where it shall look as painted or as the photo shows it, 0 where as it was."""
-
-
-@dataclass(frozen=True, eq=False)
-class Begun:
-    """What a view's painting begins from."""
-
-    image: Float[Tensor, "1 3 h w"]
-    strength: float
-    """How much of it is given up."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -366,20 +355,18 @@ def repaint(
         others = [shown[each] for each in order if each != place] if referred else []
         with torch.no_grad():
             current = rasterizer(scene, view.camera).color.clamp(0, 1)
-        query, begun = PriorQuery(images=view.image, holes=view.hole), Begun(current, strength)
+        query = PriorQuery(images=view.image, holes=view.hole)
         match config.reference:
             case "beside":
                 query = replace(query, reference=reference_for(shown[place], view.hole, others))
-            case "warped" if strength > config.warped_strength:
-                warped = warped_for(shown[place], view.hole, others)
-                if warped is not None:
-                    begun = Begun(cloned(view.image, view.hole, warped), config.warped_strength)
+            case "warped" if number == 0 and (warped := warped_for(shown[place], view.hole, others)) is not None:
+                query = replace(query, images=cloned(view.image, view.hole, warped), holes=view.hole * warped.unknown)
         painted = paint(
             prior,
             query,
-            start=begun.image,
-            strength=begun.strength,
-            steps=max(1, round(config.denoise_steps * begun.strength)),
+            start=current,
+            strength=strength,
+            steps=max(1, round(config.denoise_steps * strength)),
             generator=torch.Generator().manual_seed(seed_of_round(seed, number) * 100_003 + window.view),
         )
         if referred:
