@@ -42,6 +42,7 @@ SHOWN = ("fox", "llff_fern", "spin_statue", "kermit")
 """Captures whose views are painted in with a neighbor to look at."""
 TAUGHT = ("snowmiku", "fox")
 """Captures that the prior learns."""
+LESSON = CustomizeConfig(steps=60, perceptual_weight=1.0)
 METRICS = ("psnr/hole", "ssim/hole", "lpips_alex/hole", "lpips_vgg/hole")
 
 
@@ -169,7 +170,7 @@ def in_scenes(
         fresh = load_prior(PriorConfig(name=arguments.prior), torch.device("cpu"))
         fresh.most_steps = None
         lesson = learned(
-            fresh, arguments.captures / name, CustomizeConfig(steps=200), arguments.scene_steps, instruments, side=side
+            fresh, arguments.captures / name, LESSON, arguments.scene_steps, instruments, side=side
         )
         found[name] = {"before": lesson.before, "after": lesson.after | {"seconds": lesson.seconds}}
         found[name]["curve"] = {str(step): loss for step, loss in lesson.curve}

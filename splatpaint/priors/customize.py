@@ -34,10 +34,10 @@ class CustomizeConfig:
 
     steps: int = 0
     """At most so many optimizer steps; 0 = the prior stays as it is."""
-    rank: int = 8
+    rank: int = 16
     """Of the LoRA."""
-    learning_rate: float = 1e-3
-    """AdamW's. The bundled prior wants 1e-3, models of Stable Diffusion's size 2e-4."""
+    learning_rate: float = 5e-3
+    """AdamW's. The bundled prior wants 5e-3, models of Stable Diffusion's size 2e-4."""
     pictures: int = 32
     """At most this many photos, evenly spread, are learned from."""
     side_px: int | None = None
@@ -48,8 +48,9 @@ class CustomizeConfig:
     known_weight: float = 0.1
     """Of the loss outside the holes."""
     perceptual_weight: float = 0.0
-    """Of the distance of the decoded estimates, in features of the prior's own codec (see decoded_loss.py); 0 = none. What a
-    prior that was taught how its pictures look would else unlearn. Not for priors that predict noise."""
+    """Of the distance of the decoded estimates, in features of the prior's own codec (see decoded_loss.py); 0 = none. The
+    bundled prior was taught how its pictures look, and unlearns it without: 1 is right for it. Not for priors that predict
+    noise, whose estimates mean nothing where there is much of it."""
     check_every: int = 25
     """Steps between measurements on pictures that are not learned from."""
     patience: int = 4

@@ -28,16 +28,16 @@ TRIES = 20
 class LessonConfig:
     """What is drawn."""
 
-    batch: int = 8
+    batch: int = 4
     """Crops at once."""
-    own_mask_share: float = 0.4
+    own_mask_share: float = 0.2
     """Of the holes, masks of the scene."""
-    all_hole_share: float = 0.15
+    all_hole_share: float = 0.1
     """Of the crops, nothing is known; the rest of the holes are random shapes."""
     global_share: float = 0.3
     """Of the crops, as much of a picture as a square holds."""
-    pair_share: float = 0.25
-    """Of the batches, `[neighbor | picture]`."""
+    pair_share: float = 0.0
+    """Of the batches, `[neighbor | picture]`: for priors that shall paint holes beside another view."""
 
 
 @dataclass(frozen=True, eq=False)
