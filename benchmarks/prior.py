@@ -169,9 +169,7 @@ def in_scenes(
     for name in TAUGHT:
         fresh = load_prior(PriorConfig(name=arguments.prior), torch.device("cpu"))
         fresh.most_steps = None
-        lesson = learned(
-            fresh, arguments.captures / name, LESSON, arguments.scene_steps, instruments, side=side
-        )
+        lesson = learned(fresh, arguments.captures / name, LESSON, arguments.scene_steps, instruments, side=side)
         found[name] = {"before": lesson.before, "after": lesson.after | {"seconds": lesson.seconds}}
         found[name]["curve"] = {str(step): loss for step, loss in lesson.curve}
         print_scores(f"taught {name}", {key: found[name][key] for key in ("before", "after")})
