@@ -58,7 +58,8 @@ ADDITIONS = {
     "warped": ("inpaint.reference=warped",),
 }
 """What `ours+PART` sets: a LoRA that learns the scene, a rim that learns color and opacity from known pixels alone, the masked
-adversarial loss, score distillation, samples at new poses, holes painted beside another view."""
+adversarial loss, score distillation, samples at new poses, holes painted beside another view, holes that another view is warped
+into."""
 
 
 def method(name: str) -> Method:

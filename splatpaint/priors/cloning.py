@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from splatpaint.image.harmonic import harmonic_fill
+from splatpaint.priors.conditioning import fill_holes, membranes
 from splatpaint.priors.protocol import Reference
 
 
@@ -15,11 +15,9 @@ def cloned(images: Float[Tensor, "v 3 h w"], holes: Float[Tensor, "v 1 h w"], re
     which takes off what differs in exposure; where the reference says nothing, the result is the membrane over all the rest.
     Known pixels come back bit-identical.
     """
-    told = []
-    for image, hole, shown, unknown in zip(images, holes > 0.5, reference.images, reference.unknown > 0.5, strict=True):
-        apart = hole | unknown
-        shift = torch.zeros_like(image) if bool(apart.all()) else harmonic_fill((image - shown)[None], apart[None].to(image))[0]
-        begun = torch.where(hole, (shown + shift).clamp(0, 1), image)
-        missing = hole & unknown
-        told.append(begun if bool(missing.all()) else harmonic_fill(begun[None], missing[None].to(image))[0])
-    return torch.stack(told)
+    holes = (holes > 0.5).to(images)
+    missing = holes * (reference.unknown > 0.5)
+    apart = torch.maximum(holes, (reference.unknown > 0.5).to(holes))
+    shift = membranes(images - reference.images, apart, torch.zeros_like(images[..., :1, :1]))
+    told = torch.where(holes > 0, (reference.images + shift).clamp(0, 1), images)
+    return fill_holes(told, missing, "harmonic")

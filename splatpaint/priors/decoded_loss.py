@@ -4,6 +4,7 @@ Squared error of latents asks for the mean of all fills, which is blurred; featu
 photo. The estimate is decoded as samples are, as a change of the filled picture.
 """
 
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -26,6 +27,12 @@ class Distance(Protocol):
         ...
 
 
+def feature_distances(a: Sequence[Float[Tensor, "v _ _ _"]], b: Sequence[Float[Tensor, "v _ _ _"]]) -> list[Tensor]:
+    """Squared distances of unit feature vectors: a (v, 1, h_l, w_l) map a layer."""
+    pairs = zip(a, b, strict=True)
+    return [(F.normalize(x.float(), dim=1) - F.normalize(y.float(), dim=1)).square().sum(dim=1, keepdim=True) for x, y in pairs]
+
+
 class CodecDistance:
     """LPIPS's formula on the features of a codec's own encoder: it needs no further weights, and knows a little less."""
 
@@ -36,10 +43,7 @@ class CodecDistance:
         """Squared distances of unit feature vectors, each layer stretched to the pictures' size, averaged over layers."""
         with torch.no_grad():
             wanted = self._codec.features(y)
-        layers = [
-            (F.normalize(have, dim=1) - F.normalize(want, dim=1)).square().sum(dim=1, keepdim=True)
-            for have, want in zip(self._codec.features(x), wanted, strict=True)
-        ]
+        layers = feature_distances(self._codec.features(x), wanted)
         return torch.stack([F.interpolate(layer, x.shape[2:], mode="bilinear") for layer in layers]).mean(dim=0)
 
 

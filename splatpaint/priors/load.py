@@ -183,7 +183,8 @@ def _read(folder: Path, config: PriorConfig, device: torch.device, dtype: torch.
 
 def multiplies_bfloat16(device: torch.device) -> bool:
     """Whether it is a processor with instructions for that, on which it is faster than single precision."""
-    return device.type == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    known = getattr(torch.cpu, "_is_avx512_bf16_supported", None)  # no older torch says so, and no part of its interface
+    return device.type == "cpu" and known is not None and known()
 
 
 def _sampler(folder: Path) -> Sampler:

@@ -9,12 +9,11 @@ import torch
 
 from splatpaint.errors import PriorError
 from splatpaint.events import Events, Noted, Saved
-from splatpaint.priors.latent import Habits
 from splatpaint.priors.load import HABITS_FILE
 from splatpaint.priors.networks import diffusers
 from splatpaint.priors.photos import PhotoSet, read_photos
 from splatpaint.priors.pretrain_codec import CodecTraining, distill_codec
-from splatpaint.priors.pretrain_denoiser import KINDS, DenoiserTraining, train_denoiser
+from splatpaint.priors.pretrain_denoiser import DenoiserTraining, habits_of, train_denoiser
 from splatpaint.priors.teacher import read_codec
 
 STAGE = "train prior"
@@ -56,9 +55,7 @@ def train_prior(config: DenoiserTraining, codec: Path, photos: Path, out: Path) 
     diffusers().DDIMScheduler.from_pretrained(work / "scheduler").save_pretrained(out / "scheduler")
     for part in ("vae", "unet"):
         _forget_where_it_lay(out / part / "config.json")
-    sizes = [kind.panel * config.crop_px for kind in KINDS if kind.layout == "single"]
-    habits = Habits(fill="harmonic", residual=True, summary=True, native_px=max(sizes), smallest_px=min(sizes))
-    (out / HABITS_FILE).write_text(json.dumps(asdict(habits), indent=2) + "\n")
+    (out / HABITS_FILE).write_text(json.dumps(asdict(habits_of(config)), indent=2) + "\n")
     yield Saved(STAGE, "prior", out)
     return out
 

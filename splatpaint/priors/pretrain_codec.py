@@ -18,6 +18,7 @@ from splatpaint.errors import PriorError
 from splatpaint.events import Events, Measured, Noted, Progressed, Saved
 from splatpaint.priors.codec import DiffusersCodec
 from splatpaint.priors.critic import PatchCritic, fooled, told_apart
+from splatpaint.priors.decoded_loss import feature_distances
 from splatpaint.priors.networks import Network, diffusers
 from splatpaint.priors.photos import PhotoSet, random_crops
 from splatpaint.priors.teacher import read_codec
@@ -184,11 +185,7 @@ def pixel_distance(a: Float[Tensor, "v 3 h w"], b: Float[Tensor, "v 3 h w"], edg
 
 def feature_distance(a: list[Tensor], b: list[Tensor]) -> Tensor:
     """Mean squared distance of unit-length feature vectors, averaged over layers."""
-    layers = [
-        (F.normalize(x.float(), dim=1) - F.normalize(y.float(), dim=1)).square().sum(dim=1).mean()
-        for x, y in zip(a, b, strict=True)
-    ]
-    return torch.stack(layers).mean()
+    return torch.stack([layer.mean() for layer in feature_distances(a, b)]).mean()
 
 
 @torch.no_grad()

@@ -19,7 +19,6 @@ from typing import Literal
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
@@ -31,9 +30,11 @@ from splatpaint.priors.canvas import PANELS, Layout, join_panels
 from splatpaint.priors.codec import DiffusersCodec
 from splatpaint.priors.conditioning import fill_holes, summary_token
 from splatpaint.priors.decoded_loss import decoded_loss
+from splatpaint.priors.latent import Habits, LatentInpaintingPrior
 from splatpaint.priors.networks import Network, diffusers, plain_attention
-from splatpaint.priors.noise import NoiseSchedule, split_prediction, velocity
+from splatpaint.priors.noise import NoiseSchedule
 from splatpaint.priors.photos import PhotoSet, random_crops, random_views
+from splatpaint.priors.protocol import Conditioning, TextEmbedding
 from splatpaint.priors.random_holes import random_holes
 from splatpaint.priors.training import CURVE_FILE, Training, diverged, draws
 
@@ -167,6 +168,12 @@ def begun_denoiser(config: DenoiserTraining, latent_channels: int) -> Network:
     return fresh
 
 
+def habits_of(config: DenoiserTraining) -> Habits:
+    """What a prior must do to be used as it was trained."""
+    sizes = [kind.panel * config.crop_px for kind in KINDS if kind.layout == "single"]
+    return Habits(fill="harmonic", residual=True, summary=True, native_px=max(sizes), smallest_px=min(sizes))
+
+
 def build_scheduler() -> Network:
     """The noise schedule in diffusers' own class: cosine, rescaled to end in pure noise (Lin et al. 2024, alg. 1)."""
     return diffusers().DDIMScheduler(
@@ -194,6 +201,7 @@ def train_denoiser(config: DenoiserTraining, codec: DiffusersCodec, photos: Phot
     codec.vae.to(run.device)
     scheduler = build_scheduler()
     noise = NoiseSchedule(scheduler.alphas_cumprod.to(run.device))
+    learning = LatentInpaintingPrior(run.model, codec, noise, "v_prediction", habits=habits_of(config))
     lpips = Lpips("vgg").to(run.device) if config.perceptual_weight > 0 else None
     shard: list[Examples] = []
     for step in range(run.step, config.steps):
@@ -207,12 +215,12 @@ def train_denoiser(config: DenoiserTraining, codec: DiffusersCodec, photos: Phot
         eps = torch.randn(clean.shape, generator=generator).to(run.device)
         token = summary_token(given, examples.layout, run.model.config.cross_attention_dim)
         with run.autocast():
-            loss, estimate = denoising_loss(run.model, clean, given, token, t, eps, noise, config.known_weight)
+            loss, estimate = denoising_loss(learning, clean, given, token, t, eps, config.known_weight)
             if lpips is not None:
-                looked_at = examples.first(max(config.perceptual_crops // KINDS[place].area, 1))
-                seen = looked_at.images.float(), looked_at.holes.float()
-                latents = torch.where(looked_at.given[:, :1] > 0.5, estimate[: len(seen[0])], looked_at.latents)
-                loss = loss + config.perceptual_weight * decoded_loss(lpips, codec, latents, *seen, examples.layout)
+                few = examples.first(max(config.perceptual_crops // KINDS[place].area, 1))
+                painted = torch.where(few.given[:, :1] > 0.5, estimate[: len(few.latents)], few.latents)
+                seen = decoded_loss(lpips, codec, painted, few.images.float(), few.holes.float(), few.layout)
+                loss = loss + config.perceptual_weight * seen
         value = run.update(loss)
         if not np.isfinite(value):
             raise diverged(STAGE, step, config.learning_rate)
@@ -297,20 +305,15 @@ def draw_levels(count: int, levels: int, pure_noise_share: float, generator: tor
 
 
 def denoising_loss(
-    model: Network,
+    learning: LatentInpaintingPrior,
     clean: Float[Tensor, "v c hl wl"],
     given: Float[Tensor, "v ck hl wl"],
     token: Float[Tensor, "v 1 d"],
     t: Int[Tensor, " v"],
     eps: Float[Tensor, "v c hl wl"],
-    noise: NoiseSchedule,
     known_weight: float,
 ) -> tuple[Tensor, Float[Tensor, "v c hl wl"]]:
     """Squared error of the predicted velocity of the residual, in the holes above all; and the estimated clean latents."""
-    residual = clean - given[:, 1:]
-    noisy = noise.add_noise(residual, eps, t)
-    output = model(torch.cat([noisy, given], dim=1), t, token).sample.float()
-    error = F.mse_loss(output, velocity(residual, eps, t, noise), reduction="none").mean(dim=1, keepdim=True)
+    error, estimate = learning.training_error(clean, eps, t, Conditioning(given, TextEmbedding(token)))
     weight = given[:, :1] + known_weight * (1 - given[:, :1])
-    estimate = split_prediction(output, noisy, t, noise, "v_prediction").clean + given[:, 1:]
     return (weight * error).sum() / weight.sum(), estimate

@@ -343,7 +343,9 @@ def repaint(
     """What each window shall look like next: in the hole the current rendering, noised and denoised by the prior."""
     scene = concatenate([frozen, parameters.splats(parameters.sh_degree).detach()])
     strength = strength_of_round(number, config)
-    referred = config.reference != "none"
+    # After the first round the rendering holds what the views agreed on.
+    reference = "none" if config.reference == "warped" and number > 0 else config.reference
+    referred = reference != "none"
     shown = [shown_now(views[window.view], scene, rasterizer) for window in windows] if referred else []
     order = range(len(windows))
     if referred:
@@ -356,10 +358,10 @@ def repaint(
         with torch.no_grad():
             current = rasterizer(scene, view.camera).color.clamp(0, 1)
         query = PriorQuery(images=view.image, holes=view.hole)
-        match config.reference:
+        match reference:
             case "beside":
                 query = replace(query, reference=reference_for(shown[place], view.hole, others))
-            case "warped" if number == 0 and (warped := warped_for(shown[place], view.hole, others)) is not None:
+            case "warped" if (warped := warped_for(shown[place], view.hole, others)) is not None:
                 query = replace(query, images=cloned(view.image, view.hole, warped), holes=view.hole * warped.unknown)
         painted = paint(
             prior,

@@ -9,8 +9,10 @@ from splatpaint.errors import PriorError
 from splatpaint.events import Progressed, drain
 from splatpaint.image import perceptual
 from splatpaint.priors.canvas import split_panels
+from splatpaint.priors.codec import DiffusersCodec
+from splatpaint.priors.latent import LatentInpaintingPrior
 from splatpaint.priors.load import PriorConfig, load_prior
-from splatpaint.priors.noise import zero_snr_cosine
+from splatpaint.priors.noise import NoiseSchedule, zero_snr_cosine
 from splatpaint.priors.photos import read_photos
 from splatpaint.priors.pretrain import train_codec, train_prior
 from splatpaint.priors.pretrain_codec import CodecTraining
@@ -22,13 +24,14 @@ from splatpaint.priors.pretrain_denoiser import (
     build_scheduler,
     denoising_loss,
     draw_levels,
+    habits_of,
     training_holes,
     training_pictures,
 )
 from splatpaint.priors.protocol import PriorQuery
 from splatpaint.priors.sampling import partial_denoise
 from splatpaint.priors.training import CURVE_FILE
-from tests.support.diffusion import save_toy_teacher
+from tests.support.diffusion import save_toy_teacher, toy_vae
 
 CODEC = CodecTraining(steps=6, batch=2, crop_px=16, width=8, encoder_blocks=(0, 1), decoder_blocks=(1, 0), precision="no")
 DENOISER = DenoiserTraining(steps=6, batch=4, crop_px=32, widths=(8, 16), shard_crops=4, shard_steps=4, precision="no")
@@ -202,14 +205,17 @@ def test_an_untrained_denoiser_paints_the_membrane():
     assert torch.equal(model(inputs, torch.tensor([500]), token).sample, torch.zeros(1, 4, 8, 8))
 
 
+def untrained(schedule: NoiseSchedule) -> LatentInpaintingPrior:
+    codec = DiffusersCodec(toy_vae("bundled"), tiny=True)
+    return LatentInpaintingPrior(build_denoiser(DENOISER, 4), codec, schedule, "v_prediction", habits=habits_of(DENOISER))
+
+
 def test_the_loss_of_an_untrained_denoiser_is_the_mean_square_of_the_velocity():
     """In pure noise the velocity is minus the residual on the filled latents, whatever the noise."""
     schedule, t = zero_snr_cosine(), torch.tensor([999, 999])
     clean, given = torch.randn(2, 4, 8, 8), torch.rand(2, 5, 8, 8)
     given[:, :1] = 1
-    loss, estimate = denoising_loss(
-        build_denoiser(DENOISER, 4), clean, given, TOKEN, t, torch.randn(2, 4, 8, 8), schedule, known_weight=0.1
-    )
+    loss, estimate = denoising_loss(untrained(schedule), clean, given, TOKEN, t, torch.randn(2, 4, 8, 8), known_weight=0.1)
     assert loss.item() == pytest.approx((clean - given[:, 1:]).square().mean().item(), rel=1e-5)
     torch.testing.assert_close(estimate, given[:, 1:])
 
@@ -219,9 +225,9 @@ def test_errors_outside_the_holes_weigh_little():
     given = torch.zeros(2, 5, 8, 8)
     given[:, :1, :, :4] = 1
     clean = given[:, :1].expand(-1, 4, -1, -1).clone()
-    model, eps = build_denoiser(DENOISER, 4), torch.randn(2, 4, 8, 8)
+    learning, eps = untrained(schedule), torch.randn(2, 4, 8, 8)
     inside, outside = (
-        denoising_loss(model, wrong, given, TOKEN, t, eps, schedule, known_weight=0.1)[0] for wrong in (clean, 1 - clean)
+        denoising_loss(learning, wrong, given, TOKEN, t, eps, known_weight=0.1)[0] for wrong in (clean, 1 - clean)
     )
     assert outside.item() == pytest.approx(0.1 * inside.item(), rel=1e-5)
 
