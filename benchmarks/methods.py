@@ -12,6 +12,7 @@ nerf-ours   that NeRF under splatpaint's objectives and prior, for as long as ou
 ours        splatpaint
 ours-PART   splatpaint without a part, see `ABLATIONS`
 ours+PART   splatpaint with a part that is off by default, see `ADDITIONS`
+photos      the truth itself, at the depth of ours: how far photos of what was really there agree with each other
 """
 
 import shutil
@@ -26,6 +27,7 @@ from splatpaint.capture import prepare
 from splatpaint.config import from_tree, override, to_tree
 from splatpaint.events import drain
 from splatpaint.formats import read_splats
+from splatpaint.image.files import read_image
 from splatpaint.priors.load import load_prior
 from splatpaint.scene.views import View
 from splatpaint.stages.config import RunConfig
@@ -91,6 +93,8 @@ def method(name: str) -> Method:
             return FillThenNerf("compact")
         case ["nerf", "ours"]:
             return NerfOurs()
+        case ["photos"]:
+            return UntouchedPhotos()
     raise ValueError(f"no method is called {name!r}")
 
 
@@ -152,3 +156,17 @@ class NerfOurs:
             return Drawn(color.cpu(), depth.cpu())
 
         return Fitted(draw, seconds)
+
+
+@dataclass(frozen=True)
+class UntouchedPhotos:
+    """What the methods are judged against, as if a method had drawn it."""
+
+    def fit(self, task: Path, work: Path, config: RunConfig, /) -> Fitted:
+        """See `Method`; the depth is that of `ours`, which must have been run."""
+        ours = drawing(read_splats(RunFolder.read(work / "run").splats("inpaint")), config)
+
+        def draw(view: View) -> Drawn:
+            return Drawn(read_image(task / "truth" / f"{view.name}.png")[None], ours(view).depth)
+
+        return Fitted(draw, 0.0)

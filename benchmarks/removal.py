@@ -43,7 +43,7 @@ from splatpaint.stages.judge import Instruments, found_instruments
 ROOT = Path(__file__).resolve().parents[1]
 COLUMNS = (
     *("psnr/hole", "ssim/hole", "lpips_alex/hole", "lpips_vgg/hole", "flip/hole"),
-    *("psnr/ring", "psnr/full", "psnr/consistency", "lpips_alex/consistency", "seconds"),
+    *("psnr/ring", "psnr/full", "psnr/consistency", "lpips_alex/consistency", "depth/consistency", "seconds"),
 )
 SPARSE = 4
 JUDGED = 24
@@ -86,7 +86,7 @@ SUITES = {
     # Half an hour on two processor cores.
     "small": Suite(
         tasks=tuple(Task(capture, shape) for capture in ("lund_street", "snowmiku") for shape in ("ball", "disc")),
-        methods=("delete", "telea-2d", "telea", "diffusion", "ours"),
+        methods=("delete", "telea-2d", "telea", "diffusion", "ours", "photos"),
         seeds=(0,),
         max_resolution=320,
         settings=("reconstruct.steps=1200", "reconstruct.density.max_splats=50000"),
@@ -102,7 +102,7 @@ SUITES = {
             *("delete", "telea-2d", "telea", "diffusion", "diffusion-perceptual", "ours"),
             *(f"ours-{part}" for part in ABLATIONS),
             *(f"ours+{part}" for part in ADDITIONS),
-            *("nerf", "nerf-ours", "nerfacto"),
+            *("nerf", "nerf-ours", "nerfacto", "photos"),
         ),
         seeds=(0, 1, 2),
         max_resolution=160,

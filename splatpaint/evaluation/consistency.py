@@ -1,7 +1,12 @@
 """Whether a fill is one thing seen from many places, or another picture in every view.
 
 The hole of one view is painted a second time with what a neighboring view shows there, carried over by rendered depth, and the
-two are compared. Points that the neighbor does not see (out of its frame, or behind something) do not count.
+two are compared. Points that the neighbor does not see (out of its frame, or behind what its photo shows) do not count. Where a
+point falls into the neighbor's own hole, it counts whatever stands there: were the depths to agree first, a fill whose depth is
+chaos would be judged by the few points where it happens not to be. How many agree is a number of its own.
+
+Photos differ in exposure, and fills follow them, so the carried picture first gets the gain that makes what surrounds the hole
+alike, channel by channel. Agreement also rewards blur: what was really there agrees less than most fills do.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +20,7 @@ from torch.nn.functional import grid_sample
 
 from splatpaint.evaluation.metrics import lpips_in_box
 from splatpaint.image.perceptual import Lpips
-from splatpaint.image.region import bounding_box
+from splatpaint.image.region import bounding_box, dilate
 from splatpaint.scene.camera import Cameras
 
 NEIGHBORS = (1, 4)
@@ -23,7 +28,9 @@ NEIGHBORS = (1, 4)
 TOLERANCE = 0.03
 """Relative difference of depths up to which a point counts as the surface that the neighbor sees."""
 MIN_PIXELS = 64
-"""Pairs that share less of the hole say nothing."""
+"""Pairs that share less of the hole, or of what surrounds it, say nothing."""
+AROUND_PX = 32
+"""So far around the hole the exposures of two views are compared."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,27 +55,32 @@ def consistency(views: Sequence[Seen], *, lpips: Mapping[str, Lpips] | None = No
         lpips: perceptual distances to take beside PSNR, by the net's name.
 
     Returns:
-        `psnr/consistency` (dB, the squared errors of all pairs pooled), `lpips_NET/consistency` (mean over pairs) and
-        `pairs/consistency`; empty if no two views share a hole.
+        `psnr/consistency` (dB, the squared errors of all pairs pooled), `lpips_NET/consistency` (mean over pairs),
+        `depth/consistency` (share of the points whose depths agree) and `pairs/consistency`; empty if no two views share a
+        hole.
     """
-    squared, pixels, pairs = 0.0, 0.0, 0
+    squared, pixels, agreeing, pairs = 0.0, 0.0, 0.0, 0
     distances: dict[str, float] = dict.fromkeys(lpips or {}, 0.0)
     for one, other in neighbors(views):
-        carried, valid = carry(other, one)
-        if valid.sum() < MIN_PIXELS:
+        carried = carry(other, one)
+        valid = one.hole * torch.maximum(carried.same, carried.hole)
+        around = dilate(one.hole, AROUND_PX) * (1 - one.hole) * carried.known
+        if min(valid.sum(), around.sum()) < MIN_PIXELS:
             continue
         pairs += 1
-        squared += float(((carried - one.color).square().mean(dim=1, keepdim=True) * valid).sum())
+        color = carried.color * gain(carried.color, one.color, around)
+        squared += float(((color - one.color).square().mean(dim=1, keepdim=True) * valid).sum())
         pixels += float(valid.sum())
+        agreeing += float((valid * carried.same).sum())
         box = bounding_box(valid[0])
         assert box is not None, "there are valid pixels"
         for net, distance in (lpips or {}).items():
-            distances[net] += float(lpips_in_box(distance, torch.lerp(one.color, carried, valid), one.color, box))
+            distances[net] += float(lpips_in_box(distance, torch.lerp(one.color, color.clamp(0, 1), valid), one.color, box))
     if not pairs:
         return {}
     psnr = float(-10 * torch.log10(torch.tensor(squared / pixels)))
     means = {f"lpips_{net}/consistency": total / pairs for net, total in distances.items()}
-    return {"psnr/consistency": psnr, **means, "pairs/consistency": float(pairs)}
+    return {"psnr/consistency": psnr, **means, "depth/consistency": agreeing / pixels, "pairs/consistency": float(pairs)}
 
 
 def neighbors(views: Sequence[Seen]) -> Iterator[tuple[Seen, Seen]]:
@@ -78,8 +90,21 @@ def neighbors(views: Sequence[Seen]) -> Iterator[tuple[Seen, Seen]]:
             yield views[index], views[index + sign * step]
 
 
-def carry(source: Seen, target: Seen) -> tuple[Float[Tensor, "1 3 h w"], Float[Tensor, "1 1 h w"]]:
-    """What one view shows, carried to another's pixels, and where in the target's hole that is known (1)."""
+@dataclass(frozen=True, eq=False)
+class Carried:
+    """One view as another would see it. Everything is 0 where the other sees nothing, or the one has it out of its frame."""
+
+    color: Float[Tensor, "1 3 h w"]
+    known: Float[Tensor, "1 1 h w"]
+    """1 where the point falls around the one's hole."""
+    hole: Float[Tensor, "1 1 h w"]
+    """1 where the point falls into the one's hole."""
+    same: Float[Tensor, "1 1 h w"]
+    """1 where the one sees that very point, nothing before it and nothing behind."""
+
+
+def carry(source: Seen, target: Seen) -> Carried:
+    """What one view shows, carried to another's pixels by the other's depth."""
     points = target.camera.unproject(target.depth)[0].reshape(-1, 3)
     pixels, depth = source.camera.project(points)
     size = torch.tensor([source.camera.width, source.camera.height]).to(pixels)
@@ -87,7 +112,15 @@ def carry(source: Seen, target: Seen) -> tuple[Float[Tensor, "1 3 h w"], Float[T
     depth = depth.reshape(target.depth.shape)
     color = grid_sample(source.color, grid, mode="bilinear", padding_mode="border", align_corners=False)
     found = grid_sample(source.depth, grid, mode="nearest", align_corners=False)
-    inside = (grid.abs() <= 1).all(dim=-1)[:, None]
-    same = (found - depth).abs() <= TOLERANCE * depth
-    valid = (target.hole > 0) & (target.depth > 0) & (depth > 0) & inside & same
-    return color, valid.to(target.hole)
+    hole = grid_sample(source.hole, grid, mode="nearest", align_corners=False)
+    looked_at = ((grid.abs() <= 1).all(dim=-1)[:, None] & (target.depth > 0) & (depth > 0)).to(color)
+    same = (found > 0) & ((found - depth).abs() <= TOLERANCE * depth)
+    return Carried(color * looked_at, (1 - hole) * looked_at, hole * looked_at, same * looked_at)
+
+
+def gain(
+    color: Float[Tensor, "1 3 h w"], wanted: Float[Tensor, "1 3 h w"], where: Float[Tensor, "1 1 h w"]
+) -> Float[Tensor, "1 3 1 1"]:
+    """The factors that make one picture as bright as another in the mean over an area, whatever their textures."""
+    means = [(picture * where).sum(dim=(2, 3), keepdim=True) for picture in (color, wanted)]
+    return means[1] / means[0].clamp_min(1e-6)

@@ -51,22 +51,46 @@ def test_a_fill_that_differs_in_one_view_is_less_consistent_the_more_it_differs(
 
 
 def test_only_the_hole_counts():
-    spoiled = [replace(view, color=torch.where(view.hole > 0, view.color, torch.rand_like(view.color))) for view in views()[:2]]
-    inner = [replace(view, hole=torch.zeros_like(view.hole)) for view in spoiled]
-    for view in inner:
-        view.hole[..., 20:28, 20:28] = 1
-    assert psnr(inner) > 50
+    """But for how bright what surrounds it is in all."""
+    checks = 0.2 * (-1.0) ** (torch.arange(SIDE)[:, None] + torch.arange(SIDE))
+    plain = views()[0]
+    spoiled = replace(views()[1], color=torch.where(plain.hole > 0, views()[1].color, views()[1].color + checks))
+    inner = torch.zeros_like(plain.hole)
+    inner[..., 20:28, 20:28] = 1
+    assert psnr([replace(plain, hole=inner), replace(spoiled, hole=inner)]) > 45
+
+
+def test_another_exposure_is_no_disagreement():
+    one, other = views()[:2]
+    assert psnr([one, replace(other, color=0.7 * other.color)]) > 50
+
+
+def test_another_brightness_of_the_fill_alone_is_one():
+    one, other = views()[:2]
+    dimmed = replace(other, color=torch.where(other.hole > 0, 0.7 * other.color, other.color))
+    assert psnr([one, dimmed]) < 30
+
+
+def test_a_fill_of_chaotic_depth_is_judged_by_all_its_points():
+    """Its colors agree only where its depths happen to."""
+    plain = views()[:2]
+    noise = torch.rand(1, 1, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
+    chaotic = [replace(view, depth=torch.where(view.hole > 0, PLANE_Z * (0.5 + noise), view.depth)) for view in plain]
+    assert consistency(plain)["depth/consistency"] == 1
+    measured = consistency(chaotic)
+    assert measured["depth/consistency"] < 0.2
+    assert measured["psnr/consistency"] < psnr(plain) - 10
 
 
 def test_what_the_neighbor_does_not_see_is_not_compared():
     one, other = views()[:2]
-    occluded = replace(other, depth=torch.full_like(other.depth, 1.0))
-    _, valid = carry(occluded, one)
-    assert valid.sum() == 0
-    _, valid = carry(view_of_plane(3.0), one)
-    assert valid.sum() == 0, "out of the frame"
+    elsewhere = torch.zeros_like(other.hole)
+    occluded = replace(other, depth=torch.full_like(other.depth, 1.0), hole=elsewhere)
+    assert carry(occluded, one).same.sum() == 0
+    assert consistency([one, occluded]) == {}
+    assert carry(view_of_plane(3.0), one).same.sum() == 0, "out of the frame"
     empty = replace(one, depth=torch.zeros_like(one.depth))
-    assert carry(other, empty)[1].sum() == 0
+    assert carry(other, empty).same.sum() == 0
 
 
 def test_views_without_a_common_hole_have_no_consistency():
@@ -75,9 +99,10 @@ def test_views_without_a_common_hole_have_no_consistency():
 
 def test_pictures_are_carried_by_parallax():
     one, other = views()[:2]
-    moved, valid = carry(other, one)
-    error: Tensor = (moved - one.color).abs().amax(dim=1, keepdim=True) * valid
+    carried = carry(other, one)
+    inner = carried.same * one.hole
+    error: Tensor = (carried.color - one.color).abs().amax(dim=1, keepdim=True) * inner
     assert error.max() < 0.01
     assert (other.color - one.color)[:, :, 12:36, 12:36].abs().max() > 0.03
-    assert valid.sum() == pytest.approx(24 * 24)
-    assert math.isfinite(float(moved.sum()))
+    assert inner.sum() == pytest.approx(24 * 24)
+    assert math.isfinite(float(carried.color.sum()))
