@@ -110,7 +110,7 @@ def fit_in_features(
         photo = photos[index]
         return Example(photo.camera, photo.image, photo.usable, holes[index])
 
-    objectives = [Photometric(replace(wanted.photometric, holes=0.0), "known"), Perceptual(PerceptualConfig(), codec)]
+    objectives = [Photometric(replace(wanted.photometric, holes=0.0), "known"), Perceptual(PerceptualConfig(weight=0.5), codec)]
     torch.manual_seed(config.seed)
     density = Density(wanted.density, parameters)
     drain(optimize(parameters, sample, objectives, rasterizer, LoopConfig(steps=wanted.steps), stage="fit", density=density))
