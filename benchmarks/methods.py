@@ -48,7 +48,7 @@ ABLATIONS = {
 that cannot follow the photos' exposure, no kept splats that learn with it, whole views in place of windows around the holes,
 holes wherever the object was."""
 ADDITIONS = {
-    "lora": ("customize.steps=60", "customize.perceptual_weight=1.0"),
+    "lora": ("customize.steps=60", "customize.perceptual_weight=1.0", "customize.looks=vgg"),
     "routing": (
         "inpaint.known.reach.rim=[color, opacity]",
         *(f"inpaint.{objective}.reach.rim=[]" for objective in ("painted", "perceptual", "shape")),

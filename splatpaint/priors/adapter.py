@@ -4,14 +4,20 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from torch import nn
 
 from splatpaint.errors import PriorError
 from splatpaint.priors.networks import Network
 
-TARGETS = ["to_q", "to_k", "to_v", "to_out.0"]
-"""The attention projections, which is what LoRAs of diffusion models adapt (diffusers' training scripts)."""
+Layers = Literal["attention", "all"]
+TARGETS: dict[Layers, list[str]] = {
+    "attention": ["to_q", "to_k", "to_v", "to_out.0"],
+    "all": ["to_q", "to_k", "to_v", "to_out.0", "conv1", "conv2"],
+}
+"""The attention projections, which is what LoRAs of diffusion models adapt (diffusers' training scripts), or also the residual
+blocks' convolutions, which are most of a small denoiser."""
 PREFIX = "unet"
 """Of the weights' names in a file, as diffusers' pipelines write them."""
 
@@ -40,13 +46,14 @@ def add_lora(unet: Network, file: Path, name: str) -> None:
     unet.set_adapters(list(unet.peft_config))
 
 
-def begin_lora(unet: Network, rank: int, name: str) -> list[nn.Parameter]:
+def begin_lora(unet: Network, rank: int, name: str, layers: Layers = "attention") -> list[nn.Parameter]:
     """A new LoRA that changes nothing yet; its parameters, in single precision, the only ones of the U-Net that learn."""
     from peft import LoraConfig
 
     unet.requires_grad_(False)
     with _several():
-        unet.add_adapter(LoraConfig(r=rank, lora_alpha=rank, target_modules=TARGETS, init_lora_weights="gaussian"), name)
+        wanted = LoraConfig(r=rank, lora_alpha=rank, target_modules=TARGETS[layers], init_lora_weights="gaussian")
+        unet.add_adapter(wanted, name)
     unet.set_adapters(list(unet.peft_config))
     learning = []
     for key, parameter in unet.named_parameters():

@@ -12,11 +12,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from splatpaint.events import Events, Measured, Noted, Progressed, Saved
+from splatpaint.image.perceptual import Lpips
 from splatpaint.image.region import to_cells
-from splatpaint.priors.adapter import add_lora, begin_lora, save_lora
-from splatpaint.priors.decoded_loss import CodecDistance, decoded_loss
+from splatpaint.priors.adapter import Layers, add_lora, begin_lora, save_lora
+from splatpaint.priors.decoded_loss import CodecDistance, Distance, decoded_loss
 from splatpaint.priors.latent import LatentInpaintingPrior
 from splatpaint.priors.lessons import KnownPicture, Lesson, LessonConfig, draw_lesson
+from splatpaint.priors.noise import draw_levels
 from splatpaint.priors.protocol import Conditioning, PriorQuery
 from splatpaint.priors.training import diverged, draws
 
@@ -36,21 +38,28 @@ class CustomizeConfig:
     """At most so many optimizer steps; 0 = the prior stays as it is."""
     rank: int = 16
     """Of the LoRA."""
-    learning_rate: float = 5e-3
-    """AdamW's, falling linearly to zero. The bundled prior wants 5e-3, models of Stable Diffusion's size 2e-4."""
+    layers: Layers = "all"
+    """What it adapts: the attention projections, or the residual blocks' convolutions too."""
+    learning_rate: float = 2e-3
+    """AdamW's, falling linearly to zero. The bundled prior wants 2e-3, models of Stable Diffusion's size 2e-4."""
     pictures: int = 32
     """At most this many photos, evenly spread, are learned from."""
     side_px: int | None = None
     """Side of the crops; None = the smallest that the prior was trained on."""
     lessons: LessonConfig = field(default_factory=LessonConfig)
+    pure_noise_share: float = 0.5
+    """Of the lessons: where every fill begins, and half of what a prior of two steps does."""
     no_prompt_share: float = 0.1
     """Of the steps, without the scene's prompt, for priors that read text, so that guidance keeps its meaning."""
     known_weight: float = 0.1
     """Of the loss outside the holes."""
     perceptual_weight: float = 0.0
-    """Of the distance of the decoded estimates, in features of the prior's own codec (see decoded_loss.py); 0 = none. The
-    bundled prior was taught how its pictures look, and unlearns it without: 1 is right for it. Not for priors that predict
-    noise, whose estimates mean nothing where there is much of it."""
+    """Of the distance of how the decoded estimates look (see decoded_loss.py); 0 = none. The bundled prior was taught how its
+    pictures look, and unlearns it without: 1 is right for it. Not for priors that predict noise, whose estimates mean nothing
+    where there is much of it."""
+    looks: Literal["codec", "vgg"] = "codec"
+    """What compares them: features of the prior's own codec, or LPIPS on VGG, better and slower, whose weights are found as
+    those of `splatpaint eval` are."""
     check_every: int = 25
     """Steps between measurements on pictures that are not learned from."""
     patience: int = 4
@@ -86,6 +95,7 @@ def customize(
 
     Raises:
         PriorError: if the loss is not a number.
+        WeightsError: if LPIPS shall compare how pictures look and its weights are not here.
     """
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
@@ -94,20 +104,21 @@ def customize(
     AcceleratorState._reset_state()
     accelerator = Accelerator(mixed_precision=config.precision)
     torch.manual_seed(seed)
-    learning = begin_lora(prior.unet, config.rank, ADAPTER)
+    learning = begin_lora(prior.unet, config.rank, ADAPTER, config.layers)
+    distance = distance_of(prior, config)
     prior.prompt = scene_prompt(prior)
     optimizer = torch.optim.AdamW(learning, lr=config.learning_rate, weight_decay=1e-4)
     side = config.side_px or prior.smallest_px
     learned = [picture for place, picture in enumerate(pictures) if place % HELD_OUT_EVERY]
     exam = held_out_tasks(prior, pictures[::HELD_OUT_EVERY], config, side)
     yield Noted(STAGE, f"learning from {len(learned)} photos, measured on {len(pictures) - len(learned)} others")
-    first = best = held_out_loss(prior, exam, config)
+    first = best = held_out_loss(prior, exam, config, distance)
     weights, worse, step = copy.deepcopy(learning), 0, 0
     while step < config.steps and worse < config.patience:
         rng, generator = draws(seed, step)
         task = prepared(prior, draw_lesson(learned, config.lessons, side, rng), config, rng.random() >= config.no_prompt_share)
         with accelerator.autocast():
-            loss = task_loss(prior, task, generator, config)
+            loss = task_loss(prior, task, generator, config, distance)
         if not torch.isfinite(loss):
             raise diverged(STAGE, step, config.learning_rate)
         for group in optimizer.param_groups:
@@ -119,7 +130,7 @@ def customize(
         step += 1
         values = {"loss": float(loss.detach())}
         if step % config.check_every == 0 or step == config.steps:
-            values["held_out"] = held_out_loss(prior, exam, config)
+            values["held_out"] = held_out_loss(prior, exam, config, distance)
             worse += 1
             if values["held_out"] < best:
                 best, weights, worse = values["held_out"], copy.deepcopy(learning), 0
@@ -160,20 +171,32 @@ def prepared(prior: LatentInpaintingPrior, lesson: Lesson, config: CustomizeConf
     return Task(clean, prior.condition(query), weight.to(clean), lesson)
 
 
-def task_loss(prior: LatentInpaintingPrior, task: Task, generator: torch.Generator, config: CustomizeConfig) -> Tensor:
+def distance_of(prior: LatentInpaintingPrior, config: CustomizeConfig) -> Distance | None:
+    """What compares how estimates look, if anything does.
+
+    Raises:
+        WeightsError: if it is to be LPIPS and its weights are not here.
+    """
+    if config.perceptual_weight == 0:
+        return None
+    device = next(prior.unet.parameters()).device
+    return CodecDistance(prior.codec) if config.looks == "codec" else Lpips("vgg").to(device)
+
+
+def task_loss(
+    prior: LatentInpaintingPrior, task: Task, generator: torch.Generator, config: CustomizeConfig, distance: Distance | None
+) -> Tensor:
     """The weighted mean of the denoiser's error at random noise levels, and how its estimates look where they are taught."""
-    t = torch.randint(len(prior.noise), (len(task.clean),), generator=generator).to(task.clean.device)
+    t = draw_levels(len(task.clean), len(prior.noise), config.pure_noise_share, generator).to(task.clean.device)
     noise = torch.randn(task.clean.shape, generator=generator).to(task.clean)
     error, estimate = prior.training_error(task.clean, noise, t, task.given)
     loss = (error * task.weight).sum() / task.weight.sum().clamp_min(1e-6)
-    if config.perceptual_weight == 0:
+    if distance is None:
         return loss
     lesson = task.lesson
     painted = torch.where(task.weight == 1, estimate, task.clean)
-    seen = decoded_loss(
-        CodecDistance(prior.codec), prior.codec, painted, lesson.images, lesson.holes * lesson.taught, lesson.layout
-    )
-    return loss + config.perceptual_weight * seen
+    taught = lesson.holes * lesson.taught
+    return loss + config.perceptual_weight * decoded_loss(distance, prior.codec, painted, lesson.images, taught, lesson.layout)
 
 
 def held_out_tasks(
@@ -185,7 +208,9 @@ def held_out_tasks(
 
 
 @torch.no_grad()
-def held_out_loss(prior: LatentInpaintingPrior, exam: Sequence[Task], config: CustomizeConfig) -> float:
+def held_out_loss(
+    prior: LatentInpaintingPrior, exam: Sequence[Task], config: CustomizeConfig, distance: Distance | None
+) -> float:
     """Mean loss, always with the same noise at the same levels."""
     generator = torch.Generator().manual_seed(0)
-    return float(np.mean([float(task_loss(prior, task, generator, config)) for task in exam]))
+    return float(np.mean([float(task_loss(prior, task, generator, config, distance)) for task in exam]))

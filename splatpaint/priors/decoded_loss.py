@@ -55,7 +55,8 @@ def decoded_loss(
     holes: Float[Tensor, "v 1 h w"],
     layout: Layout,
 ) -> Tensor:
-    """The distance between the pictures and those whose holes the estimate paints; mean over all pixels of the holes.
+    """The distance between the pictures and those whose holes the estimate paints: the mean over each hole's pixels, then over
+    pictures, so that a thin stroke counts as much as half a picture.
 
     Args:
         distance: whichever.
@@ -67,4 +68,5 @@ def decoded_loss(
     """
     query = PriorQuery(images, holes, layout=layout)
     painted = decode_change(codec, estimate, fill_holes(images, holes, "harmonic", layout), query)
-    return (distance.map(torch.where(holes > 0.5, painted, images), images) * holes).sum() / holes.sum().clamp_min(1)
+    apart = distance.map(torch.where(holes > 0.5, painted, images), images) * holes
+    return (apart.sum(dim=(1, 2, 3)) / holes.sum(dim=(1, 2, 3)).clamp_min(1)).mean()

@@ -113,3 +113,9 @@ def zero_snr_cosine(levels: int = 1000) -> NoiseSchedule:
     alpha_bar = torch.cos(torch.arange(1, levels + 1, dtype=torch.float64) / levels * torch.pi / 2) ** 2
     alpha_bar[-1] = 0.0
     return NoiseSchedule(alpha_bar.float())
+
+
+def draw_levels(count: int, levels: int, pure_noise_share: float, generator: torch.Generator) -> Int[Tensor, " v"]:
+    """Noise levels, uniform but for the share that is pure noise."""
+    t = torch.randint(levels, (count,), generator=generator)
+    return torch.where(torch.rand(count, generator=generator) < pure_noise_share, levels - 1, t)

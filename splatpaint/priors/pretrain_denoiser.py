@@ -32,7 +32,7 @@ from splatpaint.priors.conditioning import fill_holes, summary_token
 from splatpaint.priors.decoded_loss import decoded_loss
 from splatpaint.priors.latent import Habits, LatentInpaintingPrior
 from splatpaint.priors.networks import Network, diffusers, plain_attention
-from splatpaint.priors.noise import NoiseSchedule
+from splatpaint.priors.noise import NoiseSchedule, draw_levels
 from splatpaint.priors.photos import PhotoSet, random_crops, random_views
 from splatpaint.priors.protocol import Conditioning, TextEmbedding
 from splatpaint.priors.random_holes import random_holes
@@ -296,12 +296,6 @@ def training_holes(kind: Kind, count: int, config: DenoiserTraining, rng: np.ran
     if kind.layout == "grid":
         holed = torch.from_numpy(rng.random((panels, count)).argsort(axis=0) < rng.integers(1, panels, size=count))
     return join_panels(list(holes * holed[:, :, None, None, None]), kind.layout)
-
-
-def draw_levels(count: int, levels: int, pure_noise_share: float, generator: torch.Generator) -> Int[Tensor, " v"]:
-    """Noise levels, uniform but for the share that is pure noise."""
-    t = torch.randint(levels, (count,), generator=generator)
-    return torch.where(torch.rand(count, generator=generator) < pure_noise_share, levels - 1, t)
 
 
 def denoising_loss(

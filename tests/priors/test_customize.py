@@ -5,8 +5,18 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from splatpaint.errors import WeightsError
 from splatpaint.events import Measured, Progressed, drain
-from splatpaint.priors.customize import ADAPTER, SCENE_PROMPT, CustomizeConfig, customize, prepared, recall, task_loss
+from splatpaint.priors.customize import (
+    ADAPTER,
+    SCENE_PROMPT,
+    CustomizeConfig,
+    customize,
+    distance_of,
+    prepared,
+    recall,
+    task_loss,
+)
 from splatpaint.priors.latent import LatentInpaintingPrior
 from splatpaint.priors.lessons import KnownPicture, Lesson, LessonConfig
 from splatpaint.priors.load import PriorConfig, load_prior
@@ -60,7 +70,8 @@ def test_cells_of_the_object_have_exactly_no_gradient(
 
     monkeypatch.setattr(prior, "training_error", kept)
     config = replace(CONFIG, perceptual_weight=perceptual_weight)
-    task_loss(prior, prepared(prior, lesson, CONFIG), torch.Generator().manual_seed(0), config).backward()
+    distance = distance_of(prior, config)
+    task_loss(prior, prepared(prior, lesson, CONFIG), torch.Generator().manual_seed(0), config, distance).backward()
     touched = torch.zeros(1, 1, 32 // stride, 32 // stride, dtype=torch.bool)
     touched[..., 9 // stride : -(-17 // stride), 9 // stride : -(-17 // stride)] = True
     gradient = found[0].grad
@@ -86,6 +97,24 @@ def test_what_was_learned_is_saved_reloaded_and_no_worse(tmp_path: Path):
     recall(again, tmp_path / "l.safetensors")
     torch.testing.assert_close(said(again), after)
     assert all(key.startswith("unet.") and ".lora_" in key for key in load_file(tmp_path / "l.safetensors"))
+
+
+def test_a_lora_adapts_the_convolutions_only_if_asked(tmp_path: Path):
+    for layers in ("attention", "all"):
+        out = tmp_path / f"{layers}.safetensors"
+        drain(customize(toy(tmp_path), pictures(), replace(CONFIG, layers=layers), seed=0, out=out))
+        assert any(".conv" in key for key in load_file(out)) == (layers == "all")
+        recall(toy(tmp_path), out)
+
+
+def test_lpips_without_its_weights_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def none(*_: object) -> Path:
+        raise WeightsError("no weights here")
+
+    monkeypatch.setattr("splatpaint.image.perceptual.find_trunk", none)
+    config = replace(CONFIG, perceptual_weight=1.0, looks="vgg")
+    with pytest.raises(WeightsError):
+        drain(customize(toy(tmp_path), pictures(), config, seed=0, out=tmp_path / "l.safetensors"))
 
 
 def test_training_that_does_not_help_ends_early_and_changes_nothing(tmp_path: Path):

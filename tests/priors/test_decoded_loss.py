@@ -96,3 +96,19 @@ def test_the_distance_in_a_codecs_features_is_lpips_formula():
     assert found.shape == (1, 1, 16, 16)
     torch.testing.assert_close(found[..., 8:], torch.full((1, 1, 16, 8), 2.0))
     torch.testing.assert_close(found[..., :8], torch.zeros(1, 1, 16, 8))
+
+
+def test_small_holes_count_as_much_as_large_ones():
+    images = torch.full((2, 3, 64, 64), 0.5)
+    holes = torch.zeros(2, 1, 64, 64)
+    holes[0, :, :8, :8] = 1
+    holes[1, :, :, 8:] = 1
+    truth = Mosaic().encode(images)
+
+    def loss(of: int) -> float:
+        wrong = truth.clone()
+        wrong[of] = torch.where(F.max_pool2d(holes[of], 8) > 0, torch.tensor([0.9, 0.5, 0.1])[:, None, None], truth[of])
+        return decoded_loss(CodecDistance(Mosaic()), Mosaic(), wrong, images, holes, "single").item()
+
+    assert loss(0) > 0
+    assert loss(0) == pytest.approx(loss(1), rel=0.2)

@@ -12,7 +12,7 @@ from splatpaint.priors.canvas import split_panels
 from splatpaint.priors.codec import DiffusersCodec
 from splatpaint.priors.latent import LatentInpaintingPrior
 from splatpaint.priors.load import PriorConfig, load_prior
-from splatpaint.priors.noise import NoiseSchedule, zero_snr_cosine
+from splatpaint.priors.noise import NoiseSchedule, draw_levels, zero_snr_cosine
 from splatpaint.priors.photos import read_photos
 from splatpaint.priors.pretrain import train_codec, train_prior
 from splatpaint.priors.pretrain_codec import CodecTraining
@@ -23,7 +23,6 @@ from splatpaint.priors.pretrain_denoiser import (
     build_denoiser,
     build_scheduler,
     denoising_loss,
-    draw_levels,
     habits_of,
     training_holes,
     training_pictures,
