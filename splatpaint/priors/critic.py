@@ -1,4 +1,4 @@
-"""A small network that tells photos from reconstructions, patch by patch, so that a codec learns to be sharp."""
+"""A small network that tells photos from what was made, patch by patch, so that a codec or a denoiser learns to be sharp."""
 
 from itertools import pairwise
 
@@ -6,6 +6,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
+
+CRITIC_WIDTH = 32
 
 
 class PatchCritic(nn.Sequential):
@@ -19,11 +21,24 @@ class PatchCritic(nn.Sequential):
         super().__init__(*layers, spectral_norm(nn.Conv2d(channels[-1], 1, 3, padding=1)))
 
 
-def fooled(critic: nn.Module, made: Float[Tensor, "v 3 h w"]) -> Tensor:
-    """What a maker minimizes: the critic shall take what was made for real."""
-    return -critic(made * 2 - 1).mean()
+def fooled(critic: nn.Module, made: Float[Tensor, "v 3 h w"], where: Float[Tensor, "v 1 h w"] | None = None) -> Tensor:
+    """What a maker minimizes: the critic shall take what was made for real, everywhere or where that is 1."""
+    return -_mean(critic(made * 2 - 1), where)
 
 
-def told_apart(critic: nn.Module, real: Float[Tensor, "v 3 h w"], made: Float[Tensor, "v 3 h w"]) -> Tensor:
-    """What the critic minimizes: the hinge loss (Lim & Ye 2017)."""
-    return (F.relu(1 - critic(real * 2 - 1)).mean() + F.relu(1 + critic(made.detach() * 2 - 1)).mean()) / 2
+def told_apart(
+    critic: nn.Module,
+    real: Float[Tensor, "v 3 h w"],
+    made: Float[Tensor, "v 3 h w"],
+    where: Float[Tensor, "v 1 h w"] | None = None,
+) -> Tensor:
+    """What the critic minimizes: the hinge loss (Lim & Ye 2017), everywhere or where that is 1."""
+    taken_for_made, taken_for_real = F.relu(1 - critic(real * 2 - 1)), F.relu(1 + critic(made.detach() * 2 - 1))
+    return (_mean(taken_for_made, where) + _mean(taken_for_real, where)) / 2
+
+
+def _mean(verdicts: Float[Tensor, "v 1 hp wp"], where: Float[Tensor, "v 1 h w"] | None) -> Tensor:
+    if where is None:
+        return verdicts.mean()
+    weight = F.adaptive_max_pool2d(where, verdicts.shape[2:]).to(verdicts)
+    return (verdicts * weight).sum() / weight.sum().clamp_min(1)

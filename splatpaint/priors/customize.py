@@ -15,7 +15,7 @@ from splatpaint.events import Events, Measured, Noted, Progressed, Saved
 from splatpaint.image.perceptual import Lpips
 from splatpaint.image.region import to_cells
 from splatpaint.priors.adapter import Layers, add_lora, begin_lora, save_lora
-from splatpaint.priors.decoded_loss import CodecDistance, Distance, decoded_loss
+from splatpaint.priors.decoded_loss import CodecDistance, Distance, decoded_loss, painted_pictures
 from splatpaint.priors.latent import LatentInpaintingPrior
 from splatpaint.priors.lessons import KnownPicture, Lesson, LessonConfig, draw_lesson
 from splatpaint.priors.noise import draw_levels
@@ -194,9 +194,10 @@ def task_loss(
     if distance is None:
         return loss
     lesson = task.lesson
-    painted = torch.where(task.weight == 1, estimate, task.clean)
     taught = lesson.holes * lesson.taught
-    return loss + config.perceptual_weight * decoded_loss(distance, prior.codec, painted, lesson.images, taught, lesson.layout)
+    estimate = torch.where(task.weight == 1, estimate, task.clean)
+    painted = painted_pictures(prior.codec, estimate, lesson.images, taught, lesson.layout)
+    return loss + config.perceptual_weight * decoded_loss(distance, painted, lesson.images, taught)
 
 
 def held_out_tasks(

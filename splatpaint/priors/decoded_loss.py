@@ -47,19 +47,16 @@ class CodecDistance:
         return torch.stack([F.interpolate(layer, x.shape[2:], mode="bilinear") for layer in layers]).mean(dim=0)
 
 
-def decoded_loss(
-    distance: Distance,
+def painted_pictures(
     codec: Codec,
     estimate: Float[Tensor, "v c hl wl"],
     images: Float[Tensor, "v 3 h w"],
     holes: Float[Tensor, "v 1 h w"],
     layout: Layout,
-) -> Tensor:
-    """The distance between the pictures and those whose holes the estimate paints: the mean over each hole's pixels, then over
-    pictures, so that a thin stroke counts as much as half a picture.
+) -> Float[Tensor, "v 3 h w"]:
+    """The pictures, with their holes as the estimate paints them.
 
     Args:
-        distance: whichever.
         codec: of the latents.
         estimate: clean latents, in the holes the denoiser's.
         images: the truth.
@@ -68,5 +65,16 @@ def decoded_loss(
     """
     query = PriorQuery(images, holes, layout=layout)
     painted = decode_change(codec, estimate, fill_holes(images, holes, "harmonic", layout), query)
-    apart = distance.map(torch.where(holes > 0.5, painted, images), images) * holes
+    return torch.where(holes > 0.5, painted, images)
+
+
+def decoded_loss(
+    distance: Distance,
+    painted: Float[Tensor, "v 3 h w"],
+    images: Float[Tensor, "v 3 h w"],
+    holes: Float[Tensor, "v 1 h w"],
+) -> Tensor:
+    """The distance of painted pictures to the truth: the mean over each hole's pixels, then over pictures, so that a thin
+    stroke counts as much as half a picture."""
+    apart = distance.map(painted, images) * holes
     return (apart.sum(dim=(1, 2, 3)) / holes.sum(dim=(1, 2, 3)).clamp_min(1)).mean()

@@ -17,7 +17,7 @@ from torch import Tensor
 from splatpaint.errors import PriorError
 from splatpaint.events import Events, Measured, Noted, Progressed, Saved
 from splatpaint.priors.codec import DiffusersCodec
-from splatpaint.priors.critic import PatchCritic, fooled, told_apart
+from splatpaint.priors.critic import CRITIC_WIDTH, PatchCritic, fooled, told_apart
 from splatpaint.priors.decoded_loss import feature_distances
 from splatpaint.priors.networks import Network, diffusers
 from splatpaint.priors.photos import PhotoSet, random_crops
@@ -29,7 +29,6 @@ SCALES = 3
 """At which differences between neighboring pixels are compared."""
 TEST_CROPS = 64
 TEST_PX = 256
-CRITIC_WIDTH = 32
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,8 @@ from splatpaint.image.region import to_cells
 from splatpaint.priors.canvas import PANELS, Layout, join_panels
 from splatpaint.priors.codec import DiffusersCodec
 from splatpaint.priors.conditioning import fill_holes, summary_token
-from splatpaint.priors.decoded_loss import decoded_loss
+from splatpaint.priors.critic import CRITIC_WIDTH, PatchCritic, fooled, told_apart
+from splatpaint.priors.decoded_loss import decoded_loss, painted_pictures
 from splatpaint.priors.latent import Habits, LatentInpaintingPrior
 from splatpaint.priors.networks import Network, diffusers, plain_attention
 from splatpaint.priors.noise import NoiseSchedule, draw_levels
@@ -92,7 +93,11 @@ class DenoiserTraining:
     perceptual_weight: float = 0.0
     """Of the LPIPS (vgg) of the decoded estimate; 0 = none. For a network that already knows the colors."""
     perceptual_crops: int = 8
-    """Of a step's crops, decoded for it."""
+    """Of a step's crops, decoded for it and for the critic."""
+    critic_weight: float = 0.0
+    """Of a patch critic's verdict on the holes of the decoded estimates; 0 = none. For a network that already paints."""
+    critic_rate: float = 2e-4
+    """The critic's learning rate."""
     init: str | None = None
     """Folder of a prior of the same shape to start from; None = from scratch."""
     precision: Literal["no", "bf16"] = "bf16"
@@ -203,6 +208,11 @@ def train_denoiser(config: DenoiserTraining, codec: DiffusersCodec, photos: Phot
     noise = NoiseSchedule(scheduler.alphas_cumprod.to(run.device))
     learning = LatentInpaintingPrior(run.model, codec, noise, "v_prediction", habits=habits_of(config))
     lpips = Lpips("vgg").to(run.device) if config.perceptual_weight > 0 else None
+    critic = None
+    if config.critic_weight > 0:
+        critic = Training(PatchCritic(CRITIC_WIDTH), config.critic_rate, config.steps, config.precision, path=None)
+        if run.beside is not None:
+            critic.restore(run.beside)
     shard: list[Examples] = []
     for step in range(run.step, config.steps):
         if not shard or step % config.shard_steps == 0:
@@ -216,16 +226,25 @@ def train_denoiser(config: DenoiserTraining, codec: DiffusersCodec, photos: Phot
         token = summary_token(given, examples.layout, run.model.config.cross_attention_dim)
         with run.autocast():
             loss, estimate = denoising_loss(learning, clean, given, token, t, eps, config.known_weight)
-            if lpips is not None:
+            if lpips is not None or critic is not None:
                 few = examples.first(max(config.perceptual_crops // KINDS[place].area, 1))
-                painted = torch.where(few.given[:, :1] > 0.5, estimate[: len(few.latents)], few.latents)
-                seen = decoded_loss(lpips, codec, painted, few.images.float(), few.holes.float(), few.layout)
-                loss = loss + config.perceptual_weight * seen
+                images, holes = few.images.float(), few.holes.float()
+                few_estimates = torch.where(few.given[:, :1] > 0.5, estimate[: len(few.latents)], few.latents)
+                painted = painted_pictures(codec, few_estimates, images, holes, few.layout)
+                if lpips is not None:
+                    loss = loss + config.perceptual_weight * decoded_loss(lpips, painted, images, holes)
+                if critic is not None:
+                    loss = loss + config.critic_weight * fooled(critic.model, painted, holes)
+                    made = images, painted.detach(), holes
         value = run.update(loss)
+        if critic is not None:
+            with critic.autocast():
+                verdict = told_apart(critic.model, *made)
+            critic.update(verdict)
         if not np.isfinite(value):
             raise diverged(STAGE, step, config.learning_rate)
         if run.step % config.checkpoint_every == 0 or run.step == config.steps:
-            run.save()
+            run.save(beside=critic)
         yield Progressed(STAGE, run.step, config.steps, {"loss": value})
     run.write_curve(work.parent / CURVE_FILE)
     run.averaged().save_pretrained(work / "unet")

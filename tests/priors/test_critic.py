@@ -29,3 +29,16 @@ def test_what_was_made_learns_nothing_from_the_critics_own_loss():
 
 def test_there_is_a_verdict_every_eight_pixels():
     assert PatchCritic(8)(torch.rand(1, 3, 64, 32)).shape == (1, 1, 8, 4)
+
+
+def test_where_a_place_is_given_only_what_lies_near_it_is_judged():
+    critic, made, where = PatchCritic(8), torch.rand(1, 3, 64, 64, requires_grad=True), torch.zeros(1, 1, 64, 64)
+    where[..., :8, :8] = 1
+    fooled(critic, made, where).backward()
+    assert made.grad is not None
+    assert made.grad[..., :8, :8].abs().sum() > 0
+    assert (made.grad[..., 40:, 40:] == 0).all()
+    real = torch.rand(1, 3, 64, 64)
+    elsewhere = real.clone()
+    elsewhere[..., 40:, 40:] = 0
+    assert told_apart(critic, real, made, where) == told_apart(critic, elsewhere, made, where)

@@ -6,9 +6,13 @@ import torch.nn.functional as F
 
 from splatpaint.image import perceptual
 from splatpaint.image.perceptual import Lpips
-from splatpaint.priors.decoded_loss import CodecDistance, decoded_loss
+from splatpaint.priors.decoded_loss import CodecDistance, Distance, decoded_loss, painted_pictures
 from splatpaint.priors.protocol import PriorQuery
 from splatpaint.priors.sampling import decode_change
+
+
+def loss_of(distance: Distance, latents: torch.Tensor, images: torch.Tensor, holes: torch.Tensor) -> torch.Tensor:
+    return decoded_loss(distance, painted_pictures(Mosaic(), latents, images, holes, "single"), images, holes)
 
 
 class Mosaic:
@@ -70,7 +74,7 @@ def test_the_loss_is_zero_for_what_the_picture_shows_and_grows_with_the_error(lp
     truth = Mosaic().encode(images)
     wrong = torch.zeros_like(truth)
     wrong[..., 3:5, 3:5] = torch.tensor([0.3, -0.3])
-    losses = [decoded_loss(lpips, Mosaic(), truth + size * wrong, images, holes, "single").item() for size in (0.0, 0.5, 1.0)]
+    losses = [loss_of(lpips, truth + size * wrong, images, holes).item() for size in (0.0, 0.5, 1.0)]
     assert losses[0] == pytest.approx(0.0, abs=1e-6)
     assert losses[0] < losses[1] < losses[2]
 
@@ -80,7 +84,7 @@ def test_only_latents_that_reach_a_hole_are_taught(lpips: Lpips):
     images = F.interpolate(images, (80, 80))
     holes = F.interpolate(holes, (80, 80))
     latents = (Mosaic().encode(images) + 0.1 * torch.rand(1, 3, 10, 10)).requires_grad_()
-    decoded_loss(lpips, Mosaic(), latents, images, holes, "single").backward()
+    loss_of(lpips, latents, images, holes).backward()
     assert latents.grad is not None
     reached = latents.grad.abs().sum(dim=(0, 1)) > 0
     assert reached[4:6, 4:6].all()
@@ -108,7 +112,7 @@ def test_small_holes_count_as_much_as_large_ones():
     def loss(of: int) -> float:
         wrong = truth.clone()
         wrong[of] = torch.where(F.max_pool2d(holes[of], 8) > 0, torch.tensor([0.9, 0.5, 0.1])[:, None, None], truth[of])
-        return decoded_loss(CodecDistance(Mosaic()), Mosaic(), wrong, images, holes, "single").item()
+        return loss_of(CodecDistance(Mosaic()), wrong, images, holes).item()
 
     assert loss(0) > 0
     assert loss(0) == pytest.approx(loss(1), rel=0.2)

@@ -129,14 +129,16 @@ def test_a_denoiser_of_another_shape_is_no_start(photos, codec, tmp_path):
         drain(train_prior(replace(DENOISER, init=str(codec)), codec, photos, tmp_path / "none"))
 
 
-def test_a_denoiser_is_taught_how_its_pictures_look(photos, codec, tmp_path, monkeypatch):
-    """The same steps with and without LPIPS, of a random trunk: other weights; stopped and continued: the same."""
+@pytest.mark.parametrize("teaching", [{"perceptual_weight": 1.0}, {"critic_weight": 0.1}])
+def test_a_denoiser_is_taught_how_its_pictures_look(photos, codec, tmp_path, monkeypatch, teaching):
+    """The same steps with and without LPIPS (of a random trunk) or a critic: other weights; stopped and continued: the same."""
     trunk = perceptual._vgg16().state_dict()
     torch.save({f"features.{name}": value for name, value in trunk.items()}, tmp_path / perceptual.FILE_NAMES["vgg"][0])
     monkeypatch.setenv(perceptual.WEIGHTS_VARIABLE, str(tmp_path))
-    config = replace(DENOISER, checkpoint_every=3, perceptual_weight=1.0, perceptual_crops=2)
+    plainly = replace(DENOISER, checkpoint_every=3, perceptual_crops=2)
+    config = replace(plainly, **teaching)
     plain, taught, broken = (tmp_path / name for name in ("plain", "taught", "broken"))
-    drain(train_prior(replace(config, perceptual_weight=0.0), codec, photos, plain))
+    drain(train_prior(plainly, codec, photos, plain))
     drain(train_prior(config, codec, photos, taught))
     stop_after(train_prior(config, codec, photos, broken), "denoiser", 4)
     drain(train_prior(config, codec, photos, broken))
