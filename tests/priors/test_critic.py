@@ -32,7 +32,7 @@ def test_there_is_a_verdict_every_eight_pixels():
 
 
 def test_where_a_place_is_given_only_what_lies_near_it_is_judged():
-    critic, made, where = PatchCritic(8), torch.rand(1, 3, 64, 64, requires_grad=True), torch.zeros(1, 1, 64, 64)
+    critic, made, where = PatchCritic(8).eval(), torch.rand(1, 3, 64, 64, requires_grad=True), torch.zeros(1, 1, 64, 64)
     where[..., :8, :8] = 1
     fooled(critic, made, where).backward()
     assert made.grad is not None
