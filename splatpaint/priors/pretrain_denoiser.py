@@ -190,6 +190,41 @@ def build_scheduler() -> Network:
     )
 
 
+class Looks:
+    """How the pictures that a denoiser paints look: LPIPS of its decoded estimates, and a critic that learns beside it."""
+
+    def __init__(self, config: DenoiserTraining, codec: DiffusersCodec, run: Training) -> None:
+        self._config, self._codec = config, codec
+        self._lpips = Lpips("vgg").to(run.device) if config.perceptual_weight > 0 else None
+        self.critic = None
+        if config.critic_weight > 0:
+            self.critic = Training(PatchCritic(CRITIC_WIDTH), config.critic_rate, config.steps, config.precision, path=None)
+            if run.beside is not None:
+                self.critic.restore(run.beside)
+        self._shown: tuple[Tensor, Tensor, Tensor] | None = None
+
+    def loss(self, few: Examples, estimate: Float[Tensor, "v c hl wl"]) -> Tensor:
+        """Of the examples, which are the first of those whose clean latents were estimated."""
+        images, holes = few.images.float(), few.holes.float()
+        latents = torch.where(few.given[:, :1] > 0.5, estimate[: len(few.latents)], few.latents)
+        painted = painted_pictures(self._codec, latents, images, holes, few.layout)
+        self._shown = images, painted.detach(), holes
+        loss = painted.new_zeros(())
+        if self._lpips is not None:
+            loss = loss + self._config.perceptual_weight * decoded_loss(self._lpips, painted, images, holes)
+        if self.critic is not None:
+            loss = loss + self._config.critic_weight * fooled(self.critic.model, painted, holes)
+        return loss
+
+    def update_critic(self) -> None:
+        """The critic, if there is one, learns from what the last loss was of."""
+        if self.critic is None or self._shown is None:
+            return
+        with self.critic.autocast():
+            verdict = told_apart(self.critic.model, *self._shown)
+        self.critic.update(verdict)
+
+
 def train_denoiser(config: DenoiserTraining, codec: DiffusersCodec, photos: PhotoSet, work: Path) -> Events[Path]:
     """Trains the U-Net over the codec and saves `work/unet` and `work/scheduler`; continues from `work/denoiser.pt`.
 
@@ -207,12 +242,7 @@ def train_denoiser(config: DenoiserTraining, codec: DiffusersCodec, photos: Phot
     scheduler = build_scheduler()
     noise = NoiseSchedule(scheduler.alphas_cumprod.to(run.device))
     learning = LatentInpaintingPrior(run.model, codec, noise, "v_prediction", habits=habits_of(config))
-    lpips = Lpips("vgg").to(run.device) if config.perceptual_weight > 0 else None
-    critic = None
-    if config.critic_weight > 0:
-        critic = Training(PatchCritic(CRITIC_WIDTH), config.critic_rate, config.steps, config.precision, path=None)
-        if run.beside is not None:
-            critic.restore(run.beside)
+    looks = Looks(config, codec, run) if config.perceptual_weight > 0 or config.critic_weight > 0 else None
     shard: list[Examples] = []
     for step in range(run.step, config.steps):
         if not shard or step % config.shard_steps == 0:
@@ -226,25 +256,15 @@ def train_denoiser(config: DenoiserTraining, codec: DiffusersCodec, photos: Phot
         token = summary_token(given, examples.layout, run.model.config.cross_attention_dim)
         with run.autocast():
             loss, estimate = denoising_loss(learning, clean, given, token, t, eps, config.known_weight)
-            if lpips is not None or critic is not None:
-                few = examples.first(max(config.perceptual_crops // KINDS[place].area, 1))
-                images, holes = few.images.float(), few.holes.float()
-                few_estimates = torch.where(few.given[:, :1] > 0.5, estimate[: len(few.latents)], few.latents)
-                painted = painted_pictures(codec, few_estimates, images, holes, few.layout)
-                if lpips is not None:
-                    loss = loss + config.perceptual_weight * decoded_loss(lpips, painted, images, holes)
-                if critic is not None:
-                    loss = loss + config.critic_weight * fooled(critic.model, painted, holes)
-                    made = images, painted.detach(), holes
+            if looks is not None:
+                loss = loss + looks.loss(examples.first(max(config.perceptual_crops // KINDS[place].area, 1)), estimate)
         value = run.update(loss)
-        if critic is not None:
-            with critic.autocast():
-                verdict = told_apart(critic.model, *made)
-            critic.update(verdict)
+        if looks is not None:
+            looks.update_critic()
         if not np.isfinite(value):
             raise diverged(STAGE, step, config.learning_rate)
         if run.step % config.checkpoint_every == 0 or run.step == config.steps:
-            run.save(beside=critic)
+            run.save(beside=looks.critic if looks is not None else None)
         yield Progressed(STAGE, run.step, config.steps, {"loss": value})
     run.write_curve(work.parent / CURVE_FILE)
     run.averaged().save_pretrained(work / "unet")
