@@ -18,7 +18,7 @@ def test_the_defaults_survive_being_written_and_read():
 
 
 def test_there_are_recipes():
-    assert {"preview", "remove", "replace", "complete", "expand"} <= {recipe.stem for recipe in RECIPES}
+    assert {"preview", "remove_best", "remove_fast", "replace", "complete", "expand"} <= {recipe.stem for recipe in RECIPES}
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.stem)
