@@ -110,6 +110,7 @@ def fit_in_features(
         photo = photos[index]
         return Example(photo.camera, photo.image, photo.usable, holes[index])
 
+    # More than beside a pixel loss, as in our fills: here it is all that teaches the holes.
     objectives = [Photometric(replace(wanted.photometric, holes=0.0), "known"), Perceptual(PerceptualConfig(weight=0.5), codec)]
     torch.manual_seed(config.seed)
     density = Density(wanted.density, parameters)

@@ -23,7 +23,7 @@ from benchmarks.measure import environment, write_json
 from benchmarks.prior_holes import HOLES, draw_hole
 from benchmarks.prior_in_scenes import learned, shown
 from benchmarks.prior_warped import begun_from_neighbors
-from benchmarks.scoring import text_table
+from benchmarks.scoring import instruments_of, text_table
 from splatpaint.evaluation import Pair, evaluate
 from splatpaint.evaluation.distribution import features, frechet
 from splatpaint.image.harmonic import harmonic_fill
@@ -34,7 +34,7 @@ from splatpaint.priors.latent import LatentInpaintingPrior
 from splatpaint.priors.load import PriorConfig, load_prior
 from splatpaint.priors.photos import random_crops, read_photos
 from splatpaint.priors.protocol import Prior, PriorQuery
-from splatpaint.stages.judge import Instruments, found_instruments
+from splatpaint.stages.judge import Instruments
 
 Method = Callable[[Tensor, Tensor], Tensor]
 """From one picture (3 h w) and its hole (1 h w) to the painted picture."""
@@ -205,8 +205,7 @@ def main() -> None:
 
     prior = load_prior(PriorConfig(name=arguments.prior), torch.device("cpu"))
     limit, prior.most_steps = prior.most_steps, None
-    instruments, missing = found_instruments(arguments.weights)
-    print(*(f"note: {sentence}" for sentence in missing), sep="\n")
+    instruments = instruments_of(arguments.weights)
     rng = np.random.default_rng(arguments.seed)
     images = random_crops(read_photos(arguments.photos).test, arguments.count, arguments.size, rng)
     holes = {kind: torch.stack([draw_hole(kind, arguments.size, rng) for _ in images]) for kind in HOLES}

@@ -26,7 +26,7 @@ from benchmarks.measure import environment, write_json
 from benchmarks.methods import ABLATIONS, ADDITIONS, method
 from benchmarks.nerfacto import NerfactoError
 from benchmarks.protocol import Draw
-from benchmarks.scoring import largest_holes, names, text_table, write_strips
+from benchmarks.scoring import instruments_of, largest_holes, names, text_table, write_strips
 from benchmarks.things import SHAPES, Shape
 from splatpaint.capture import CaptureConfig, prepare
 from splatpaint.capture.synthetic import make_room
@@ -38,7 +38,7 @@ from splatpaint.events import drain
 from splatpaint.image.files import read_image, read_mask, write_image
 from splatpaint.scene.views import Capture, spread
 from splatpaint.stages.config import RunConfig
-from splatpaint.stages.judge import Instruments, found_instruments
+from splatpaint.stages.judge import Instruments
 
 ROOT = Path(__file__).resolve().parents[1]
 COLUMNS = (
@@ -114,9 +114,7 @@ SUITES = {
 def main() -> None:
     arguments = parsed()
     suite = chosen(arguments)
-    instruments, missing = found_instruments(arguments.weights)
-    for sentence in missing:
-        print(f"note: {sentence}")
+    instruments = instruments_of(arguments.weights)
     results: dict[str, dict[str, list[dict[str, float]]]] = {}
     # Seeds outermost: what has been done when the user interrupts is a whole table of fewer seeds.
     for seed in suite.seeds:

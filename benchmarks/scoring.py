@@ -1,5 +1,6 @@
-"""What the demo and the removal benchmark share: calling the command line, pairing pictures by name, strips to look at."""
+"""What benchmarks share: instruments, calling the command line, pairing pictures by name, strips to look at."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -10,6 +11,22 @@ from torch import Tensor
 
 from splatpaint.evaluation import Pair
 from splatpaint.image.files import read_image, read_mask, write_image
+from splatpaint.image.perceptual import WEIGHTS_VARIABLE
+from splatpaint.stages.judge import Instruments, found_instruments
+
+
+def instruments_of(weights: Path | None) -> Instruments:
+    """What can be measured with; says what is missing.
+
+    Args:
+        weights: a folder with the trunks of LPIPS. What learns by LPIPS in this process finds them there too.
+    """
+    if weights is not None:
+        os.environ[WEIGHTS_VARIABLE] = str(weights)
+    instruments, missing = found_instruments(weights)
+    for sentence in missing:
+        print(f"note: {sentence}")
+    return instruments
 
 
 def splatpaint(*arguments: str | Path) -> None:

@@ -92,19 +92,22 @@ def neighbors(views: Sequence[Seen]) -> Iterator[tuple[Seen, Seen]]:
 
 @dataclass(frozen=True, eq=False)
 class Carried:
-    """One view as another would see it. Everything is 0 where the other sees nothing, or the one has it out of its frame."""
+    """What one view, the source, shows, at the pixels of another.
+
+    Everything is 0 where the other sees nothing, or the source has the point out of its frame.
+    """
 
     color: Float[Tensor, "1 3 h w"]
     known: Float[Tensor, "1 1 h w"]
-    """1 where the point falls around the one's hole."""
+    """1 where the point falls outside the source's hole."""
     hole: Float[Tensor, "1 1 h w"]
-    """1 where the point falls into the one's hole."""
+    """1 where it falls into that hole."""
     same: Float[Tensor, "1 1 h w"]
-    """1 where the one sees that very point, nothing before it and nothing behind."""
+    """1 where the source sees that very point: its depth there is the point's."""
 
 
 def carry(source: Seen, target: Seen) -> Carried:
-    """What one view shows, carried to another's pixels by the other's depth."""
+    """What the source shows, carried to the target's pixels by the target's depth."""
     points = target.camera.unproject(target.depth)[0].reshape(-1, 3)
     pixels, depth = source.camera.project(points)
     size = torch.tensor([source.camera.width, source.camera.height]).to(pixels)

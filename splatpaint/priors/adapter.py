@@ -46,7 +46,7 @@ def add_lora(unet: Network, file: Path, name: str) -> None:
     unet.set_adapters(list(unet.peft_config))
 
 
-def begin_lora(unet: Network, rank: int, name: str, layers: Layers = "attention") -> list[nn.Parameter]:
+def begin_lora(unet: Network, rank: int, name: str, layers: Layers) -> list[nn.Parameter]:
     """A new LoRA that changes nothing yet; its parameters, in single precision, the only ones of the U-Net that learn."""
     from peft import LoraConfig
 

@@ -15,9 +15,7 @@ def cloned(images: Float[Tensor, "v 3 h w"], holes: Float[Tensor, "v 1 h w"], re
     which takes off what differs in exposure; where the reference says nothing, the result is the membrane over all the rest.
     Known pixels come back bit-identical.
     """
-    holes = (holes > 0.5).to(images)
-    missing = holes * (reference.unknown > 0.5)
-    apart = torch.maximum(holes, (reference.unknown > 0.5).to(holes))
-    shift = membranes(images - reference.images, apart, torch.zeros_like(images[..., :1, :1]))
+    holes, unknown = ((area > 0.5).to(images) for area in (holes, reference.unknown))
+    shift = membranes(images - reference.images, torch.maximum(holes, unknown), torch.zeros_like(images[..., :1, :1]))
     told = torch.where(holes > 0, (reference.images + shift).clamp(0, 1), images)
-    return fill_holes(told, missing, "harmonic")
+    return fill_holes(told, holes * unknown, "harmonic")

@@ -7,7 +7,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-CRITIC_WIDTH = 32
+from splatpaint.priors.training import Training
+
+WIDTH = 32
+"""Channels of the first layer."""
 
 
 class PatchCritic(nn.Sequential):
@@ -19,6 +22,14 @@ class PatchCritic(nn.Sequential):
         for inside, outside in pairwise(channels):
             layers += [spectral_norm(nn.Conv2d(inside, outside, 4, stride=2, padding=1)), nn.LeakyReLU(0.2)]
         super().__init__(*layers, spectral_norm(nn.Conv2d(channels[-1], 1, 3, padding=1)))
+
+
+def begun_critic(learning_rate: float, steps: int, precision: str, maker: Training) -> Training:
+    """A critic that learns beside what it judges, and is continued with it."""
+    critic = Training(PatchCritic(WIDTH), learning_rate, steps, precision, path=None)
+    if maker.beside is not None:
+        critic.restore(maker.beside)
+    return critic
 
 
 def fooled(critic: nn.Module, made: Float[Tensor, "v 3 h w"], where: Float[Tensor, "v 1 h w"] | None = None) -> Tensor:

@@ -179,8 +179,11 @@ def distance_of(prior: LatentInpaintingPrior, config: CustomizeConfig) -> Distan
     """
     if config.perceptual_weight == 0:
         return None
-    device = next(prior.unet.parameters()).device
-    return CodecDistance(prior.codec) if config.looks == "codec" else Lpips("vgg").to(device)
+    match config.looks:
+        case "codec":
+            return CodecDistance(prior.codec)
+        case "vgg":
+            return Lpips("vgg").to(next(prior.unet.parameters()).device)
 
 
 def task_loss(

@@ -183,8 +183,9 @@ def _read(folder: Path, config: PriorConfig, device: torch.device, dtype: torch.
 
 def multiplies_bfloat16(device: torch.device) -> bool:
     """Whether it is a processor with instructions for that, on which it is faster than single precision."""
-    known = getattr(torch.cpu, "_is_avx512_bf16_supported", None)  # no older torch says so, and no part of its interface
-    return device.type == "cpu" and known is not None and known()
+    # A private function of torch, which not every release has.
+    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    return device.type == "cpu" and supported()
 
 
 def _sampler(folder: Path) -> Sampler:

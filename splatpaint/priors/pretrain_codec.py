@@ -17,7 +17,7 @@ from torch import Tensor
 from splatpaint.errors import PriorError
 from splatpaint.events import Events, Measured, Noted, Progressed, Saved
 from splatpaint.priors.codec import DiffusersCodec
-from splatpaint.priors.critic import CRITIC_WIDTH, PatchCritic, fooled, told_apart
+from splatpaint.priors.critic import begun_critic, fooled, told_apart
 from splatpaint.priors.decoded_loss import feature_distances
 from splatpaint.priors.networks import Network, diffusers
 from splatpaint.priors.photos import PhotoSet, random_crops
@@ -98,9 +98,7 @@ def distill_codec(config: CodecTraining, teacher: DiffusersCodec, photos: PhotoS
     run = Training(model, config.learning_rate, config.steps, config.precision, work / "codec.pt")
     critic = None
     if config.critic_weight > 0:
-        critic = Training(PatchCritic(CRITIC_WIDTH), config.critic_rate, config.steps, config.precision, path=None)
-        if run.beside is not None:
-            critic.restore(run.beside)
+        critic = begun_critic(config.critic_rate, config.steps, config.precision, run)
     teacher.vae.to(run.device)
     for step in range(run.step, config.steps):
         rng, generator = draws(config.seed, step)

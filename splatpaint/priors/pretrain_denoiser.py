@@ -29,7 +29,7 @@ from splatpaint.image.region import to_cells
 from splatpaint.priors.canvas import PANELS, Layout, join_panels
 from splatpaint.priors.codec import DiffusersCodec
 from splatpaint.priors.conditioning import fill_holes, summary_token
-from splatpaint.priors.critic import CRITIC_WIDTH, PatchCritic, fooled, told_apart
+from splatpaint.priors.critic import begun_critic, fooled, told_apart
 from splatpaint.priors.decoded_loss import decoded_loss, painted_pictures
 from splatpaint.priors.latent import Habits, LatentInpaintingPrior
 from splatpaint.priors.networks import Network, diffusers, plain_attention
@@ -198,9 +198,7 @@ class Looks:
         self._lpips = Lpips("vgg").to(run.device) if config.perceptual_weight > 0 else None
         self.critic = None
         if config.critic_weight > 0:
-            self.critic = Training(PatchCritic(CRITIC_WIDTH), config.critic_rate, config.steps, config.precision, path=None)
-            if run.beside is not None:
-                self.critic.restore(run.beside)
+            self.critic = begun_critic(config.critic_rate, config.steps, config.precision, run)
         self._shown: tuple[Tensor, Tensor, Tensor] | None = None
 
     def loss(self, few: Examples, estimate: Float[Tensor, "v c hl wl"]) -> Tensor:

@@ -12,6 +12,7 @@ from splatpaint.errors import BackendError, MaskError, PriorError
 from splatpaint.events import Events, Measured, Product, Saved, Skipped
 from splatpaint.formats import check_splats, read_splats, write_splats
 from splatpaint.image.files import read_mask, write_mask
+from splatpaint.image.perceptual import find_trunk
 from splatpaint.priors.customize import recall
 from splatpaint.priors.depth import find_depth, load_depth
 from splatpaint.priors.latent import LatentInpaintingPrior
@@ -67,6 +68,7 @@ def check(capture: Capture, config: RunConfig) -> None:
 
     Raises:
         PriorError: if a model that is named is not there, or the prior cannot learn the scene as it is asked to.
+        WeightsError: if it shall learn by LPIPS and its weights are not here and cannot be had.
     """
     folder = find_prior(config.prior.name)
     if config.prior.prompt and not (folder / "text_encoder").is_dir():
@@ -82,6 +84,8 @@ def check(capture: Capture, config: RunConfig) -> None:
         raise PriorError(
             "the prior learns from some photos and is measured on others: that takes two at least (customize.pictures)"
         )
+    if config.customize.steps and config.customize.perceptual_weight and config.customize.looks == "vgg":
+        find_trunk("vgg")
 
 
 def pick_device(name: str) -> torch.device:

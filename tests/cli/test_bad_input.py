@@ -183,6 +183,10 @@ def test_a_gpu_that_is_not_there(refused: Refused, wall: Path, out: Path):
         (["--set", "depth.name=nowhere"], "is neither 'none', a folder with a config.json, nor a hub id"),
         (["--set", "customize.steps=5", "--set", "prior.offload=true"], "set prior.offload=false or customize.steps=0"),
         (["--set", "customize.steps=5", "--set", "customize.pictures=1"], "that takes two at least"),
+        (
+            ["--set", "customize.steps=5", "--set", "customize.perceptual_weight=1", "--set", "customize.looks=vgg"],
+            "put one there or name its folder",
+        ),
     ],
 )
 def test_what_would_fail_minutes_later_is_refused_before_the_reconstruction(

@@ -107,11 +107,7 @@ def test_a_lora_adapts_the_convolutions_only_if_asked(tmp_path: Path):
         recall(toy(tmp_path), out)
 
 
-def test_lpips_without_its_weights_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    def none(*_: object) -> Path:
-        raise WeightsError("no weights here")
-
-    monkeypatch.setattr("splatpaint.image.perceptual.find_trunk", none)
+def test_lpips_without_its_weights_is_refused(tmp_path: Path):
     config = replace(CONFIG, perceptual_weight=1.0, looks="vgg")
     with pytest.raises(WeightsError):
         drain(customize(toy(tmp_path), pictures(), config, seed=0, out=tmp_path / "l.safetensors"))

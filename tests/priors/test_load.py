@@ -61,6 +61,13 @@ def test_the_configured_prompt_and_guidance_stand_in_for_a_query_without_them(tm
     assert torch.equal(asked.noise, configured.noise)
 
 
+def test_only_processors_multiply_bfloat16_in_a_way_that_pays(monkeypatch):
+    assert not load.multiplies_bfloat16(torch.device("cuda"))
+    assert isinstance(load.multiplies_bfloat16(CPU), bool)
+    monkeypatch.delattr(torch.cpu, "_is_avx512_bf16_supported", raising=False)
+    assert not load.multiplies_bfloat16(CPU), "a release of torch that does not say"
+
+
 @pytest.mark.parametrize("able", [True, False])
 def test_the_autoencoder_is_mixed_on_processors_that_are_faster_so(tmp_path, monkeypatch, able):
     """Asked for single precision it is exact, whatever the processor; what comes out is single precision always."""
