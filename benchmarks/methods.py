@@ -38,15 +38,16 @@ ABLATIONS = {
     "perceptual": ("inpaint.perceptual.weight=0.0",),
     "rounds": ("inpaint.rounds=1",),
     "steps": ("inpaint.denoise_steps=1",),
+    "depth": ("inpaint.seed.depth=scattered",),
     "shape": ("inpaint.shape.smoothness=0.0",),
     "exposure": ("inpaint.rates.shN=0.0",),
     "rim": ("inpaint.rim_share=1.0",),
     "crops": ("inpaint.context=100.0",),
     "witnesses": ("remove.holes.min_views=1000000",),
 }
-"""What `ours-PART` sets: no perceptual distance, no dataset update, one call of the denoiser a picture, no smooth depth, a fill
-that cannot follow the photos' exposure, no kept splats that learn with it, whole views in place of windows around the holes,
-holes wherever the object was."""
+"""What `ours-PART` sets: no perceptual distance, no dataset update, one call of the denoiser a picture, seeds anywhere along
+their rays, no smooth depth, a fill that cannot follow the photos' exposure, no kept splats that learn with it, whole views in
+place of windows around the holes, holes wherever the object was."""
 ADDITIONS = {
     "lora": ("customize.steps=60", "customize.perceptual_weight=1.0", "customize.looks=vgg"),
     "routing": (

@@ -7,6 +7,7 @@ ones before left its hole uncovered, so the views share one surface. Nothing is 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float
@@ -32,6 +33,9 @@ class SeedConfig:
     spacing_px: float = 1.5
     """Distance between seeds in the view that adds them."""
     opacity: float = 0.9
+    depth: Literal["continued", "scattered"] = "continued"
+    """Where along its ray a seed stands: on the surface that continues what surrounds the hole; or anywhere between the nearest
+    and the farthest that is known, which says what the surface is worth."""
     min_alpha: float = 0.9
     """Kept depth counts as known where the kept splats are at least this opaque."""
     guide_rim_px: int = 32
@@ -103,6 +107,8 @@ def _seeds_of_view(
     painted = rasterizer(fill, view.camera)
     uncovered = (view.open > 0) & (painted.alpha < 0.5)
     depth = continued_depth(view, painted.depth * (painted.alpha >= config.min_alpha), config)
+    if config.depth == "scattered":
+        depth = _scattered(depth, view, config, torch.Generator().manual_seed(index))
     colors = harmonic_fill(view.image, view.hole)
     chosen = uncovered & (depth > 0)
     points = view.camera.unproject(depth)[0]
@@ -131,7 +137,7 @@ def continued_depth(view: Surroundings, fill_depth: Float[Tensor, "1 1 h w"], co
         fill_depth: depth of splats that are in the hole already, 0 = none; the extension passes through it.
         config: says from which opacity on a depth is known.
     """
-    around = (view.open == 0) & (view.alpha >= config.min_alpha) & (view.depth > 0)
+    around = _known(view, config)
     within = (view.open > 0) & (fill_depth > 0)
     depth, known = torch.where(within, fill_depth, view.depth), around | within
     rim = known & (ring(view.open, config.guide_rim_px) > 0)
@@ -139,6 +145,21 @@ def continued_depth(view: Surroundings, fill_depth: Float[Tensor, "1 1 h w"], co
         return continued(depth, (~known).to(depth))
     guide = fitted_disparity(view.guide, 1 / depth.clamp_min(1e-6), rim.to(depth))
     return continued(depth, (~known).to(depth), guide)
+
+
+def _scattered(
+    depth: Float[Tensor, "1 1 h w"], view: Surroundings, config: SeedConfig, generator: torch.Generator
+) -> Float[Tensor, "1 1 h w"]:
+    """Wherever there is a depth another, of a disparity drawn uniformly from the range that the view knows around its hole."""
+    disparity = 1 / view.depth[_known(view, config)]
+    if not len(disparity):
+        return depth
+    share = torch.rand(depth.shape, generator=generator).to(depth)
+    return torch.where(depth > 0, 1 / torch.lerp(disparity.min(), disparity.max(), share), depth)
+
+
+def _known(view: Surroundings, config: SeedConfig) -> Bool[Tensor, "1 1 h w"]:
+    return (view.open == 0) & (view.alpha >= config.min_alpha) & (view.depth > 0)
 
 
 def objecting(points: Float[Tensor, "n 3"], views: Sequence[Surroundings], config: SeedConfig) -> Float[Tensor, " n"]:

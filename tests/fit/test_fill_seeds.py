@@ -50,6 +50,17 @@ def test_seeds_cover_the_hole_on_the_surface_in_the_color_around_it():
     assert alpha[far == 0].max() < 0.25, "only a fringe of faint splats reaches farther than two pixels out"
 
 
+def test_scattered_seeds_stand_anywhere_within_the_known_depths():
+    view = slanted_wall(0.0, slice(12, 20))
+    fill = seed_fill([view], rasterize, SeedConfig(depth="scattered"), sh_degree=0)
+    again = seed_fill([view], rasterize, SeedConfig(depth="scattered"), sh_degree=0)
+    assert torch.equal(fill.means, again.means)
+    away = (fill.means[:, 2] - (4 + 0.5 * fill.means[:, 0])).abs()
+    assert away.mean() > 0.3
+    assert fill.means[:, 2].min() >= view.depth.min()
+    assert fill.means[:, 2].max() <= view.depth.max()
+
+
 def test_what_is_torn_is_covered_too_in_the_colors_of_the_photo():
     view = slanted_wall(0.0, slice(12, 16))
     view.torn[..., 10:22, 16:20] = 1
