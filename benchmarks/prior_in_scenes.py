@@ -121,7 +121,7 @@ def learned(
     """Paints in the tested views before and after the prior has learned the others; the prior keeps what it learned."""
     pictures = known_pictures(capture, max_resolution=2 * side)
     tested = list(range(1, len(pictures), TESTED_EVERY))
-    asked = list(questions(pictures, spread(tested, 8), side, seed=1))
+    asked = list(questions(pictures, tested, side, seed=1))
     before, plain = answered(prior, asked, steps, instruments)
     known = [picture for index, picture in enumerate(pictures) if index not in tested]
     curve: list[tuple[int, float]] = []

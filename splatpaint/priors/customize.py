@@ -26,8 +26,9 @@ STAGE = "customize"
 ADAPTER = "scene"
 SCENE_PROMPT = "a photo of sks"
 """A word that means nothing yet stands for the scene (DreamBooth, Ruiz et al. 2023)."""
+WARMUP_STEPS = 10
 HELD_OUT_EVERY = 8
-HELD_OUT_BATCHES = 3
+HELD_OUT_BATCHES = 2
 
 
 @dataclass(frozen=True)
@@ -41,22 +42,26 @@ class CustomizeConfig:
     layers: Layers = "all"
     """What it adapts: the attention projections, or the residual blocks' convolutions too."""
     learning_rate: float = 2e-3
-    """AdamW's, falling linearly to zero. The bundled prior wants 2e-3, models of Stable Diffusion's size 2e-4."""
+    """AdamW's, falling linearly to zero after a warm-up. The bundled prior wants 2e-3, Stable Diffusion 2e-4."""
     pictures: int = 32
     """At most this many photos, evenly spread, are learned from."""
     side_px: int | None = None
     """Side of the crops; None = the smallest that the prior was trained on."""
     lessons: LessonConfig = field(default_factory=LessonConfig)
+    course: int = 10
+    """So many batches of lessons are drawn and encoded, then taught again and again with other noise."""
     pure_noise_share: float = 0.5
     """Of the lessons: where every fill begins, and half of what a prior of two steps does."""
     no_prompt_share: float = 0.1
-    """Of the steps, without the scene's prompt, for priors that read text, so that guidance keeps its meaning."""
+    """Of the lessons, without the scene's prompt, for priors that read text, so that guidance keeps its meaning."""
     known_weight: float = 0.1
     """Of the loss outside the holes."""
     perceptual_weight: float = 0.0
     """Of the distance of how the decoded estimates look (see decoded_loss.py); 0 = none. The bundled prior was taught how its
     pictures look, and unlearns it without: 1 is right for it. Not for priors that predict noise, whose estimates mean nothing
     where there is much of it."""
+    perceptual_crops: int = 4
+    """Of a batch, decoded for it."""
     looks: Literal["codec", "vgg"] = "codec"
     """What compares them: features of the prior's own codec, or LPIPS on VGG, better and slower, whose weights are found as
     those of `splatpaint eval` are."""
@@ -70,7 +75,7 @@ class CustomizeConfig:
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """A lesson as the denoiser takes it."""
+    """A batch of lessons as the denoiser takes it."""
 
     clean: Float[Tensor, "v c hl wl"]
     given: Conditioning
@@ -113,16 +118,20 @@ def customize(
     exam = held_out_tasks(prior, pictures[::HELD_OUT_EVERY], config, side)
     yield Noted(STAGE, f"learning from {len(learned)} photos, measured on {len(pictures) - len(learned)} others")
     first = best = held_out_loss(prior, exam, config, distance)
+    course: list[Task] = []
     weights, worse, step = copy.deepcopy(learning), 0, 0
     while step < config.steps and worse < config.patience:
         rng, generator = draws(seed, step)
-        task = prepared(prior, draw_lesson(learned, config.lessons, side, rng), config, rng.random() >= config.no_prompt_share)
+        if len(course) < config.course:
+            lesson = draw_lesson(learned, config.lessons, side, rng)
+            course.append(prepared(prior, lesson, config, prompted=rng.random() >= config.no_prompt_share))
+        task = course[step % config.course]
         with accelerator.autocast():
             loss = task_loss(prior, task, generator, config, distance)
         if not torch.isfinite(loss):
             raise diverged(STAGE, step, config.learning_rate)
         for group in optimizer.param_groups:
-            group["lr"] = config.learning_rate * (1 - step / config.steps)
+            group["lr"] = config.learning_rate * min((step + 1) / WARMUP_STEPS, 1 - step / config.steps)
         optimizer.zero_grad()
         accelerator.backward(loss)
         torch.nn.utils.clip_grad_norm_(learning, 1.0)
@@ -189,18 +198,19 @@ def distance_of(prior: LatentInpaintingPrior, config: CustomizeConfig) -> Distan
 def task_loss(
     prior: LatentInpaintingPrior, task: Task, generator: torch.Generator, config: CustomizeConfig, distance: Distance | None
 ) -> Tensor:
-    """The weighted mean of the denoiser's error at random noise levels, and how its estimates look where they are taught."""
+    """The weighted mean of the denoiser's error at random noise levels, and how some estimates look where they are taught."""
     t = draw_levels(len(task.clean), len(prior.noise), config.pure_noise_share, generator).to(task.clean.device)
     noise = torch.randn(task.clean.shape, generator=generator).to(task.clean)
     error, estimate = prior.training_error(task.clean, noise, t, task.given)
     loss = (error * task.weight).sum() / task.weight.sum().clamp_min(1e-6)
     if distance is None:
         return loss
+    few = torch.randperm(len(estimate), generator=generator)[: config.perceptual_crops].to(estimate.device)
     lesson = task.lesson
-    taught = lesson.holes * lesson.taught
-    estimate = torch.where(task.weight == 1, estimate, task.clean)
-    painted = painted_pictures(prior.codec, estimate, lesson.images, taught, lesson.layout)
-    return loss + config.perceptual_weight * decoded_loss(distance, painted, lesson.images, taught)
+    images, taught = lesson.images[few], (lesson.holes * lesson.taught)[few]
+    latents = torch.where(task.weight[few] == 1, estimate[few], task.clean[few])
+    painted = painted_pictures(prior.codec, latents, images, taught, lesson.layout)
+    return loss + config.perceptual_weight * decoded_loss(distance, painted, images, taught)
 
 
 def held_out_tasks(

@@ -83,6 +83,24 @@ def test_cells_of_the_object_have_exactly_no_gradient(
         assert (gradient[~touched] > 0).all()
 
 
+def test_of_a_batch_as_many_are_decoded_as_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    prior = toy(tmp_path)
+    prior.unet.requires_grad_(True)
+    found, measure = [], prior.training_error
+
+    def kept(*arguments: object) -> tuple[torch.Tensor, torch.Tensor]:
+        found.extend(measure(*arguments))  # pyright: ignore[reportArgumentType]
+        found[1].retain_grad()
+        return found[0], found[1]
+
+    monkeypatch.setattr(prior, "training_error", kept)
+    config = replace(CONFIG, perceptual_weight=1.0, perceptual_crops=2)
+    lesson = Lesson("single", torch.rand(5, 3, 32, 32), torch.ones(5, 1, 32, 32), torch.ones(5, 1, 32, 32))
+    task = prepared(prior, lesson, config)
+    task_loss(prior, task, torch.Generator().manual_seed(0), config, distance_of(prior, config)).backward()
+    assert int((found[1].grad.flatten(1) != 0).any(dim=1).sum()) == 2
+
+
 def test_what_was_learned_is_saved_reloaded_and_no_worse(tmp_path: Path):
     prior = toy(tmp_path)
     before = said(prior)
