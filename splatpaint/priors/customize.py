@@ -13,8 +13,9 @@ from torch import Tensor
 
 from splatpaint.events import Events, Measured, Noted, Progressed, Saved
 from splatpaint.image.perceptual import Lpips
-from splatpaint.image.region import to_cells
+from splatpaint.image.region import Box, to_cells
 from splatpaint.priors.adapter import Layers, add_lora, begin_lora, save_lora
+from splatpaint.priors.crops import CELLS, working_shape
 from splatpaint.priors.decoded_loss import CodecDistance, Distance, decoded_loss, painted_pictures
 from splatpaint.priors.latent import LatentInpaintingPrior
 from splatpaint.priors.lessons import KnownPicture, Lesson, LessonConfig, draw_lesson
@@ -28,7 +29,7 @@ SCENE_PROMPT = "a photo of sks"
 """A word that means nothing yet stands for the scene (DreamBooth, Ruiz et al. 2023)."""
 WARMUP_STEPS = 10
 HELD_OUT_EVERY = 8
-HELD_OUT_BATCHES = 2
+HELD_OUT_BATCHES = 3
 
 
 @dataclass(frozen=True)
@@ -41,14 +42,16 @@ class CustomizeConfig:
     """Of the LoRA."""
     layers: Layers = "all"
     """What it adapts: the attention projections, or the residual blocks' convolutions too."""
-    learning_rate: float = 2e-3
-    """AdamW's, falling linearly to zero after a warm-up. The bundled prior wants 2e-3, Stable Diffusion 2e-4."""
+    learning_rate: float = 4e-3
+    """AdamW's, falling linearly to zero after a warm-up. The bundled prior wants 4e-3, Stable Diffusion 2e-4."""
     pictures: int = 32
     """At most this many photos, evenly spread, are learned from."""
+    batch: int = 4
+    """Crops a step, of the largest size that the prior was trained on; of smaller ones as many more as they are smaller."""
     side_px: int | None = None
-    """Side of the crops; None = the smallest that the prior was trained on."""
+    """Side of the crops; None = that at which the largest holes of these pictures are painted."""
     lessons: LessonConfig = field(default_factory=LessonConfig)
-    course: int = 10
+    course: int = 12
     """So many batches of lessons are drawn and encoded, then taught again and again with other noise."""
     pure_noise_share: float = 0.5
     """Of the lessons: where every fill begins, and half of what a prior of two steps does."""
@@ -60,7 +63,7 @@ class CustomizeConfig:
     """Of the distance of how the decoded estimates look (see decoded_loss.py); 0 = none. The bundled prior was taught how its
     pictures look, and unlearns it without: 1 is right for it. Not for priors that predict noise, whose estimates mean nothing
     where there is much of it."""
-    perceptual_crops: int = 4
+    perceptual_share: float = 0.5
     """Of a batch, decoded for it."""
     looks: Literal["codec", "vgg"] = "codec"
     """What compares them: features of the prior's own codec, or LPIPS on VGG, better and slower, whose weights are found as
@@ -113,9 +116,10 @@ def customize(
     distance = distance_of(prior, config)
     prior.prompt = scene_prompt(prior)
     optimizer = torch.optim.AdamW(learning, lr=config.learning_rate, weight_decay=1e-4)
-    side = config.side_px or prior.smallest_px
+    side = config.side_px or painted_side(prior, pictures)
+    count = config.batch * max(prior.native_px // side, 1) ** 2
     learned = [picture for place, picture in enumerate(pictures) if place % HELD_OUT_EVERY]
-    exam = held_out_tasks(prior, pictures[::HELD_OUT_EVERY], config, side)
+    exam = held_out_tasks(prior, pictures[::HELD_OUT_EVERY], config, count, side)
     yield Noted(STAGE, f"learning from {len(learned)} photos, measured on {len(pictures) - len(learned)} others")
     first = best = held_out_loss(prior, exam, config, distance)
     course: list[Task] = []
@@ -123,7 +127,7 @@ def customize(
     while step < config.steps and worse < config.patience:
         rng, generator = draws(seed, step)
         if len(course) < config.course:
-            lesson = draw_lesson(learned, config.lessons, side, rng)
+            lesson = draw_lesson(learned, config.lessons, count, side, rng)
             course.append(prepared(prior, lesson, config, prompted=rng.random() >= config.no_prompt_share))
         task = course[step % config.course]
         with accelerator.autocast():
@@ -205,7 +209,8 @@ def task_loss(
     loss = (error * task.weight).sum() / task.weight.sum().clamp_min(1e-6)
     if distance is None:
         return loss
-    few = torch.randperm(len(estimate), generator=generator)[: config.perceptual_crops].to(estimate.device)
+    count = max(round(config.perceptual_share * len(estimate)), 1)
+    few = torch.randperm(len(estimate), generator=generator)[:count].to(estimate.device)
     lesson = task.lesson
     images, taught = lesson.images[few], (lesson.holes * lesson.taught)[few]
     latents = torch.where(task.weight[few] == 1, estimate[few], task.clean[few])
@@ -213,12 +218,19 @@ def task_loss(
     return loss + config.perceptual_weight * decoded_loss(distance, painted, images, taught)
 
 
+def painted_side(prior: LatentInpaintingPrior, pictures: Sequence[KnownPicture]) -> int:
+    """The side at which the largest square that all pictures hold is painted."""
+    short = min(min(picture.image.shape[2:]) for picture in pictures)
+    side = min(max(short, prior.smallest_px), prior.native_px)
+    return working_shape(Box(0, 0, short, short), side, prior.codec.stride * CELLS)[0]
+
+
 def held_out_tasks(
-    prior: LatentInpaintingPrior, pictures: Sequence[KnownPicture], config: CustomizeConfig, side: int
+    prior: LatentInpaintingPrior, pictures: Sequence[KnownPicture], config: CustomizeConfig, count: int, side: int
 ) -> list[Task]:
     """Single pictures with holes that measure what was learned."""
     rng, single = np.random.default_rng(0), replace(config.lessons, pair_share=0.0)
-    return [prepared(prior, draw_lesson(pictures, single, side, rng), config) for _ in range(HELD_OUT_BATCHES)]
+    return [prepared(prior, draw_lesson(pictures, single, count, side, rng), config) for _ in range(HELD_OUT_BATCHES)]
 
 
 @torch.no_grad()

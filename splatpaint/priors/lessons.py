@@ -28,8 +28,6 @@ TRIES = 20
 class LessonConfig:
     """What is drawn."""
 
-    batch: int = 16
-    """Crops at once. Models of Stable Diffusion's size see four times the side: 4 are as much for them."""
     own_mask_share: float = 0.2
     """Of the holes, masks of the scene."""
     all_hole_share: float = 0.1
@@ -64,10 +62,12 @@ class Lesson:
     """1 where the pictures say what is right, 0 where the object is and in references."""
 
 
-def draw_lesson(pictures: Sequence[KnownPicture], config: LessonConfig, side: int, rng: np.random.Generator) -> Lesson:
+def draw_lesson(
+    pictures: Sequence[KnownPicture], config: LessonConfig, count: int, side: int, rng: np.random.Generator
+) -> Lesson:
     """Square crops, or pairs of them, of the given side in pixels."""
     layout: Layout = "pair" if rng.random() < config.pair_share else "single"
-    batch = [_draw_one(pictures, side, config, rng, layout) for _ in range(config.batch)]
+    batch = [_draw_one(pictures, side, config, rng, layout) for _ in range(count)]
     return Lesson(layout, *(torch.cat(parts) for parts in zip(*batch, strict=True)))
 
 

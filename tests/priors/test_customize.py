@@ -13,18 +13,19 @@ from splatpaint.priors.customize import (
     CustomizeConfig,
     customize,
     distance_of,
+    painted_side,
     prepared,
     recall,
     task_loss,
 )
 from splatpaint.priors.latent import LatentInpaintingPrior
-from splatpaint.priors.lessons import KnownPicture, Lesson, LessonConfig
+from splatpaint.priors.lessons import KnownPicture, Lesson
 from splatpaint.priors.load import PriorConfig, load_prior
 from splatpaint.priors.protocol import PriorQuery
 from tests.support.diffusion import save_toy_prior
 
 CPU = torch.device("cpu")
-CONFIG = CustomizeConfig(steps=6, rank=2, side_px=32, check_every=2, precision="no", lessons=LessonConfig(batch=2))
+CONFIG = CustomizeConfig(steps=6, rank=2, side_px=32, check_every=2, precision="no", batch=2)
 
 
 def toy(tmp_path: Path, family: str = "bundled", **settings: str) -> LatentInpaintingPrior:
@@ -94,11 +95,20 @@ def test_of_a_batch_as_many_are_decoded_as_asked(tmp_path: Path, monkeypatch: py
         return found[0], found[1]
 
     monkeypatch.setattr(prior, "training_error", kept)
-    config = replace(CONFIG, perceptual_weight=1.0, perceptual_crops=2)
+    config = replace(CONFIG, perceptual_weight=1.0, perceptual_share=0.4)
     lesson = Lesson("single", torch.rand(5, 3, 32, 32), torch.ones(5, 1, 32, 32), torch.ones(5, 1, 32, 32))
     task = prepared(prior, lesson, config)
     task_loss(prior, task, torch.Generator().manual_seed(0), config, distance_of(prior, config)).backward()
     assert int((found[1].grad.flatten(1) != 0).any(dim=1).sum()) == 2
+
+
+@pytest.mark.parametrize(("short", "side"), [(10, 64), (130, 128), (500, 192)])
+def test_lessons_are_as_large_as_what_will_be_painted(tmp_path: Path, short: int, side: int):
+    prior = toy(tmp_path)
+    prior.codec.stride, prior.smallest_px, prior.native_px = 8, 64, 192
+    sizes = [(short, 2 * short), (short + 70, short)]
+    asked = [KnownPicture(torch.zeros(1, 3, *size), torch.ones(1, 1, *size), torch.zeros(1, 1, *size)) for size in sizes]
+    assert painted_side(prior, asked) == side
 
 
 def test_what_was_learned_is_saved_reloaded_and_no_worse(tmp_path: Path):
