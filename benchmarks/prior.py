@@ -1,6 +1,6 @@
 """How well holes in held-out photos are painted: the prior beside what needs no learning.
 
-    python -m benchmarks.prior PHOTOS --weights FOLDER [--captures CAPTURES] [--prior bundled] [--sheet FILE]
+    python -m benchmarks.prior [PHOTOS] --weights FOLDER [--captures CAPTURES] [--prior bundled] [--sheet FILE]
 
 Every method fills the same holes (balls, boxes, strokes, halves of the picture) in the same crops of photos that the prior
 never saw. Scores are those of `splatpaint eval` in the hole, mean over pictures; `frechet` is the distance between the sets of
@@ -152,6 +152,29 @@ def rows_of(scores: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[lis
     return rows
 
 
+def on_photos(
+    arguments: argparse.Namespace, prior: LatentInpaintingPrior, instruments: Instruments
+) -> dict[str, dict[str, dict[str, float]]]:
+    """A prior and its competitors on held-out photos."""
+    rng = np.random.default_rng(arguments.seed)
+    images = random_crops(read_photos(arguments.photos).test, arguments.count, arguments.size, rng)
+    holes = {kind: torch.stack([draw_hole(kind, arguments.size, rng) for _ in images]) for kind in HOLES}
+    examples = [(HOLES[i % len(HOLES)], i) for i in range(min(len(images), SHEET_ROWS))]
+    columns = {
+        "given": [torch.where(holes[kind][i] > 0, 0.5, images[i]) for kind, i in examples],
+        "truth": [images[i] for _, i in examples],
+    }
+    scores = {}
+    for name, method in methods(prior, arguments.steps).items():
+        scores[name], painted = score(method, images, holes, instruments)
+        columns[name] = [painted[kind][i] for kind, i in examples]
+        print(text_table(rows_of({name: scores[name]})), flush=True)
+    print(f"\n{text_table(rows_of(scores))}")
+    if arguments.sheet:
+        draw_sheet(arguments.sheet, columns)
+    return scores
+
+
 def in_scenes(
     arguments: argparse.Namespace, prior: LatentInpaintingPrior, instruments: Instruments
 ) -> dict[str, dict[str, dict[str, float]]]:
@@ -191,7 +214,7 @@ def sheet_beside(sheet: Path | None, name: str, columns: Mapping[str, Sequence[T
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("photos", type=Path)
+    parser.add_argument("photos", type=Path, nargs="?", help="folder with the photos; without it only captures are painted in")
     parser.add_argument("--weights", type=Path, help="folder with the LPIPS trunks")
     parser.add_argument("--prior", default="bundled")
     parser.add_argument("--captures", type=Path, help="folder with the captures; without it only photos are painted in")
@@ -207,22 +230,7 @@ def main() -> None:
     prior = load_prior(PriorConfig(name=arguments.prior), torch.device("cpu"))
     limit, prior.most_steps = prior.most_steps, None
     instruments = instruments_of(arguments.weights)
-    rng = np.random.default_rng(arguments.seed)
-    images = random_crops(read_photos(arguments.photos).test, arguments.count, arguments.size, rng)
-    holes = {kind: torch.stack([draw_hole(kind, arguments.size, rng) for _ in images]) for kind in HOLES}
-    shown = [(HOLES[i % len(HOLES)], i) for i in range(min(len(images), SHEET_ROWS))]
-    columns = {
-        "given": [torch.where(holes[kind][i] > 0, 0.5, images[i]) for kind, i in shown],
-        "truth": [images[i] for _, i in shown],
-    }
-    scores = {}
-    for name, method in methods(prior, arguments.steps).items():
-        scores[name], painted = score(method, images, holes, instruments)
-        columns[name] = [painted[kind][i] for kind, i in shown]
-        print(text_table(rows_of({name: scores[name]})), flush=True)
-    print(f"\n{text_table(rows_of(scores))}")
-    if arguments.sheet:
-        draw_sheet(arguments.sheet, columns)
+    scores = on_photos(arguments, prior, instruments) if arguments.photos else {}
     scenes = in_scenes(arguments, prior, instruments) if arguments.captures else {}
     if arguments.json:
         names = ("count", "size", "seed", "prior", "steps", "scene_steps")
