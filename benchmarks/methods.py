@@ -49,7 +49,7 @@ ABLATIONS = {
 their rays, no smooth depth, a fill that cannot follow the photos' exposure, no kept splats that learn with it, whole views in
 place of windows around the holes, holes wherever the object was."""
 ADDITIONS = {
-    "lora": ("customize.steps=60", "customize.perceptual_weight=1.0", "customize.looks=vgg"),
+    "lora": ("customize.steps=60", "customize.perceptual_weight=0.7", "customize.looks=vgg"),
     "routing": (
         "inpaint.known.reach.rim=[color, opacity]",
         *(f"inpaint.{objective}.reach.rim=[]" for objective in ("painted", "perceptual", "shape")),
