@@ -8,6 +8,7 @@ import numpy as np
 from splatpaint.capture.lens import Lens
 from splatpaint.capture.posed import InputPoints, Photo, PosedPhotos, by_name, fitted, pictures_in, rigid
 from splatpaint.errors import CaptureError
+from splatpaint.extras import import_pycolmap
 
 MODEL_FOLDERS = ("sparse", "colmap/sparse", "colmap", ".")
 """Where sparse models are looked for, themselves or their numbered children."""
@@ -84,10 +85,8 @@ def _is_model(folder: Path, suffix: str) -> bool:
 
 
 def _read(folder: Path) -> Any:
-    import pycolmap
-
     try:
-        return pycolmap.Reconstruction(folder)
+        return import_pycolmap().Reconstruction(folder)
     except (RuntimeError, ValueError, IndexError) as error:
         raise CaptureError(f"the sparse model in {folder} cannot be read ({error})") from error
 

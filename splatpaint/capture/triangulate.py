@@ -11,6 +11,7 @@ from jaxtyping import Float
 from splatpaint.capture.colmap import points_of
 from splatpaint.capture.posed import InputPoints
 from splatpaint.events import Events, Progressed
+from splatpaint.extras import import_pycolmap
 
 LONGEST_SIDE_PX = 1200
 """Larger photos add features that cost time and hardly help to place splats."""
@@ -44,8 +45,7 @@ def triangulate(folder: Path, pictures: Sequence[PinholePicture], *, workspace: 
         pictures: at least two.
         workspace: an empty folder for COLMAP's database and model.
     """
-    import pycolmap
-
+    pycolmap = import_pycolmap()
     pycolmap.logging.minloglevel = pycolmap.logging.Level.FATAL.value
     pairs = neighboring_pairs(np.stack([picture.cam_from_world for picture in pictures]))
     total = len(pictures) + len(pairs) + 1
@@ -107,8 +107,7 @@ def neighboring_pairs(cam_from_world: Float[np.ndarray, "v 4 4"]) -> list[tuple[
 
 def _posed_model(pictures: Sequence[PinholePicture], database: Path) -> Any:
     """COLMAP's model of the poses, whose cameras and images have the same ids in the (new) database."""
-    import pycolmap
-
+    pycolmap = import_pycolmap()
     model = pycolmap.Reconstruction()
     with pycolmap.Database.open(database) as opened:
         for number, picture in enumerate(pictures, start=1):

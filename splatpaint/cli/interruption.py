@@ -1,4 +1,4 @@
-"""Ctrl-C ends a command at its next event at the latest, and says how to go on."""
+"""Ctrl-C, or a termination such as a cluster asks for, ends a command at its next event, and says how to go on."""
 
 import shlex
 import signal
@@ -11,27 +11,29 @@ import click
 
 from splatpaint.events import Events, Product
 
-INTERRUPTED = 130
+INTERRUPTED = 128 + signal.SIGINT
 """Exit code of a process that Ctrl-C ended, as shells report it."""
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class CtrlC:
+class Interruption:
     """Raises KeyboardInterrupt at once, and remembers it.
 
-    Python drops an exception where none can leave: in a finalizer, in a C library that looks for an attribute. A Ctrl-C that
+    Python drops an exception where none can leave: in a finalizer, in a C library that looks for an attribute. A signal that
     falls on such a moment would be lost.
     """
 
     def __init__(self) -> None:
-        self._heard = False
+        self.heard: int | None = None
+        """The signal."""
 
-    def hear(self, _signum: int, _frame: FrameType | None) -> None:
+    def hear(self, signum: int, _frame: FrameType | None) -> None:
         """The signal handler."""
-        self._heard = True
+        self.heard = signum
         raise KeyboardInterrupt
 
     def heeded(self, events: Events[Product]) -> Events[Product]:
-        """The same events and product; ends after the event during which Ctrl-C was heard.
+        """The same events and product; ends after the event during which a signal was heard.
 
         Raises:
             KeyboardInterrupt: if it was heard and dropped.
@@ -42,22 +44,24 @@ class CtrlC:
             except StopIteration as stop:
                 return stop.value
             yield event
-            if self._heard:
+            if self.heard is not None:
                 raise KeyboardInterrupt
 
 
 @contextmanager
-def resumable() -> Iterator[CtrlC]:
-    """Hears Ctrl-C, and says how to continue with `--resume`."""
-    before, ctrl_c = signal.getsignal(signal.SIGINT), CtrlC()
-    if before is not signal.SIG_IGN:  # as it is for a job that a shell started in the background
-        signal.signal(signal.SIGINT, ctrl_c.hear)
+def resumable() -> Iterator[Interruption]:
+    """Hears the signals, and says how to continue with `--resume`."""
+    before, interruption = {number: signal.getsignal(number) for number in SIGNALS}, Interruption()
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:  # as Ctrl-C is for a job that a shell started in the background
+            signal.signal(number, interruption.hear)
     try:
-        yield ctrl_c
+        yield interruption
     except KeyboardInterrupt:
         words = ["splatpaint", *sys.argv[1:]]
         again = shlex.join(words if "--resume" in words else [*words, "--resume"])
         click.echo(f"interrupted; continue with: {again}", err=True)
-        sys.exit(INTERRUPTED)
+        sys.exit(128 + (interruption.heard or signal.SIGINT))
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

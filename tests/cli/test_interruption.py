@@ -90,6 +90,25 @@ class Finalized:
         time.sleep(0)
 
 
+def test_a_terminated_run_ends_as_an_interrupted_one(wall: Path, settings: list[str], tmp_path: Path):
+    """As `kill`, a container that is stopped or a cluster asks for it."""
+    run = tmp_path / "run"
+    terminated = start(["fit", str(wall), "-o", str(run), *settings, "--set", f"reconstruct.steps={STEPS}"])
+    wait_until(lambda: bool(reconstructed_steps(run)), terminated)
+    terminated.terminate()
+    _, said = terminated.communicate(timeout=120)
+    assert terminated.returncode == 128 + signal.SIGTERM
+    assert said.startswith("interrupted; continue with: splatpaint fit ")
+    assert len(said.splitlines()) == 1, "no stack trace of a library"
+
+
+def test_pycolmap_leaves_termination_to_who_heard_it_before():
+    script = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(7)); "
+    script += "from splatpaint.extras import import_pycolmap; import_pycolmap(); signal.raise_signal(signal.SIGTERM)"
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (7, "")
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_ctrl_c_that_falls_into_a_finalizer_is_heeded_at_the_next_event(capsys: pytest.CaptureFixture[str]):
     def stage() -> Events[None]:
@@ -100,8 +119,8 @@ def test_a_ctrl_c_that_falls_into_a_finalizer_is_heeded_at_the_next_event(capsys
         yield Progressed("stage", 2, 3)
 
     def command() -> None:
-        with resumable() as ctrl_c:
-            for event in ctrl_c.heeded(stage()):
+        with resumable() as interruption:
+            for event in interruption.heeded(stage()):
                 seen.append(event)
 
     before, seen = signal.getsignal(signal.SIGINT), []

@@ -58,7 +58,7 @@ def fit(
         "prior.prompt": prompt,
         "prior.lora": str(lora.resolve()) if lora else None,
     }
-    with resumable() as ctrl_c:
+    with resumable() as interruption:
         from splatpaint.cli.progress import draw
         from splatpaint.config import load
         from splatpaint.priors.load import chosen_prior
@@ -72,5 +72,5 @@ def fit(
             config = replace(config, prior=replace(config.prior, name=chosen_prior(chosen)))
             click.echo(f"the prior is {config.prior.name}")
         with RunFolder.open(run_path, capture, config, resume=resume) as folder:
-            draw(ctrl_c.heeded(folder.logged(run(capture, folder, config))))
+            draw(interruption.heeded(folder.logged(run(capture, folder, config))))
     click.echo(f"done; next: splatpaint export {run_path} -o scene.ply")

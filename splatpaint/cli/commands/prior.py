@@ -27,14 +27,14 @@ def train_codec(photos: Path, teacher: Path, out: Path, file: Path | None, overr
 
     The teacher is an autoencoder in diffusers' layout, a model with one, or a folder with TAESD's two files.
     """
-    with resumable() as ctrl_c:
+    with resumable() as interruption:
         from splatpaint.cli.progress import draw
         from splatpaint.config import load
         from splatpaint.priors import pretrain
         from splatpaint.priors.pretrain_codec import CodecTraining
 
         refuse_begun(out / pretrain.SETTINGS_FILE, resume)
-        codec = draw(ctrl_c.heeded(pretrain.train_codec(load(CodecTraining, file, overrides), teacher, photos, out)))
+        codec = draw(interruption.heeded(pretrain.train_codec(load(CodecTraining, file, overrides), teacher, photos, out)))
     click.echo(f"done; next: splatpaint prior train {photos} --codec {codec} -o PRIOR")
 
 
@@ -46,14 +46,14 @@ def train_codec(photos: Path, teacher: Path, out: Path, file: Path | None, overr
 @click.option("--resume", is_flag=True, help="Continue an interrupted training.")
 def train(photos: Path, codec: Path, out: Path, file: Path | None, overrides: tuple[str, ...], resume: bool) -> None:
     """Train a small inpainting prior from scratch on a folder of PHOTOS."""
-    with resumable() as ctrl_c:
+    with resumable() as interruption:
         from splatpaint.cli.progress import draw
         from splatpaint.config import load
         from splatpaint.priors import pretrain
         from splatpaint.priors.pretrain_denoiser import DenoiserTraining
 
         refuse_begun(out / pretrain.SETTINGS_FILE, resume)
-        draw(ctrl_c.heeded(pretrain.train_prior(load(DenoiserTraining, file, overrides), codec, photos, out)))
+        draw(interruption.heeded(pretrain.train_prior(load(DenoiserTraining, file, overrides), codec, photos, out)))
     click.echo(f"done; next: splatpaint fit CAPTURE -o RUN --prior {out}")
 
 
