@@ -61,8 +61,8 @@ class CustomizeConfig:
     """Of the loss outside the holes."""
     perceptual_weight: float = 0.0
     """Of the distance of how the decoded estimates look (see decoded_loss.py); 0 = none. The bundled prior was taught how its
-    pictures look, and unlearns it without: 0.7 is right for it. Not for priors that predict noise, whose estimates mean nothing
-    where there is much of it."""
+    pictures look, and unlearns it without: 0.7 is right for it. Refused for priors that predict noise: their estimates mean
+    nothing where there is much of it."""
     perceptual_share: float = 0.5
     """Of a batch, decoded for it."""
     looks: Literal["codec", "vgg"] = "codec"

@@ -188,6 +188,12 @@ def multiplies_bfloat16(device: torch.device) -> bool:
     return device.type == "cpu" and supported()
 
 
+def predicts_noise(folder: Path) -> bool:
+    """Whether the prior in the folder says what noise there is and nothing else, as Stable Diffusion 1 and XL do."""
+    settings = json.loads((folder / "scheduler" / "scheduler_config.json").read_text())
+    return settings.get("prediction_type", "epsilon") == "epsilon"
+
+
 def _sampler(folder: Path) -> Sampler:
     name = json.loads((folder / "scheduler" / "scheduler_config.json").read_text())["_class_name"]
     return "lcm" if name == "LCMScheduler" else "ddim"

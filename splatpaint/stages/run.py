@@ -16,7 +16,7 @@ from splatpaint.image.perceptual import find_trunk
 from splatpaint.priors.customize import recall
 from splatpaint.priors.depth import find_depth, load_depth
 from splatpaint.priors.latent import LatentInpaintingPrior
-from splatpaint.priors.load import find_prior, load_prior
+from splatpaint.priors.load import find_prior, load_prior, predicts_noise
 from splatpaint.render.pick import pick_rasterizer
 from splatpaint.render.protocol import Rasterizer
 from splatpaint.scene.splats import Splats
@@ -78,13 +78,25 @@ def check(capture: Capture, config: RunConfig) -> None:
     if config.prior.lora is not None and not Path(config.prior.lora).expanduser().is_file():
         raise PriorError(f"the LoRA {config.prior.lora} is not there: give a .safetensors file in diffusers' format")
     find_depth(config.depth)
-    if config.customize.steps and config.prior.offload:
+    if config.customize.steps:
+        _check_lessons(capture, config, folder)
+
+
+def _check_lessons(capture: Capture, config: RunConfig, prior: Path) -> None:
+    """Refuses what the prior cannot be taught."""
+    lessons = config.customize
+    if config.prior.offload:
         raise PriorError("a prior that is offloaded cannot learn the scene: set prior.offload=false or customize.steps=0")
-    if config.customize.steps and min(len(capture.views), config.customize.pictures) < 2:
+    if min(len(capture.views), lessons.pictures) < 2:
         raise PriorError(
             "the prior learns from some photos and is measured on others: that takes two at least (customize.pictures)"
         )
-    if config.customize.steps and config.customize.perceptual_weight and config.customize.looks == "vgg":
+    if lessons.perceptual_weight and predicts_noise(prior):
+        raise PriorError(
+            f"the prior {config.prior.name} predicts noise, and where there is much of it that says nothing about pictures: set"
+            " customize.perceptual_weight=0"
+        )
+    if lessons.perceptual_weight and lessons.looks == "vgg":
         find_trunk("vgg")
 
 

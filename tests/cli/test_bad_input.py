@@ -196,6 +196,15 @@ def test_what_would_fail_minutes_later_is_refused_before_the_reconstruction(
     assert not (tmp_path / "run" / "reconstruct").exists()
 
 
+def test_a_prior_that_predicts_noise_is_not_taught_how_pictures_look(refused: Refused, wall: Path, tmp_path: Path):
+    prior = save_toy_prior(tmp_path / "painter", "sd1")
+    settings = ("--set", "customize.steps=5", "--set", "customize.perceptual_weight=1")
+    said = refused("fit", wall, "-o", tmp_path / "run", "--prior", prior, *settings)
+    assert "predicts noise" in said
+    assert said.endswith("set customize.perceptual_weight=0")
+    assert not (tmp_path / "run" / "reconstruct").exists()
+
+
 def test_photos_that_are_none(refused: Refused, tmp_path: Path):
     (tmp_path / "photos").mkdir()
     assert "holds 0 pictures" in refused(
