@@ -3,6 +3,7 @@
 Both are measured on holes in known parts of views that the prior has not learned from, against the photos themselves.
 """
 
+import math
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -31,6 +32,8 @@ from splatpaint.stages.judge import Instruments
 METRICS = ("psnr/hole", "lpips_alex/hole", "lpips_vgg/hole")
 TESTED_EVERY = 4
 """Every so many-th view is painted in and never learned from."""
+QUESTIONS = 64
+"""About so many are asked of a prior that learns: the fewer views are tested, the more each."""
 TRIES = 50
 
 
@@ -121,7 +124,8 @@ def learned(
     """Paints in the tested views before and after the prior has learned the others; the prior keeps what it learned."""
     pictures = known_pictures(capture, max_resolution=2 * side)
     tested = list(range(1, len(pictures), TESTED_EVERY))
-    asked = list(questions(pictures, tested, side, seed=1))
+    rounds = math.ceil(QUESTIONS / (len(HOLES) * len(tested)))
+    asked = [question for number in range(rounds) for question in questions(pictures, tested, side, seed=1 + number)]
     before, plain = answered(prior, asked, steps, instruments)
     known = [picture for index, picture in enumerate(pictures) if index not in tested]
     curve: list[tuple[int, float]] = []

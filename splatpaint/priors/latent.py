@@ -29,6 +29,9 @@ class Habits:
     """Side of its smallest; None = they were all of one size."""
     summary: bool = False
     """Its cross-attention reads `summary_token` in place of text."""
+    blank_start: bool = False
+    """Where there is nothing but noise it is shown none: what it says there is the mean of all fills, and a network that was
+    trained for hours answers to chance patterns of the noise with spots."""
     most_steps: int | None = None
     """A network that was trained for minutes knows the mean of all fills long before it knows how to sample one."""
 
@@ -131,7 +134,8 @@ class LatentInpaintingPrior:
     def _answer(self, noisy: Tensor, t: Tensor, channels: Tensor, text: TextEmbedding | None) -> Denoised:
         filled = channels[:, 1:] if self._habits.residual else torch.zeros_like(noisy)
         start = noisy - self.noise.signal(t) * filled
-        found = split_prediction(self._network(start, t, channels, text), start, t, self.noise, self._prediction)
+        output = self._network(self._visible(start, t), t, channels, text)
+        found = split_prediction(output, start, t, self.noise, self._prediction)
         return Denoised(clean=found.clean + filled, noise=found.noise)
 
     def training_error(
@@ -144,7 +148,7 @@ class LatentInpaintingPrior:
         filled = given.channels[:, 1:] if self._habits.residual else torch.zeros_like(clean)
         start = clean - filled
         noisy = self.noise.add_noise(start, noise, t)
-        output = self._network(noisy, t, given.channels, given.text)
+        output = self._network(self._visible(noisy, t), t, given.channels, given.text)
         match self._prediction:
             case "v_prediction":
                 target = velocity(start, noise, t, self.noise)
@@ -154,6 +158,9 @@ class LatentInpaintingPrior:
                 target = start
         estimate = split_prediction(output, noisy, t, self.noise, self._prediction).clean + filled
         return (output - target).square().mean(dim=1, keepdim=True), estimate
+
+    def _visible(self, noisy: Tensor, t: Tensor) -> Tensor:
+        return torch.where(self.noise.signal(t) > 0, noisy, 0.0) if self._habits.blank_start else noisy
 
     def _network(self, noisy: Tensor, t: Tensor, channels: Tensor, text: TextEmbedding | None) -> Tensor:
         assert text is not None, "condition() always gives cross-attention states"

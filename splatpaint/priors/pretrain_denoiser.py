@@ -176,7 +176,7 @@ def begun_denoiser(config: DenoiserTraining, latent_channels: int) -> Network:
 def habits_of(config: DenoiserTraining) -> Habits:
     """What a prior must do to be used as it was trained."""
     sizes = [kind.panel * config.crop_px for kind in KINDS if kind.layout == "single"]
-    return Habits(fill="harmonic", residual=True, summary=True, native_px=max(sizes), smallest_px=min(sizes))
+    return Habits(fill="harmonic", residual=True, summary=True, blank_start=True, native_px=max(sizes), smallest_px=min(sizes))
 
 
 def build_scheduler() -> Network:

@@ -61,6 +61,19 @@ def test_the_configured_prompt_and_guidance_stand_in_for_a_query_without_them(tm
     assert torch.equal(asked.noise, configured.noise)
 
 
+def test_a_prior_with_a_blank_start_answers_pure_noise_with_one_mean(tmp_path):
+    blank = load_prior(PriorConfig(str(save_toy_prior(tmp_path / "bundled", "bundled"))), CPU)
+    holes = torch.zeros(1, 1, 32, 32)
+    holes[..., 8:24, 8:24] = 1
+    given = blank.condition(PriorQuery(torch.rand(1, 3, 32, 32), holes))
+    one, other = (torch.randn(given.channels[:, 1:].shape, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1))
+    last = torch.tensor([len(blank.noise) - 1])
+    assert torch.equal(blank.denoise(one, last, given).clean, blank.denoise(other, last, given).clean)
+    assert torch.equal(blank.denoise(one, last, given).noise, one)
+    lower = last // 2
+    assert not torch.equal(blank.denoise(one, lower, given).clean, blank.denoise(other, lower, given).clean)
+
+
 def test_only_processors_multiply_bfloat16_in_a_way_that_pays(monkeypatch):
     assert not load.multiplies_bfloat16(torch.device("cuda"))
     assert isinstance(load.multiplies_bfloat16(CPU), bool)
