@@ -1,9 +1,7 @@
 """Packages that need a hand before they can be imported."""
 
 import ctypes
-import signal
 import sys
-import threading
 from types import ModuleType
 
 
@@ -20,16 +18,3 @@ def import_open3d() -> ModuleType:
     import open3d
 
     return open3d
-
-
-def import_pycolmap() -> ModuleType:
-    """The pycolmap module.
-
-    It would have a termination print a stack trace and end the process; who heard the signal before hears it again.
-    """
-    before = signal.getsignal(signal.SIGTERM)
-    import pycolmap
-
-    if threading.current_thread() is threading.main_thread():  # only there may handlers be set, and only there are they called
-        signal.signal(signal.SIGTERM, before)
-    return pycolmap

@@ -1,6 +1,9 @@
 """Captures solved by COLMAP: a sparse model (binary or text) beside a folder of photos."""
 
+import signal
+import threading
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -8,7 +11,6 @@ import numpy as np
 from splatpaint.capture.lens import Lens
 from splatpaint.capture.posed import InputPoints, Photo, PosedPhotos, by_name, fitted, pictures_in, rigid
 from splatpaint.errors import CaptureError
-from splatpaint.extras import import_pycolmap
 
 MODEL_FOLDERS = ("sparse", "colmap/sparse", "colmap", ".")
 """Where sparse models are looked for, themselves or their numbered children."""
@@ -78,6 +80,19 @@ def read_colmap(root: Path) -> PosedPhotos:
         sources=tuple(sorted(path for path in folder.iterdir() if path.is_file())),
         notes=tuple(notes),
     )
+
+
+def import_pycolmap() -> ModuleType:
+    """The pycolmap module.
+
+    It would have a termination print a stack trace and end the process; who heard the signal before hears it again.
+    """
+    before = signal.getsignal(signal.SIGTERM)
+    import pycolmap
+
+    if threading.current_thread() is threading.main_thread():  # only there may handlers be set, and only there are they called
+        signal.signal(signal.SIGTERM, before)
+    return pycolmap
 
 
 def _is_model(folder: Path, suffix: str) -> bool:

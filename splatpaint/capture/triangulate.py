@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from splatpaint.capture.colmap import points_of
+from splatpaint.capture.colmap import import_pycolmap, points_of
 from splatpaint.capture.posed import InputPoints
 from splatpaint.events import Events, Progressed
-from splatpaint.extras import import_pycolmap
 
 LONGEST_SIDE_PX = 1200
 """Larger photos add features that cost time and hardly help to place splats."""
