@@ -25,7 +25,8 @@ class DiffusersCodec:
             tiny: whether it is an `AutoencoderTiny`.
             mixed: multiplies in bfloat16: half the seconds on processors that can, and pixels change by about a thousandth.
         """
-        self.vae = vae.eval().requires_grad_(False)
+        # Channels last is what convolutions want: half the seconds on processors, and no more on GPUs.
+        self.vae = vae.eval().requires_grad_(False).to(memory_format=torch.channels_last)
         self._tiny, self._mixed = tiny, mixed
         self._scale = float(vae.config.scaling_factor)
         self._shift = float(vae.config.get("shift_factor") or 0.0)

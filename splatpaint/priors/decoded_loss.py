@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from splatpaint.image.direction import direction_distance
 from splatpaint.priors.canvas import Layout
 from splatpaint.priors.conditioning import fill_holes
 from splatpaint.priors.protocol import Codec, PriorQuery
@@ -28,9 +29,9 @@ class Distance(Protocol):
 
 
 def feature_distances(a: Sequence[Float[Tensor, "v _ _ _"]], b: Sequence[Float[Tensor, "v _ _ _"]]) -> list[Tensor]:
-    """Squared distances of unit feature vectors: a (v, 1, h_l, w_l) map a layer."""
+    """Squared distances of unit feature vectors: a (v, 1, h_l, w_l) map a layer. Differentiable in the first."""
     pairs = zip(a, b, strict=True)
-    return [(F.normalize(x.float(), dim=1) - F.normalize(y.float(), dim=1)).square().sum(dim=1, keepdim=True) for x, y in pairs]
+    return [direction_distance(x.float(), F.normalize(y.float(), dim=1)) for x, y in pairs]
 
 
 class CodecDistance:
