@@ -69,6 +69,11 @@ class Surroundings:
     """Disparity up to scale and shift that a network sees in the painted picture."""
 
     @property
+    def blind(self) -> Float[Tensor, "1 1 h w"]:
+        """1 = the image says nothing: nobody saw what is there, or others did, but its splats went with the object."""
+        return torch.maximum(self.hole, self.torn * (1 - self.seen))
+
+    @property
     def open(self) -> Float[Tensor, "1 1 h w"]:
         """1 = the fill belongs here."""
         return torch.maximum(self.hole, self.torn)
@@ -109,7 +114,7 @@ def _seeds_of_view(
     depth = continued_depth(view, painted.depth * (painted.alpha >= config.min_alpha), config)
     if config.depth == "scattered":
         depth = _scattered(depth, view, config, torch.Generator().manual_seed(index))
-    colors = harmonic_fill(view.image, view.hole)
+    colors = harmonic_fill(view.image, view.blind)
     chosen = uncovered & (depth > 0)
     points = view.camera.unproject(depth)[0]
     objections = torch.zeros_like(depth)

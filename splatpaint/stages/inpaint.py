@@ -125,6 +125,8 @@ class Window:
     """1 where nobody saw what is there."""
     taught: Float[Tensor, "1 1 hb wb"]
     """1 where it shall look as painted or as the photo shows it, 0 where as it was."""
+    weight: Float[Tensor, "1 1 hb wb"]
+    """0 around the hole where the object hid what other views show: they say how it shall look, not what was kept of it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,8 +166,8 @@ class Round:
                 return sample
         place = view_of_step(step + self.number * self.config.steps, len(self.windows), self.seed)
         window = self.windows[place]
-        weight, behind = torch.ones_like(window.hole), self.frozen[window.behind]
-        return Example(window.camera, self.targets[place], weight, window.hole, behind, self.guides[place])
+        behind = self.frozen[window.behind]
+        return Example(window.camera, self.targets[place], window.weight, window.hole, behind, self.guides[place])
 
 
 def inpaint(
@@ -323,8 +325,10 @@ def choose_windows(
         camera = view.camera.cropped(box.left, box.top, box.width, box.height)
         behind = torch.nonzero(rasterizer(frozen, camera).radii[0] > 0)[:, 0]
         bare = rasterizer(kept, camera).color.clamp(0, 1)
-        taught = torch.maximum(view.open, view.seen * near(view, config))
-        windows.append(Window(place, box, camera, behind, bare, box.crop(view.hole), box.crop(taught)))
+        around = near(view, config)
+        taught = torch.maximum(view.hole, view.seen * around)
+        weight = 1 - around * (1 - taught)
+        windows.append(Window(place, box, camera, behind, bare, *(box.crop(each) for each in (view.hole, taught, weight))))
     return windows
 
 
@@ -357,7 +361,10 @@ def repaint(
         others = [shown[each] for each in order if each != place] if referred else []
         with torch.no_grad():
             current = rasterizer(scene, view.camera).color.clamp(0, 1)
-        query = PriorQuery(images=view.image, holes=view.hole)
+        # What the object hid is known from other views, and better from round to round.
+        first = number == 0
+        image = view.image if first else torch.where((view.seen > 0) | (view.hole > 0), view.image, current)
+        query = PriorQuery(images=image, holes=view.blind if first else view.hole)
         match reference:
             case "beside":
                 query = replace(query, reference=reference_for(shown[place], view.hole, others))

@@ -61,6 +61,16 @@ def test_scattered_seeds_stand_anywhere_within_the_known_depths():
     assert fill.means[:, 2].max() <= view.depth.max()
 
 
+def test_what_is_torn_and_hidden_by_the_object_takes_its_color_from_around():
+    view = slanted_wall(0.0, slice(12, 16))
+    view.torn[..., 10:22, 16:20] = 1
+    view.seen[view.torn > 0] = 0
+    view.image.copy_(torch.where(view.torn > 0, torch.rand_like(view.image), view.image))
+    fill = seed_fill([view], rasterize, SeedConfig(), sh_degree=0)
+    assert (view.camera.project(fill.means)[0][0, :, 0] > 17).any()
+    torch.testing.assert_close(0.5 + SH_C0 * fill.sh[:, 0], COLOR.expand(len(fill), 3), rtol=1e-2, atol=0)
+
+
 def test_what_is_torn_is_covered_too_in_the_colors_of_the_photo():
     view = slanted_wall(0.0, slice(12, 16))
     view.torn[..., 10:22, 16:20] = 1
