@@ -37,19 +37,17 @@ from splatpaint.stages.run import pick_device, run
 ABLATIONS = {
     "perceptual": ("inpaint.perceptual.weight=0.0",),
     "rounds": ("inpaint.rounds=1",),
-    "steps": ("inpaint.denoise_steps=1",),
     "depth": ("inpaint.seed.depth=scattered",),
-    "shape": ("inpaint.shape.smoothness=0.0",),
     "exposure": ("inpaint.rates.shN=0.0",),
     "rim": ("inpaint.rim_share=1.0",),
     "crops": ("inpaint.context=100.0",),
     "witnesses": ("remove.holes.min_views=1000000",),
 }
-"""What `ours-PART` sets: no perceptual distance, no dataset update, one call of the denoiser a picture, seeds anywhere along
-their rays, no smooth depth, a fill that cannot follow the photos' exposure, no kept splats that learn with it, whole views in
-place of windows around the holes, holes wherever the object was."""
+"""What `ours-PART` sets: no perceptual distance, no dataset update, seeds anywhere along their rays, a fill that cannot follow
+the photos' exposure, no kept splats that learn with it, whole views in place of windows around the holes, holes wherever the
+object was."""
 ADDITIONS = {
-    "lora": ("customize.steps=60", "customize.perceptual_weight=0.7", "customize.looks=vgg"),
+    "lora": ("customize.steps=40", "customize.batch=2", "customize.perceptual_weight=0.7", "customize.looks=vgg"),
     "routing": (
         "inpaint.known.reach.rim=[color, opacity]",
         *(f"inpaint.{objective}.reach.rim=[]" for objective in ("painted", "perceptual", "shape")),

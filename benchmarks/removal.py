@@ -1,13 +1,15 @@
 """Removal from real captures with known truth: splatpaint beside what one would do instead.
 
-    python -m benchmarks.removal CAPTURES --suite small [-o runs/removal] [--weights FOLDER] [--methods ...] [--seeds 0 1 2]
+    python -m benchmarks.removal CAPTURES --suite small [-o runs/removal] [--weights FOLDER] [--tasks ...] [--methods ...]
 
 CAPTURES is the folder that holds the captures. A task hides part of a surface behind a virtual thing in every photo (see
 benchmarks/cover.py and things.py); methods (benchmarks/methods.py) see the covered photos and the thing's masks, and are judged
 against the untouched photos. The room is made by splatpaint itself, and its truth is exact. `sparse` tasks keep every 4th view.
 
-Of a capture with many views, all are fitted and 24, evenly spread, are judged: drawing the others takes the NeRFs longer than
-their fit. What is done stays in the output folder: a method that has its scores is skipped, an interrupted fit is resumed.
+Of a capture with many views, all are fitted and some, evenly spread, are judged: drawing the others takes the NeRFs longer than
+their fit. What is done stays in the output folder: a method that has its scores is skipped, an interrupted fit resumed. Tasks
+know nothing of each other, so several processes may work on one folder, each on its own `--tasks`; a last run without them puts
+the table together.
 Regions and metrics are those of `splatpaint eval`. LPIPS of the hole is taken with the truth everywhere around it, since
 telea-2d keeps the photo there and renders do not. The table is the mean over tasks and seeds, with the standard deviation.
 """
@@ -36,7 +38,7 @@ from splatpaint.evaluation import Pair, evaluate
 from splatpaint.evaluation.consistency import Seen, consistency
 from splatpaint.events import drain
 from splatpaint.image.files import read_image, read_mask, write_image
-from splatpaint.scene.views import Capture, spread
+from splatpaint.scene.views import View, spread
 from splatpaint.stages.config import RunConfig
 from splatpaint.stages.judge import Instruments
 
@@ -46,7 +48,6 @@ COLUMNS = (
     *("psnr/ring", "psnr/full", "psnr/consistency", "lpips_alex/consistency", "depth/consistency", "seconds"),
 )
 SPARSE = 4
-JUDGED = 24
 SPOTS = {"lund_street": Spot("09", 0.5, 0.72)}
 """Where a person had to choose: the ground of this capture has no sparse points."""
 
@@ -66,6 +67,24 @@ class Task:
         return "-".join([self.capture, *([self.shape] if self.capture != "room" else []), *(["sparse"] if self.sparse else [])])
 
 
+def task_of(name: str) -> Task:
+    """The task of that name.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    if name == "room":
+        return Task("room")
+    capture, _, rest = name.partition("-")
+    sparse = rest.endswith("-sparse")
+    shape = rest.removesuffix("-sparse")
+    if shape not in SHAPES:
+        raise ValueError(
+            f"{name} is no task: give room, or a capture, a shape ({', '.join(SHAPES)}) and maybe sparse, as fox-box"
+        )
+    return Task(capture, shape, sparse)
+
+
 @dataclass(frozen=True)
 class Suite:
     """What is run when nothing else is asked for."""
@@ -74,6 +93,8 @@ class Suite:
     methods: tuple[str, ...]
     seeds: tuple[int, ...]
     max_resolution: int
+    judged: int = 24
+    """At most so many views of a task are drawn and measured."""
     settings: tuple[str, ...] = ()
     """Differ from the default recipe, for all methods alike."""
 
@@ -91,10 +112,11 @@ SUITES = {
         max_resolution=320,
         settings=("reconstruct.steps=1200", "reconstruct.density.max_splats=50000"),
     ),
-    # Hours. Two thirds of it are NeRFs, which get as long as ours and are slow to draw.
+    # Hours. Every shape, both captures, few views, a room of which everything is known.
     "full": Suite(
         tasks=(
-            *(Task(capture, shape) for capture in ("lund_street", "snowmiku") for shape in SHAPES),
+            *(Task("lund_street", shape) for shape in ("ball", "box")),
+            *(Task("snowmiku", shape) for shape in ("disc", "scribble")),
             Task("snowmiku", "ball", sparse=True),
             Task("room"),
         ),
@@ -106,7 +128,11 @@ SUITES = {
         ),
         seeds=(0, 1, 2),
         max_resolution=160,
-        settings=("reconstruct.steps=800", "reconstruct.density.max_splats=20000", "inpaint.steps=300"),
+        judged=12,
+        settings=(
+            *("reconstruct.steps=800", "reconstruct.density.max_splats=20000"),
+            *("inpaint.steps=200", "inpaint.views=32"),
+        ),
     ),
 }
 
@@ -124,7 +150,7 @@ def main() -> None:
             config = configured(suite, arguments.config, seed)
             for name in suite.methods:
                 try:
-                    scores = scored(name, folder, config, instruments)
+                    scores = scored(name, folder, config, instruments, most=suite.judged)
                 except NerfactoError as reason:
                     print(f"{task.name} {name} {seed}: skipped, {reason}", flush=True)
                     continue
@@ -163,8 +189,13 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("captures", type=Path)
     parser.add_argument("-o", "--output", type=Path, default=Path("runs/removal"))
     parser.add_argument("--suite", choices=SUITES, default="small")
-    parser.add_argument("--captures-of", nargs="+", metavar="NAME", help="only these captures of the suite")
-    parser.add_argument("--shapes", nargs="+", choices=SHAPES, help="only these shapes of the suite")
+    parser.add_argument(
+        "--tasks",
+        nargs="+",
+        type=task_of,
+        metavar="NAME",
+        help="in place of the suite's: room, or a capture and a shape, fox-box",
+    )
     parser.add_argument("--methods", nargs="+", help="these methods in place of the suite's")
     parser.add_argument("--seeds", nargs="+", type=int, help="these seeds in place of the suite's")
     parser.add_argument("--max-resolution", type=int, help="in place of the suite's")
@@ -177,15 +208,9 @@ def parsed() -> argparse.Namespace:
 def chosen(arguments: argparse.Namespace) -> Suite:
     """The suite with what the arguments change."""
     suite = SUITES[arguments.suite]
-    tasks = tuple(
-        task
-        for task in suite.tasks
-        if (not arguments.captures_of or task.capture in arguments.captures_of)
-        and (not arguments.shapes or task.shape in arguments.shapes)
-    )
     return replace(
         suite,
-        tasks=tasks,
+        tasks=tuple(arguments.tasks or suite.tasks),
         methods=tuple(arguments.methods or suite.methods),
         seeds=tuple(arguments.seeds or suite.seeds),
         max_resolution=arguments.max_resolution or suite.max_resolution,
@@ -216,7 +241,7 @@ def make_task(task: Task, captures: Path, folder: Path, *, max_resolution: int) 
         make_cover(capture, folder, shape=task.shape, spot=SPOTS.get(task.capture))
 
 
-def scored(name: str, folder: Path, config: RunConfig, instruments: Instruments) -> dict[str, float]:
+def scored(name: str, folder: Path, config: RunConfig, instruments: Instruments, *, most: int) -> dict[str, float]:
     """The method's mean scores, from disk if it has been run before."""
     work = folder / f"seed-{config.seed}"
     refuse_other_settings(work, config)
@@ -225,7 +250,8 @@ def scored(name: str, folder: Path, config: RunConfig, instruments: Instruments)
         work.mkdir(parents=True, exist_ok=True)
         fitted = method(name).fit(folder / "task", work, config)
         capture = drain(prepare(folder / "task", config.capture, cache=work / "cache"))
-        scores = judged(fitted.draw, capture, folder / "task" / "truth", work / "pictures" / name, instruments)
+        views = spread(capture.all_views, most)
+        scores = judged(fitted.draw, views, folder / "task" / "truth", work / "pictures" / name, instruments)
         # An infinite PSNR (pixels that were never touched) is no number to average, nor one that JSON can say.
         finite = {key: value for key, value in scores.items() if math.isfinite(value)}
         write_json(file, {**finite, "seconds": fitted.seconds})
@@ -245,12 +271,12 @@ def refuse_other_settings(work: Path, config: RunConfig) -> None:
         raise SystemExit(f"{work} was begun with other settings: choose another folder with -o, or remove this one")
 
 
-def judged(draw: Draw, capture: Capture, truth: Path, pictures: Path, instruments: Instruments) -> dict[str, float]:
-    """Draws some of the views (the pictures are kept) and measures them."""
+def judged(draw: Draw, views: Sequence[View], truth: Path, pictures: Path, instruments: Instruments) -> dict[str, float]:
+    """Draws views (the pictures are kept) and measures them."""
     seen: list[Seen] = []
 
     def pairs() -> Iterator[Pair]:
-        for view in spread(capture.all_views, JUDGED):
+        for view in views:
             assert view.fill_mask is not None
             drawn, hole = draw(view), read_mask(view.fill_mask)
             write_image(pictures / f"{view.name}.png", drawn.color[0])

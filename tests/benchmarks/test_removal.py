@@ -7,7 +7,7 @@ import torch
 from benchmarks.fill_first import FillThenFit, FillThenNerf, fill_photos, telea
 from benchmarks.methods import ABLATIONS, ADDITIONS, NerfOurs, method
 from benchmarks.protocol import Fitted
-from benchmarks.removal import SUITES, Task, configured, summary
+from benchmarks.removal import SUITES, Task, configured, summary, task_of
 from splatpaint.capture import CaptureConfig, prepare
 from splatpaint.config import load
 from splatpaint.events import drain
@@ -117,9 +117,15 @@ def test_the_table_has_means_and_spreads_over_tasks_and_seeds():
     assert json.dumps(head)
 
 
-def test_tasks_have_telling_names():
-    assert [Task("fox", "disc").name, Task("fox", sparse=True).name, Task("room").name] == [
-        "fox-disc",
-        "fox-ball-sparse",
-        "room",
-    ]
+@pytest.mark.parametrize(
+    ("name", "task"),
+    [("fox-disc", Task("fox", "disc")), ("lund_street-ball-sparse", Task("lund_street", sparse=True)), ("room", Task("room"))],
+)
+def test_tasks_have_telling_names(name: str, task: Task):
+    assert task.name == name
+    assert task_of(name) == task
+
+
+def test_a_name_that_is_no_task_is_refused():
+    with pytest.raises(ValueError, match="fox-cube is no task"):
+        task_of("fox-cube")
