@@ -141,7 +141,15 @@ def main() -> None:
     arguments = parsed()
     suite = chosen(arguments)
     instruments = instruments_of(arguments.weights)
-    results: dict[str, dict[str, list[dict[str, float]]]] = {}
+    out = arguments.json or ROOT / "benchmarks" / "results" / f"removal-{arguments.suite}.json"
+    asked = {
+        "suite": arguments.suite,
+        "max_resolution": suite.max_resolution,
+        "judged": suite.judged,
+        "settings": list(suite.settings),
+        "config": arguments.config.name if arguments.config else "defaults",
+    }
+    results = read_scores(out, asked) if arguments.add else {}
     # Seeds outermost: what has been done when the user interrupts is a whole table of fewer seeds.
     for seed in suite.seeds:
         for task in suite.tasks:
@@ -154,25 +162,32 @@ def main() -> None:
                 except NerfactoError as reason:
                     print(f"{task.name} {name} {seed}: skipped, {reason}", flush=True)
                     continue
-                results.setdefault(task.name, {}).setdefault(name, []).append(scores)
+                results.setdefault(task.name, {}).setdefault(name, {})[str(seed)] = scores
                 told = ", ".join(f"{key} {scores[key]:.3f}" for key in COLUMNS if key in scores)
                 print(f"{task.name} {name} {seed}: {told}", flush=True)
             write_pictures(folder, [name for name in suite.methods if name in results[task.name]], seed)
-    rows = summary(results, suite.methods)
-    print(f"\nmean over {len(suite.tasks)} tasks and {len(suite.seeds)} seeds (± standard deviation):\n{text_table(rows)}")
-    record = {
-        "environment": environment(),
-        "suite": arguments.suite,
-        "tasks": [task.name for task in suite.tasks],
-        "methods": list(suite.methods),
-        "seeds": list(suite.seeds),
-        "max_resolution": suite.max_resolution,
-        "settings": list(suite.settings),
-        "config": arguments.config.name if arguments.config else "defaults",
-        "table": rows,
-        "scores": results,
-    }
-    write_json(arguments.json or ROOT / "benchmarks" / "results" / f"removal-{arguments.suite}.json", record)
+    methods = dict.fromkeys(name for by_method in results.values() for name in by_method)
+    rows = summary(results, list(methods))
+    print(f"\nmean over {len(results)} tasks and their seeds (± standard deviation):\n{text_table(rows)}")
+    write_json(out, {"environment": environment(), **asked, "table": rows, "scores": results})
+
+
+Scores = dict[str, dict[str, dict[str, dict[str, float]]]]
+"""By task, method, seed and metric."""
+
+
+def read_scores(file: Path, asked: Mapping[str, object]) -> Scores:
+    """The scores of an earlier run; none if there was none.
+
+    Raises:
+        SystemExit: if that was of another suite or other settings.
+    """
+    if not file.exists():
+        return {}
+    record = json.loads(file.read_text())
+    if differing := [name for name, value in asked.items() if record[name] != value]:
+        raise SystemExit(f"{file} was measured with another {' and '.join(differing)}: give another --json, or do not --add")
+    return record["scores"]
 
 
 def write_pictures(folder: Path, methods: Sequence[str], seed: int) -> None:
@@ -201,7 +216,8 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--max-resolution", type=int, help="in place of the suite's")
     parser.add_argument("--config", type=Path, help="recipe of all fits; the defaults otherwise")
     parser.add_argument("--weights", type=Path, help="folder with the LPIPS trunks")
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=Path, help="where the scores go, benchmarks/results/removal-SUITE.json if not given")
+    parser.add_argument("--add", action="store_true", help="keep the scores that are in that file, but for those measured anew")
     return parser.parse_args()
 
 
@@ -288,11 +304,11 @@ def judged(draw: Draw, views: Sequence[View], truth: Path, pictures: Path, instr
     return means | consistency(seen, lpips={net: lpips for net, lpips in instruments.lpips.items() if net == "alex"})
 
 
-def summary(results: Mapping[str, Mapping[str, list[dict[str, float]]]], methods: Sequence[str]) -> list[list[str]]:
+def summary(results: Scores, methods: Sequence[str]) -> list[list[str]]:
     """A head row, and a row a method: mean and spread of every column over tasks and seeds."""
     rows = [["method", *COLUMNS]]
     for name in methods:
-        runs = [scores for by_method in results.values() for scores in by_method.get(name, [])]
+        runs = [scores for by_method in results.values() for scores in by_method.get(name, {}).values()]
         rows.append([name, *(_cell([scores[column] for scores in runs if column in scores], column) for column in COLUMNS)])
     return rows
 

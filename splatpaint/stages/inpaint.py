@@ -67,7 +67,10 @@ class InpaintConfig:
     """Training steps a round."""
     strength_first: float = 1.0
     """Noise level of the first round's repainting, 1 = pure noise."""
-    strength_last: float = 0.2
+    strength_last: float = 1.0
+    """And of the last one's. Below 1 a round begins from the rendering and keeps what of it is wrong: measured with the bundled
+    prior, painting anew, beside surroundings that have been mended since, was better. A prior that paints other things in every
+    view wants less (MALD-NeRF ends at 0.02)."""
     denoise_steps: int = 6
     """Sampler steps from pure noise; a weaker round takes fewer in proportion."""
     reference: Literal["none", "beside", "warped"] = "none"

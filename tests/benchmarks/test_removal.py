@@ -7,7 +7,7 @@ import torch
 from benchmarks.fill_first import FillThenFit, FillThenNerf, fill_photos, telea
 from benchmarks.methods import ABLATIONS, ADDITIONS, NerfOurs, method
 from benchmarks.protocol import Fitted
-from benchmarks.removal import SUITES, Task, configured, summary, task_of
+from benchmarks.removal import SUITES, Task, configured, read_scores, summary, task_of
 from splatpaint.capture import CaptureConfig, prepare
 from splatpaint.config import load
 from splatpaint.events import drain
@@ -106,8 +106,8 @@ def test_a_nerf_gets_the_time_of_ours_and_is_drawn_by_the_cameras_of_the_task(
 
 def test_the_table_has_means_and_spreads_over_tasks_and_seeds():
     results = {
-        "a": {"ours": [{"psnr/hole": 20.0}, {"psnr/hole": 22.0}]},
-        "b": {"ours": [{"psnr/hole": 24.0}], "delete": [{"psnr/hole": 10.0}]},
+        "a": {"ours": {"0": {"psnr/hole": 20.0}, "1": {"psnr/hole": 22.0}}},
+        "b": {"ours": {"0": {"psnr/hole": 24.0}}, "delete": {"0": {"psnr/hole": 10.0}}},
     }
     head, ours, delete = summary(results, ["ours", "delete"])
     column = head.index("psnr/hole")
@@ -115,6 +115,16 @@ def test_the_table_has_means_and_spreads_over_tasks_and_seeds():
     assert delete[column] == "10.00"
     assert ours[head.index("ssim/hole")] == "-"
     assert json.dumps(head)
+
+
+def test_scores_are_added_to_those_of_the_same_settings_only(tmp_path: Path):
+    file, asked = tmp_path / "scores.json", {"suite": "full", "settings": ["inpaint.steps=1"]}
+    assert read_scores(file, asked) == {}
+    scores = {"room": {"ours": {"0": {"psnr/hole": 20.0}}}}
+    file.write_text(json.dumps({**asked, "scores": scores}))
+    assert read_scores(file, asked) == scores
+    with pytest.raises(SystemExit, match="another settings"):
+        read_scores(file, {**asked, "settings": []})
 
 
 @pytest.mark.parametrize(
