@@ -44,8 +44,8 @@ ABLATIONS = {
     "witnesses": ("remove.holes.min_views=1000000",),
 }
 """What `ours-PART` sets: no perceptual distance, one round only and so half the steps, seeds anywhere along their rays, a fill
-that cannot follow the photos' exposure, no kept splats that learn with it, whole views in place of windows around the holes, holes
-wherever the object was."""
+that cannot follow the photos' exposure, no kept splats that learn with it, whole views in place of windows around the holes,
+holes wherever the object was."""
 ADDITIONS = {
     "update": ("inpaint.strength_last=0.2",),
     "lora": ("customize.steps=40", "customize.batch=2", "customize.perceptual_weight=0.7", "customize.looks=vgg"),
@@ -59,9 +59,9 @@ ADDITIONS = {
     "reference": ("inpaint.reference=beside",),
     "warped": ("inpaint.reference=warped",),
 }
-"""What `ours+PART` sets: a last round that begins from the rendering (a dataset update by partial denoising), a LoRA that learns
-the scene, a rim that learns color and opacity from known pixels alone, the masked adversarial loss, score distillation, samples at
-new poses, holes painted beside another view, holes that another view is warped into."""
+"""What `ours+PART` sets: a last round that begins from the rendering (a dataset update by partial denoising), a LoRA that
+learns the scene, a rim that learns color and opacity from known pixels alone, the masked adversarial loss, score distillation,
+samples at new poses, holes painted beside another view, holes that another view is warped into."""
 
 
 def method(name: str) -> Method:
