@@ -287,7 +287,7 @@ def surroundings(capture: Capture, removal: Removal, rasterizer: Rasterizer, dev
 def guided(view: Surroundings, prior: Prior, depth: DepthPrior, seed: int) -> Surroundings:
     """The view with the disparity that is seen in it once it is painted."""
     generator = torch.Generator().manual_seed(seed)
-    painted = paint(prior, PriorQuery(view.image, view.hole), steps=1, generator=generator)
+    painted = paint(prior, PriorQuery(view.image, view.blind), steps=1, generator=generator)
     return replace(view, guide=depth(painted))
 
 
@@ -364,15 +364,16 @@ def repaint(
         others = [shown[each] for each in order if each != place] if referred else []
         with torch.no_grad():
             current = rasterizer(scene, view.camera).color.clamp(0, 1)
-        # What the object hid is known from other views, and better from round to round.
-        first = number == 0
-        image = view.image if first else torch.where((view.seen > 0) | (view.hole > 0), view.image, current)
-        query = PriorQuery(images=image, holes=view.blind if first else view.hole)
+        query = PriorQuery(images=view.image, holes=view.blind)
+        if number > 0:  # by now the splats have learned from other views what the object hid in this one
+            told = (view.seen > 0) | (view.hole > 0)
+            query = PriorQuery(images=torch.where(told, view.image, current), holes=view.hole)
         match reference:
             case "beside":
                 query = replace(query, reference=reference_for(shown[place], view.hole, others))
             case "warped" if (warped := warped_for(shown[place], view.hole, others)) is not None:
-                query = replace(query, images=cloned(view.image, view.hole, warped), holes=view.hole * warped.unknown)
+                left = query.holes * torch.maximum(warped.unknown, 1 - view.hole)
+                query = replace(query, images=cloned(view.image, view.hole, warped), holes=left)
         painted = paint(
             prior,
             query,
@@ -391,7 +392,7 @@ def repaint(
 @torch.no_grad()
 def shown_now(view: Surroundings, scene: Splats, rasterizer: Rasterizer) -> Shown:
     """A view as others may look at it before its hole is painted."""
-    return Shown(view.camera, view.image, rasterizer(scene, view.camera).depth, 1 - view.hole)
+    return Shown(view.camera, view.image, rasterizer(scene, view.camera).depth, 1 - view.blind)
 
 
 def near(view: Surroundings, config: InpaintConfig) -> Float[Tensor, "1 1 h w"]:
