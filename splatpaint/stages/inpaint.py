@@ -2,10 +2,11 @@
 
 The kept splats are frozen and the fill is a second set, so nothing away from the holes can change by construction. Only the
 rim learns with the fill: kept splats that show right around a hole were fitted together with the object, and the photos show
-there what they should look like without it. A round repaints the hole of every view from the current rendering, at a noise
-level that falls from round to round, and then fits fill and rim to all of them at once: what the views disagree on averages
-out, what they agree on stays and is sharpened by the next round (the dataset update of Instruct-NeRF2NeRF, with the square-root
-schedule of MALD-NeRF).
+there what they should look like without it. A round paints the hole of every view and then fits fill and rim to all of them at
+once: what the views disagree on averages out, and what the object hid in one view is learned from those that show it, so the
+next round paints beside better surroundings. With a noise level that falls from round to round, a round begins from the current
+rendering instead, and sharpens what the views agree on (the dataset update of Instruct-NeRF2NeRF, with the square-root schedule
+of MALD-NeRF).
 """
 
 from collections.abc import Sequence
