@@ -305,11 +305,12 @@ def judged(draw: Draw, views: Sequence[View], truth: Path, pictures: Path, instr
 
 
 def summary(results: Scores, methods: Sequence[str]) -> list[list[str]]:
-    """A head row, and a row a method: mean and spread of every column over tasks and seeds."""
-    rows = [["method", *COLUMNS]]
+    """A head row, and a row a method: how often it was run, mean and spread of every column over tasks and seeds."""
+    rows = [["method", "runs", *COLUMNS]]
     for name in methods:
         runs = [scores for by_method in results.values() for scores in by_method.get(name, {}).values()]
-        rows.append([name, *(_cell([scores[column] for scores in runs if column in scores], column) for column in COLUMNS)])
+        cells = (_cell([scores[column] for scores in runs if column in scores], column) for column in COLUMNS)
+        rows.append([name, str(len(runs)), *cells])
     return rows
 
 

@@ -113,6 +113,7 @@ def test_the_table_has_means_and_spreads_over_tasks_and_seeds():
     column = head.index("psnr/hole")
     assert ours[column] == "22.00 ±2.00"
     assert delete[column] == "10.00"
+    assert (ours[head.index("runs")], delete[head.index("runs")]) == ("3", "1")
     assert ours[head.index("ssim/hole")] == "-"
     assert json.dumps(head)
 
