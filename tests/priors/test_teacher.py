@@ -1,3 +1,4 @@
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -28,8 +29,8 @@ def test_the_files_of_taesd_are_the_tiny_autoencoder_of_diffusers(tiny: Network,
     codec, image = read_codec(tmp_path, CPU), torch.rand(1, 3, 16, 24)
     assert (codec.stride, codec.channels) == (8, 4)
     with torch.no_grad():
-        latents = tiny.encode(image * 2 - 1).latents
-        torch.testing.assert_close(codec.encode(image), latents)
+        latents = deepcopy(tiny).to(memory_format=torch.channels_last).encode(image * 2 - 1).latents
+        assert torch.equal(codec.encode(image), latents)
         torch.testing.assert_close(codec.decode(latents), tiny.decode(latents).sample / 2 + 0.5)
 
 

@@ -23,6 +23,7 @@ QUICK = InpaintConfig(
     rounds=2, steps=60, views=3, denoise_steps=4, rim_px=4, rates=LearningRates(means=1e-5, means_final=1e-6, sh0=0.1)
 )
 PRIOR = GaussianPrior(mu=GREEN[None, :, None, None], s=0.02)
+GRAY = GaussianPrior(mu=torch.full((1, 3, 1, 1), 0.55), s=0.02)
 
 
 def test_the_fill_takes_the_colors_that_the_prior_paints(tmp_path):
@@ -117,39 +118,36 @@ def test_the_rim_is_what_shows_around_the_holes_alone(tmp_path):
     assert distance[rim].max() < distance[~rim].median()
 
 
-def test_the_rim_learns_from_the_photos(tmp_path):
-    scene, removal = holed_wall(tmp_path)
+def stained_wall(folder):
+    """`holed_wall` whose kept splats around the hole took on a color that no photo shows."""
+    scene, removal = holed_wall(folder)
     stained = removal.kept.means[:, :2].abs().max(dim=1).values < 0.25
     sh = removal.kept.sh.clone()
     sh[stained, 0] = torch.tensor([1.5, -1.0, -1.0])
-    kept = replace(removal.kept, sh=sh)
     for view in scene.capture.views:
         write_image(view.image, rasterize(scene.wall, view.camera).color[0].clamp(0, 1))
-    gray = GaussianPrior(mu=torch.full((1, 3, 1, 1), 0.55), s=0.02)
-    filled = drain(inpaint(scene.capture, replace(removal, kept=kept), gray, rasterize, QUICK, device=CPU, seed=0))
+    return scene, replace(removal, kept=replace(removal.kept, sh=sh))
+
+
+def test_the_rim_learns_from_the_photos(tmp_path):
+    scene, removal = stained_wall(tmp_path)
+    filled = drain(inpaint(scene.capture, removal, GRAY, rasterize, QUICK, device=CPU, seed=0))
     for view, hole in zip(scene.capture.views, removal.holes, strict=True):
         wanted = rasterize(scene.wall, view.camera).color
         around = (torch.nn.functional.max_pool2d(hole.hole, 5, 1, 2) - hole.hole)[0, 0] > 0
-        was, now = ((rasterize(s, view.camera).color - wanted)[0][:, around].abs().mean() for s in (kept, filled))
+        was, now = ((rasterize(s, view.camera).color - wanted)[0][:, around].abs().mean() for s in (removal.kept, filled))
         assert now < 0.6 * was
 
 
 def test_what_the_object_hid_in_most_views_is_learned_from_the_one_that_shows_it(tmp_path):
     """The stain that was kept there is no example to follow, neither for the splats nor for what is painted beside it."""
-    scene, removal = holed_wall(tmp_path)
-    stained = removal.kept.means[:, :2].abs().max(dim=1).values < 0.25
-    sh = removal.kept.sh.clone()
-    sh[stained, 0] = torch.tensor([1.5, -1.0, -1.0])
-    kept = replace(removal.kept, sh=sh)
-    for view in scene.capture.views:
-        write_image(view.image, rasterize(scene.wall, view.camera).color[0].clamp(0, 1))
+    scene, removal = stained_wall(tmp_path)
     *most, last = removal.holes
     hid = [replace(each, covered=torch.nn.functional.max_pool2d(each.hole, 7, 1, 3)) for each in most]
-    gray = GaussianPrior(mu=torch.full((1, 3, 1, 1), 0.55), s=0.02)
-    filled = drain(inpaint(scene.capture, Removal(kept, (*hid, last)), gray, rasterize, QUICK, device=CPU, seed=0))
+    filled = drain(inpaint(scene.capture, Removal(removal.kept, (*hid, last)), GRAY, rasterize, QUICK, device=CPU, seed=0))
     camera = scene.capture.views[0].camera
     wanted, hidden = rasterize(scene.wall, camera).color, (hid[0].covered - hid[0].hole)[0, 0] > 0
-    was, now = ((rasterize(each, camera).color - wanted)[0][:, hidden].abs().mean() for each in (kept, filled))
+    was, now = ((rasterize(each, camera).color - wanted)[0][:, hidden].abs().mean() for each in (removal.kept, filled))
     assert now < 0.5 * was
 
 
