@@ -35,7 +35,6 @@ from splatpaint.stages.folder import RunFolder, SplatStage
 from splatpaint.stages.run import pick_device, run
 
 ABLATIONS = {
-    "perceptual": ("inpaint.perceptual.weight=0.0",),
     "rounds": ("inpaint.rounds=1",),
     "depth": ("inpaint.seed.depth=scattered",),
     "exposure": ("inpaint.rates.shN=0.0",),
@@ -43,10 +42,11 @@ ABLATIONS = {
     "crops": ("inpaint.context=100.0",),
     "witnesses": ("remove.holes.min_views=1000000",),
 }
-"""What `ours-PART` sets: no perceptual distance, one round only and so half the steps, seeds anywhere along their rays, a fill
-that cannot follow the photos' exposure, no kept splats that learn with it, whole views in place of windows around the holes,
-holes wherever the object was."""
+"""What `ours-PART` sets: one round only and so half the steps, seeds anywhere along their rays, a fill that cannot follow the
+photos' exposure, no kept splats that learn with it, whole views in place of windows around the holes, holes wherever the object
+was."""
 ADDITIONS = {
+    "perceptual": ("inpaint.perceptual.weight=0.1",),
     "update": ("inpaint.strength_last=0.2",),
     "lora": ("customize.steps=40", "customize.batch=2", "customize.perceptual_weight=0.7", "customize.looks=vgg"),
     "routing": (
@@ -59,9 +59,10 @@ ADDITIONS = {
     "reference": ("inpaint.reference=beside",),
     "warped": ("inpaint.reference=warped",),
 }
-"""What `ours+PART` sets: a last round that begins from the rendering (a dataset update by partial denoising), a LoRA that
-learns the scene, a rim that learns color and opacity from known pixels alone, the masked adversarial loss, score distillation,
-samples at new poses, holes painted beside another view, holes that another view is warped into."""
+"""What `ours+PART` sets: a perceptual distance to what was painted, a last round that begins from the rendering (a dataset
+update by partial denoising), a LoRA that learns the scene, a rim that learns color and opacity from known pixels alone, the
+masked adversarial loss, score distillation, samples at new poses, holes painted beside another view, holes that another view is
+warped into."""
 
 
 def method(name: str) -> Method:

@@ -16,7 +16,7 @@ from splatpaint.fit.photos import Photo, Photos
 from splatpaint.image.region import Box
 from splatpaint.objectives.perceptual import Perceptual
 from splatpaint.objectives.photometric import Photometric, PhotometricConfig
-from splatpaint.objectives.protocol import Step
+from splatpaint.objectives.protocol import Objective, Step
 from splatpaint.objectives.shape import Shape
 from splatpaint.priors.crops import inpaint as paint
 from splatpaint.priors.protocol import Prior, PriorQuery
@@ -26,7 +26,7 @@ from splatpaint.scene.views import Capture
 from splatpaint.stages.inpaint import InpaintConfig, strength_of_round
 
 CROP_EVERY = 4
-"""Three steps of random rays, then one of a crop, whose pixels hang together as perceptual distances need it."""
+"""Three steps of random rays, then one of a crop, whose pixels hang together as structure and features need it."""
 CROP_PX = 56
 
 
@@ -37,7 +37,9 @@ def fill_nerf(
     photos = Photos(capture.views, device)
     field = new_field(capture, nerf, seed=seed, device=device)
     trainer = Trainer(field)
-    objectives = [Photometric(PhotometricConfig()), Perceptual(config.perceptual, prior.codec), Shape(config.shape)]
+    objectives: list[Objective] = [Photometric(PhotometricConfig()), Shape(config.shape)]
+    if config.perceptual.weight:
+        objectives.append(Perceptual(config.perceptual, prior.codec))
     generator = torch.Generator().manual_seed(seed)
     holed = [index for index, photo in enumerate(photos) if photo.fill.any()]
     images: list[Tensor] = []

@@ -30,7 +30,7 @@ class SeedConfig:
 
     views: int = 16
     """At most this many views add splats."""
-    spacing_px: float = 1.5
+    spacing_px: float = 1.0
     """Distance between seeds in the view that adds them."""
     opacity: float = 0.9
     depth: Literal["continued", "scattered"] = "continued"

@@ -23,9 +23,9 @@ class PerceptualConfig:
     """Distance in codec features, over the holes."""
 
     kind: Literal["perceptual"] = "perceptual"
-    weight: float = 0.1
-    """Beside a pixel loss a little is enough to keep the prior's texture. Measured with the bundled prior on four removals: 0
-    blurs, and from 0.1 to 0.5 nearly every number gets worse. A prior that paints much detail may want more."""
+    weight: float = 0.0
+    """0 = none. Fills of the bundled prior are not blurred without: it paints little that views could disagree on. With 0.1
+    they have less PSNR, and LPIPS is no better (benchmarks/README.md). A prior that paints much detail wants some."""
     side_px: int = 160
     """Larger pictures are compared at about the area of a square of this side: a small prior paints no finer than that."""
     reach: Reach = field(default_factory=Reach)

@@ -263,9 +263,10 @@ def objectives_of(config: InpaintConfig, prior: Prior, *, guided: bool) -> list[
     objectives: list[Objective] = [
         Photometric(config.known, "known"),
         Photometric(config.painted, "painted"),
-        Perceptual(config.perceptual, prior.codec),
         Shape(config.shape),
     ]
+    if config.perceptual.weight:
+        objectives.append(Perceptual(config.perceptual, prior.codec))
     if guided:
         objectives.append(Disparity(config.disparity))
     if config.distill.weight:

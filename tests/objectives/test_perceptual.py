@@ -66,7 +66,7 @@ def test_a_target_is_looked_at_once_as_long_as_it_lives():
             return super().features(images)
 
     codec = Counting()
-    objective = Perceptual(PerceptualConfig(), codec)
+    objective = Perceptual(PerceptualConfig(weight=1.0), codec)
     targets = [torch.rand(1, 3, 18, 22) for _ in range(2)]
     costs = [objective(step_of(torch.zeros(1, 3, 18, 22), targets[place], holes=hole()))["perceptual"] for place in (0, 1, 0)]
     assert codec.looks == 3 + 2
