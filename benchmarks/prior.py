@@ -192,7 +192,8 @@ def in_scenes(
     sheet_beside(arguments.sheet, "warped", columns)
     for name in TAUGHT:
         fresh = load_prior(PriorConfig(name=arguments.prior), torch.device("cpu"))
-        fresh.most_steps = None
+        if fresh.most_steps is not None:
+            fresh.most_steps = arguments.scene_steps
         lesson = learned(fresh, arguments.captures / name, LESSON, arguments.scene_steps, instruments, side=side)
         found[name] = {"before": lesson.before, "after": lesson.after | {"seconds": lesson.seconds}}
         found[name]["curve"] = {str(step): loss for step, loss in lesson.curve}

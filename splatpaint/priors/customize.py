@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from splatpaint.events import Events, Measured, Noted, Progressed, Saved
@@ -202,20 +202,48 @@ def distance_of(prior: LatentInpaintingPrior, config: CustomizeConfig) -> Distan
 def task_loss(
     prior: LatentInpaintingPrior, task: Task, generator: torch.Generator, config: CustomizeConfig, distance: Distance | None
 ) -> Tensor:
-    """The weighted mean of the denoiser's error at random noise levels, and how some estimates look where they are taught."""
-    t = draw_levels(len(task.clean), len(prior.noise), config.pure_noise_share, generator).to(task.clean.device)
+    """The weighted mean of the denoiser's error where its sampler passes, and how some estimates look where they are taught.
+
+    A prior of many steps is asked at random noise levels. One of few steps is asked where it stops on its way, and from the
+    second stop on of what it said at the first, since that is what it will see; and what it says last is what will be looked
+    at.
+    """
+    count, device = len(task.clean), task.clean.device
+    decoded = max(round(config.perceptual_share * count), 1)
     noise = torch.randn(task.clean.shape, generator=generator).to(task.clean)
-    error, estimate = prior.training_error(task.clean, noise, t, task.given)
+    if prior.most_steps is None:
+        t = draw_levels(count, len(prior.noise), config.pure_noise_share, generator).to(device)
+        guess, few = None, torch.randperm(count, generator=generator)[:decoded].to(device)
+    else:
+        t = stops(prior.noise.timesteps(prior.most_steps), count, config.pure_noise_share, generator).to(device)
+        guess, few = first_guess(prior, task, noise, t), torch.arange(count - decoded, count, device=device)
+    error, estimate = prior.training_error(task.clean, noise, t, task.given, guess)
     loss = (error * task.weight).sum() / task.weight.sum().clamp_min(1e-6)
     if distance is None:
         return loss
-    count = max(round(config.perceptual_share * len(estimate)), 1)
-    few = torch.randperm(len(estimate), generator=generator)[:count].to(estimate.device)
     lesson = task.lesson
     images, taught = lesson.images[few], (lesson.holes * lesson.taught)[few]
     latents = torch.where(task.weight[few] == 1, estimate[few], task.clean[few])
     painted = painted_pictures(prior.codec, latents, images, taught, lesson.layout)
     return loss + config.perceptual_weight * decoded_loss(distance, painted, images, taught)
+
+
+def stops(levels: Sequence[int], count: int, pure_noise_share: float, generator: torch.Generator) -> Int[Tensor, " v"]:
+    """Of a sampler's noise levels, the noisiest first, that one for a share of the pictures and others for the rest."""
+    drawn = [0] * (round(pure_noise_share * count) if len(levels) > 1 else count)
+    later = torch.randint(1, max(len(levels), 2), (count - len(drawn),), generator=generator)
+    return torch.tensor([levels[place] for place in [*drawn, *later.sort().values.tolist()]])
+
+
+@torch.no_grad()
+def first_guess(
+    prior: LatentInpaintingPrior, task: Task, noise: Float[Tensor, "v c hl wl"], t: Int[Tensor, " v"]
+) -> Float[Tensor, "v c hl wl"]:
+    """The task's latents, with what the prior says of pure noise where it has holes, for pictures at a lower level."""
+    first = torch.full_like(t, len(prior.noise) - 1)
+    said = prior.denoise(noise, first, task.given, guidance=1.0).clean
+    unknown = to_cells(task.lesson.holes, prior.codec.stride).to(said) > 0.5
+    return torch.where(unknown & (t < first)[:, None, None, None], said, task.clean)
 
 
 def painted_side(prior: LatentInpaintingPrior, pictures: Sequence[KnownPicture]) -> int:

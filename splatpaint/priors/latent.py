@@ -139,23 +139,37 @@ class LatentInpaintingPrior:
         return Denoised(clean=found.clean + filled, noise=found.noise)
 
     def training_error(
-        self, clean: Float[Tensor, "v c hl wl"], noise: Float[Tensor, "v c hl wl"], t: Int[Tensor, " v"], given: Conditioning
+        self,
+        clean: Float[Tensor, "v c hl wl"],
+        noise: Float[Tensor, "v c hl wl"],
+        t: Int[Tensor, " v"],
+        given: Conditioning,
+        guess: Float[Tensor, "v c hl wl"] | None = None,
     ) -> tuple[Float[Tensor, "v 1 hl wl"], Float[Tensor, "v c hl wl"]]:
-        """How far the network is, cell by cell, from what it was trained to say of `clean` noised to level `t`: mean square.
+        """How far the network is, cell by cell, from what it should say of latents noised to level `t`: mean square.
 
         And the clean latents that it takes them for.
+
+        Args:
+            clean: what they should be taken for.
+            noise: of unit variance.
+            t: by picture.
+            given: see `condition`.
+            guess: what is noised in place of the clean latents: a sampler, too, has but guesses on its way.
         """
         filled = given.channels[:, 1:] if self._habits.residual else torch.zeros_like(clean)
-        start = clean - filled
-        noisy = self.noise.add_noise(start, noise, t)
+        wanted = clean - filled
+        noisy = self.noise.add_noise(wanted if guess is None else guess - filled, noise, t)
         output = self._network(self._visible(noisy, t), t, given.channels, given.text)
+        if guess is not None:  # as noise upon the clean latents
+            noise = (noisy - self.noise.signal(t) * wanted) / self.noise.spread(t)
         match self._prediction:
             case "v_prediction":
-                target = velocity(start, noise, t, self.noise)
+                target = velocity(wanted, noise, t, self.noise)
             case "epsilon":
                 target = noise
             case "sample":
-                target = start
+                target = wanted
         estimate = split_prediction(output, noisy, t, self.noise, self._prediction).clean + filled
         return (output - target).square().mean(dim=1, keepdim=True), estimate
 

@@ -13,9 +13,11 @@ from splatpaint.priors.customize import (
     CustomizeConfig,
     customize,
     distance_of,
+    first_guess,
     painted_side,
     prepared,
     recall,
+    stops,
     task_loss,
 )
 from splatpaint.priors.latent import LatentInpaintingPrior
@@ -51,9 +53,11 @@ def said(prior: LatentInpaintingPrior) -> torch.Tensor:
         return prior.denoise(noisy, torch.tensor([500]), given).clean
 
 
+@pytest.mark.parametrize("most_steps", [None, 2])
 @pytest.mark.parametrize("perceptual_weight", [0.0, 1.0])
-def test_cells_of_the_object_have_exactly_no_gradient(tmp_path: Path, perceptual_weight: float):
+def test_cells_of_the_object_have_exactly_no_gradient(tmp_path: Path, perceptual_weight: float, most_steps: int | None):
     prior = toy(tmp_path)
+    prior.most_steps = most_steps
     prior.unet.requires_grad_(True)
     stride = prior.codec.stride
     taught = torch.ones(1, 1, 32, 32)
@@ -65,7 +69,7 @@ def test_cells_of_the_object_have_exactly_no_gradient(tmp_path: Path, perceptual
     loss = task_loss(
         prior, prepared(prior, lesson, CONFIG), torch.Generator().manual_seed(0), config, distance_of(prior, config)
     )
-    (gradient,) = torch.autograd.grad(loss, said)
+    (gradient,) = torch.autograd.grad(loss, said[-1])
     touched = torch.zeros(32 // stride, 32 // stride, dtype=torch.bool)
     touched[9 // stride : -(-17 // stride), 9 // stride : -(-17 // stride)] = True
     assert (gradient[..., touched] == 0).all()
@@ -83,12 +87,36 @@ class Counted:
         return (x - y).square().mean(dim=1, keepdim=True)
 
 
-def test_of_a_batch_as_many_are_decoded_as_asked(tmp_path: Path):
+@pytest.mark.parametrize("most_steps", [None, 2])
+def test_of_a_batch_as_many_are_decoded_as_asked(tmp_path: Path, most_steps: int | None):
     prior, counted = toy(tmp_path), Counted()
+    prior.most_steps = most_steps
     config = replace(CONFIG, perceptual_weight=1.0, perceptual_share=0.4)
     lesson = Lesson("single", torch.rand(5, 3, 32, 32), torch.ones(5, 1, 32, 32), torch.ones(5, 1, 32, 32))
     task_loss(prior, prepared(prior, lesson, config), torch.Generator().manual_seed(0), config, counted)
     assert counted.pictures == 2
+
+
+@pytest.mark.parametrize(("levels", "of_all", "expected"), [([999], 0.5, {999: 4}), ([999, 499], 0.75, {999: 3, 499: 1})])
+def test_a_prior_of_few_steps_is_asked_where_it_stops(levels: list[int], of_all: float, expected: dict[int, int]):
+    t = stops(levels, 4, of_all, torch.Generator().manual_seed(0)).tolist()
+    assert {level: t.count(level) for level in levels} == expected
+    assert t == sorted(t, reverse=True)
+
+
+def test_later_steps_are_taught_on_what_the_first_one_says(tmp_path: Path):
+    prior = toy(tmp_path)
+    stride, holes = prior.codec.stride, torch.zeros(2, 1, 32, 32)
+    holes[..., 8:24, 8:24] = 1
+    task = prepared(prior, Lesson("single", torch.rand(2, 3, 32, 32), holes, torch.ones_like(holes)), CONFIG)
+    noise, last = torch.randn(task.clean.shape), len(prior.noise) - 1
+    guess = first_guess(prior, task, noise, torch.tensor([last, 400]))
+    said = prior.denoise(noise, torch.tensor([last, last]), task.given).clean
+    inside = torch.zeros(task.clean.shape[2:], dtype=torch.bool)
+    inside[8 // stride : 24 // stride, 8 // stride : 24 // stride] = True
+    assert torch.equal(guess[0], task.clean[0])
+    assert torch.equal(guess[1], torch.where(inside, said[1], task.clean[1]))
+    assert not torch.equal(guess[1], task.clean[1])
 
 
 @pytest.mark.parametrize(("short", "side"), [(10, 64), (130, 128), (500, 192)])
