@@ -3,7 +3,7 @@
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -49,7 +49,7 @@ Painter = Callable[[Float[Tensor, "1 3 h w"], Float[Tensor, "1 1 h w"], int], Fl
 class Telea2d:
     """Pictures only."""
 
-    def fit(self, _task: Path, _work: Path, _config: RunConfig, /) -> Fitted:
+    def fit(self, _task: Path, _work: Path, _config: RunConfig, _judged: Sequence[View], /) -> Fitted:
         """See `Method`; the photos are filled as they are asked for, in no time to speak of."""
 
         def draw(view: View) -> Drawn:
@@ -68,7 +68,7 @@ class FillThenFit:
     perceptual: bool = False
     """Whether the filled pixels are matched in the features of the prior's codec in place of their colors."""
 
-    def fit(self, task: Path, work: Path, config: RunConfig, /) -> Fitted:
+    def fit(self, task: Path, work: Path, config: RunConfig, _judged: Sequence[View], /) -> Fitted:
         """See `Method`."""
         folder = work / (self.painter + "-perceptual" * self.perceptual)
         product = folder / "splats.safetensors"
@@ -125,7 +125,7 @@ class FillThenNerf:
     kind: Literal["compact", "nerfacto"]
     """benchmarks/nerf.py, or nerfstudio's."""
 
-    def fit(self, task: Path, work: Path, config: RunConfig, /) -> Fitted:
+    def fit(self, task: Path, work: Path, config: RunConfig, judged: Sequence[View], /) -> Fitted:
         """See `Method`.
 
         Raises:
@@ -138,7 +138,8 @@ class FillThenNerf:
         fill_photos(folder / "filled", given, telea)
         if self.kind == "nerfacto":
             poses = folder / "filled" / "transforms.json"
-            fitted = fit_nerfacto(folder / "filled", poses, folder / "drawn", seconds=seconds, seed=config.seed)
+            names = [view.name for view in judged]
+            fitted = fit_nerfacto(folder / "filled", poses, folder / "drawn", names=names, seconds=seconds, seed=config.seed)
             return Fitted(lambda view: Drawn(fitted.color(view.name), fitted.depth(view.name)), fitted.seconds)
         capture = drain(prepare(folder / "filled", config.capture, cache=folder / "cache-filled"))
         device = pick_device(config.device)

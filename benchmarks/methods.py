@@ -16,6 +16,7 @@ photos      the truth itself, at the depth of ours: how far photos of what was r
 """
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,7 +110,7 @@ class Ours:
     settings: tuple[str, ...] = ()
     """And makes it differ."""
 
-    def fit(self, task: Path, work: Path, config: RunConfig, /) -> Fitted:
+    def fit(self, task: Path, work: Path, config: RunConfig, _judged: Sequence[View], /) -> Fitted:
         """See `Method`; what comes before the first difference is shared with the run that has none."""
         folder, shared = work / "run", None
         if self.part is not None:
@@ -140,7 +141,7 @@ class Ours:
 class NerfOurs:
     """A compact NeRF under the objectives, prior and schedule of splatpaint's fill, for as long as splatpaint took."""
 
-    def fit(self, task: Path, work: Path, config: RunConfig, /) -> Fitted:
+    def fit(self, task: Path, work: Path, config: RunConfig, _judged: Sequence[View], /) -> Fitted:
         """See `Method`.
 
         Raises:
@@ -163,7 +164,7 @@ class NerfOurs:
 class UntouchedPhotos:
     """What the methods are judged against, as if a method had drawn it."""
 
-    def fit(self, task: Path, work: Path, config: RunConfig, /) -> Fitted:
+    def fit(self, task: Path, work: Path, config: RunConfig, _judged: Sequence[View], /) -> Fitted:
         """See `Method`; the depth is that of `ours`, which must have been run."""
         ours = drawing(read_splats(RunFolder.read(work / "run").splats("inpaint")), config)
 

@@ -10,6 +10,7 @@ done by nerfacto_worker.py, which runs in there and knows nothing of splatpaint.
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,14 +51,22 @@ class Nerfacto:
 
 
 def fit_nerfacto(
-    capture: Path, poses: Path, out: Path, *, seconds: float, seed: int, environment: Path = ENVIRONMENT
+    capture: Path,
+    poses: Path,
+    out: Path,
+    *,
+    names: Sequence[str],
+    seconds: float,
+    seed: int,
+    environment: Path = ENVIRONMENT,
 ) -> Nerfacto:
     """Fits nerfacto for some seconds, unless that has been done, and draws views.
 
     Args:
         capture: a folder as `write_capture` makes it; its photos are fitted.
-        poses: the transforms.json whose cameras are drawn.
+        poses: a transforms.json with the cameras that are drawn.
         out: where to.
+        names: of the views that are drawn.
         seconds: of training.
         seed: of the weights and of the rays.
         environment: nerfstudio's; made if it is not there.
@@ -68,7 +77,7 @@ def fit_nerfacto(
     done = out / "fitted.json"
     if not done.exists():
         python = prepared(environment)
-        arguments = [capture, "--poses", poses, "-o", out, "--seconds", seconds, "--seed", seed]
+        arguments = [capture, "--poses", poses, "-o", out, "--seconds", seconds, "--seed", seed, "--draw", *names]
         _call([python, WORKER, *arguments], "nerfacto does not work here")
     record = json.loads(done.read_text())
     return Nerfacto(out, record["steps"], record["seconds"])

@@ -1,6 +1,6 @@
 """Fits nerfstudio's nerfacto for a given time and draws it; runs in nerfstudio's own environment (see nerfacto.py).
 
-    python nerfacto_worker.py FOLDER --poses FILE -o OUT --seconds 120 [--rays 2048] [--seed 0]
+    python nerfacto_worker.py FOLDER --poses FILE -o OUT --seconds 120 --draw NAME ... [--rays 2048] [--seed 0]
 
 FOLDER is a capture with transforms.json (pinhole cameras, images/). Model, losses, proposal network schedule, learning rates
 and scene scaling are nerfacto's own; only the fall of the learning rate is fitted to the seconds. Camera poses are not refined,
@@ -48,6 +48,7 @@ def main() -> None:
     parser.add_argument("--poses", type=Path, required=True)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--seconds", type=float, required=True)
+    parser.add_argument("--draw", nargs="+", required=True, metavar="NAME", help="views of --poses")
     parser.add_argument("--rays", type=int, default=2048, help="a step")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
@@ -69,14 +70,15 @@ def main() -> None:
     steps, seconds = fit(model, cameras_of(training, center, scale).to(device), images, arguments)
 
     arguments.output.mkdir(parents=True, exist_ok=True)
-    wanted = json.loads(arguments.poses.read_text())["frames"]
+    frames = {name_of(frame): frame for frame in json.loads(arguments.poses.read_text())["frames"]}
+    wanted = [frames[name] for name in arguments.draw]
     cameras = cameras_of(wanted, center, scale).to(device)
     model.eval()
     for index, frame in enumerate(wanted):
         with torch.no_grad():
             rays = cameras.generate_rays(camera_indices=index, keep_shape=True)
             drawn = model.get_outputs_for_camera_ray_bundle(rays)
-        name = Path(frame["file_path"]).relative_to("images").with_suffix("").as_posix()
+        name = name_of(frame)
         (arguments.output / name).parent.mkdir(parents=True, exist_ok=True)
         color = drawn["rgb"].clamp(0, 1).mul(255).round().byte().cpu().numpy()
         Image.fromarray(color).save(arguments.output / f"{name}.png")
@@ -134,6 +136,10 @@ def cameras_of(frames: list[dict], center: np.ndarray, scale: float) -> Cameras:
         width=sizes["w"],
         height=sizes["h"],
     )
+
+
+def name_of(frame: dict) -> str:
+    return Path(frame["file_path"]).relative_to("images").with_suffix("").as_posix()
 
 
 def load(path: Path) -> torch.Tensor:

@@ -1,6 +1,6 @@
 """What the removal benchmark asks of a method."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -36,12 +36,13 @@ class Fitted:
 class Method(Protocol):
     """Takes an object out of a capture."""
 
-    def fit(self, task: Path, work: Path, config: RunConfig, /) -> Fitted:
+    def fit(self, task: Path, work: Path, config: RunConfig, judged: Sequence[View], /) -> Fitted:
         """Works in `work`, continuing there after an interruption.
 
         Args:
             task: a capture with masks.
             work: the task's folder, shared by all methods of one seed.
             config: what every method reconstructs with.
+            judged: the views that will be drawn; what draws slowly need not draw others.
         """
         ...

@@ -54,7 +54,15 @@ def fit_nerf(capture: Capture, folder: Path, environment: Path, *, seconds: floa
         frames = (Frame(photo.name, photo.camera, photo.image[0]) for photo in Photos(views, cpu))
         write_capture(folder / name, frames, capture.points)
     poses = folder / "test" / "transforms.json"
-    fitted = fit_nerfacto(folder / "train", poses, folder / "drawn", seconds=seconds, seed=seed, environment=environment)
+    fitted = fit_nerfacto(
+        folder / "train",
+        poses,
+        folder / "drawn",
+        names=[view.name for view in capture.held_out],
+        seconds=seconds,
+        seed=seed,
+        environment=environment,
+    )
     scores = [psnr(fitted.color(photo.name), photo.image, region=photo.usable) for photo in Photos(capture.held_out, cpu)]
     return {"seconds": fitted.seconds, "steps": float(fitted.steps), "held_out_psnr": float(torch.cat(scores).mean())}
 

@@ -264,9 +264,9 @@ def scored(name: str, folder: Path, config: RunConfig, instruments: Instruments,
     file = work / "scores" / f"{name}.json"
     if not file.exists():
         work.mkdir(parents=True, exist_ok=True)
-        fitted = method(name).fit(folder / "task", work, config)
         capture = drain(prepare(folder / "task", config.capture, cache=work / "cache"))
         views = spread(capture.all_views, most)
+        fitted = method(name).fit(folder / "task", work, config, views)
         scores = judged(fitted.draw, views, folder / "task" / "truth", work / "pictures" / name, instruments)
         # An infinite PSNR (pixels that were never touched) is no number to average, nor one that JSON can say.
         finite = {key: value for key, value in scores.items() if math.isfinite(value)}

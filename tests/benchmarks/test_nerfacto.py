@@ -22,7 +22,7 @@ def test_a_failing_worker_gives_its_reason(tmp_path: Path):
     python.chmod(0o755)
     (tmp_path / ".complete").touch()
     with pytest.raises(NerfactoError, match="does not work here: ImportError: no nerfstudio here"):
-        fit_nerfacto(tmp_path, tmp_path / "poses.json", tmp_path / "out", seconds=1, seed=0, environment=tmp_path)
+        fit_nerfacto(tmp_path, tmp_path / "poses.json", tmp_path / "out", names=["a"], seconds=1, seed=0, environment=tmp_path)
 
 
 def test_what_has_been_drawn_is_read_not_fitted_again(tmp_path: Path):
@@ -30,7 +30,7 @@ def test_what_has_been_drawn_is_read_not_fitted_again(tmp_path: Path):
     write_image(tmp_path / "a" / "b.png", image)
     np.save(tmp_path / "a" / "b.npy", np.full((4, 5), 2.0, dtype=np.float32))
     (tmp_path / "fitted.json").write_text('{"steps": 12, "seconds": 3.5}')
-    fitted = fit_nerfacto(tmp_path, tmp_path, tmp_path, seconds=3, seed=0, environment=tmp_path / "none")
+    fitted = fit_nerfacto(tmp_path, tmp_path, tmp_path, names=["a/b"], seconds=3, seed=0, environment=tmp_path / "none")
     assert (fitted.steps, fitted.seconds) == (12, 3.5)
     torch.testing.assert_close(fitted.color("a/b"), image[None], atol=1 / 255, rtol=0)
     assert torch.equal(fitted.depth("a/b"), torch.full((1, 1, 4, 5), 2.0))

@@ -33,7 +33,7 @@ def test_every_setting_of_a_part_changes_the_recipe(settings: tuple[str, ...]):
 
 def test_parts_share_what_comes_before_them(task: Path, tmp_path: Path):
     config = load(RunConfig, None, ["reconstruct.steps=40", "inpaint.steps=5", "inpaint.views=2", "rasterizer=native"])
-    fitted = [method(name).fit(task, tmp_path, config) for name in ("ours", "ours+routing", "ours-witnesses")]
+    fitted = [method(name).fit(task, tmp_path, config, []) for name in ("ours", "ours+routing", "ours-witnesses")]
     assert all(each.seconds > 0 for each in fitted)
     whole, routed, blind = (
         set(RunFolder.read(tmp_path / name).metrics) for name in ("run", "run-ours+routing", "run-ours-witnesses")
@@ -72,7 +72,7 @@ def error_beside_the_mask(fitted: Fitted, task: Path, cache: Path) -> float:
 @pytest.mark.parametrize("name", ["telea", "diffusion-perceptual"])
 def test_splats_fitted_to_filled_photos_are_drawn_by_the_cameras_of_the_task(name: str, task: Path, tmp_path: Path):
     config = load(RunConfig, None, ["reconstruct.steps=60", "rasterizer=native"])
-    fitted = method(name).fit(task, tmp_path / "work", config)
+    fitted = method(name).fit(task, tmp_path / "work", config, [])
     assert fitted.seconds > 0
     assert error_beside_the_mask(fitted, task, tmp_path / "cache") < 0.06
 
@@ -83,7 +83,7 @@ def test_pixels_matched_in_features_need_not_have_the_painted_colors(task: Path,
     assert view.fill_mask
     hole = (read_mask(view.fill_mask)[None] > 0).expand(1, 3, -1, -1)
     colors, features = (
-        FillThenFit("diffusion", perceptual=perceptual).fit(task, tmp_path / "work", config).draw(view).color[hole]
+        FillThenFit("diffusion", perceptual=perceptual).fit(task, tmp_path / "work", config, []).draw(view).color[hole]
         for perceptual in (False, True)
     )
     assert not torch.allclose(colors, features, atol=0.01)
@@ -96,10 +96,10 @@ def test_a_nerf_gets_the_time_of_ours_and_is_drawn_by_the_cameras_of_the_task(
     work = tmp_path / "work"
     config = load(RunConfig, None, ["rasterizer=native"])
     with pytest.raises(ValueError, match="run ours"):
-        nerf.fit(task, work, config)
+        nerf.fit(task, work, config, [])
     (work / "run").mkdir(parents=True)
     (work / "run" / "metrics.json").write_text(json.dumps({"reconstruct": {"seconds": 4.0}, "inpaint": {"seconds": 2.0}}))
-    fitted = nerf.fit(task, work, config)
+    fitted = nerf.fit(task, work, config, [])
     assert fitted.seconds == 6
     assert error_beside_the_mask(fitted, task, tmp_path / "cache") < 0.15
 
