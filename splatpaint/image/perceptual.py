@@ -55,7 +55,8 @@ class Lpips(nn.Module):
         self.trunk = _alexnet() if net == "alex" else _vgg16()
         self.trunk.load_state_dict(_read_trunk(find_trunk(net, weights)))
         self.heads = nn.ParameterList(_read_heads(net))
-        self.eval().requires_grad_(False)
+        # On processors, convolutions in bfloat16 are thrice as fast on maps whose channels lie together.
+        self.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
     def forward(self, x: Float[Tensor, "v 3 h w"], y: Float[Tensor, "v 3 h w"]) -> Float[Tensor, " v"]:
         """The distance of each pair of pictures (sRGB in [0, 1]), as published: each layer averaged over its own grid."""
@@ -85,7 +86,7 @@ class Lpips(nn.Module):
 
     def _activations(self, images: Tensor) -> list[Tensor]:
         mean, std = images.new_tensor(MEAN).view(1, 3, 1, 1), images.new_tensor(STD).view(1, 3, 1, 1)
-        activations, found = (images - mean) / std, []
+        activations, found = ((images - mean) / std).contiguous(memory_format=torch.channels_last), []
         for index, layer in enumerate(self.trunk):
             activations = layer(activations)
             if index in self.taps:
