@@ -49,7 +49,7 @@ was."""
 ADDITIONS = {
     "perceptual": ("inpaint.perceptual.weight=0.1",),
     "update": ("inpaint.strength_last=0.2",),
-    "lora": ("customize.steps=40", "customize.batch=2", "customize.perceptual_weight=0.7", "customize.looks=vgg"),
+    "lora": ("customize.steps=50", "customize.perceptual_weight=1.1", "customize.looks=vgg"),
     "routing": (
         "inpaint.known.reach.rim=[color, opacity]",
         *(f"inpaint.{objective}.reach.rim=[]" for objective in ("painted", "perceptual", "shape")),

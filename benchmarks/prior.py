@@ -42,7 +42,7 @@ SHOWN = ("fox", "llff_fern", "spin_statue", "kermit")
 """Captures whose views are painted in with a neighbor to look at."""
 TAUGHT = ("snowmiku", "fox")
 """Captures that the prior learns."""
-LESSON = CustomizeConfig(steps=60, perceptual_weight=0.7, looks="vgg")
+LESSON = CustomizeConfig(steps=50, perceptual_weight=1.1, looks="vgg")
 SHEET_ROWS = 24
 METRICS = ("psnr/hole", "ssim/hole", "lpips_alex/hole", "lpips_vgg/hole")
 
