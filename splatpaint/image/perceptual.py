@@ -56,7 +56,7 @@ class Lpips(nn.Module):
         self.trunk.load_state_dict(_read_trunk(find_trunk(net, weights)))
         self.heads = nn.ParameterList(_read_heads(net))
         # On processors, convolutions in bfloat16 are thrice as fast on maps whose channels lie together.
-        self.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+        self.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
     def forward(self, x: Float[Tensor, "v 3 h w"], y: Float[Tensor, "v 3 h w"]) -> Float[Tensor, " v"]:
         """The distance of each pair of pictures (sRGB in [0, 1]), as published: each layer averaged over its own grid."""
