@@ -19,7 +19,7 @@ def environment() -> dict[str, Any]:
     """Machine, versions and commit: what a figure needs beside it to mean something. Names neither host nor user nor paths."""
     return {
         "date": datetime.now(UTC).date().isoformat(),
-        "commit": _commit(),
+        "commit": commit(),
         "cpu": _cpu(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
@@ -31,21 +31,21 @@ def environment() -> dict[str, Any]:
     }
 
 
-def write_json(path: Path, record: Mapping[str, Any]) -> None:
-    """Writes a result; its folder is made if need be."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(record, indent=1) + "\n")
-
-
-def _commit() -> str | None:
+def commit() -> str | None:
     """The short hash of the checkout's commit, with `+` if tracked files differ from it."""
     root = Path(__file__).resolve().parents[1]
 
     def git(*arguments: str) -> str:
         return subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True).stdout.strip()
 
-    commit = git("rev-parse", "--short", "HEAD")
-    return commit + "+" * bool(git("status", "--porcelain", "--untracked-files=no")) if commit else None
+    head = git("rev-parse", "--short", "HEAD")
+    return head + "+" * bool(git("status", "--porcelain", "--untracked-files=no")) if head else None
+
+
+def write_json(path: Path, record: Mapping[str, Any]) -> None:
+    """Writes a result; its folder is made if need be."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(record, indent=1) + "\n")
 
 
 def _cpu() -> str:

@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.cover import Spot, make_cover
-from benchmarks.measure import environment, write_json
+from benchmarks.measure import commit, environment, write_json
 from benchmarks.methods import ABLATIONS, ADDITIONS, method
 from benchmarks.nerfacto import NerfactoError
 from benchmarks.protocol import Draw
@@ -172,8 +172,8 @@ def main() -> None:
     write_json(out, {"environment": environment(), **asked, "table": rows, "scores": results})
 
 
-Scores = dict[str, dict[str, dict[str, dict[str, float]]]]
-"""By task, method, seed and metric."""
+Scores = dict[str, dict[str, dict[str, dict[str, float | str]]]]
+"""By task, method, seed and metric; `commit` is the one that they were measured at."""
 
 
 def read_scores(file: Path, asked: Mapping[str, object]) -> Scores:
@@ -257,8 +257,8 @@ def make_task(task: Task, captures: Path, folder: Path, *, max_resolution: int) 
         make_cover(capture, folder, shape=task.shape, spot=SPOTS.get(task.capture))
 
 
-def scored(name: str, folder: Path, config: RunConfig, instruments: Instruments, *, most: int) -> dict[str, float]:
-    """The method's mean scores, from disk if it has been run before."""
+def scored(name: str, folder: Path, config: RunConfig, instruments: Instruments, *, most: int) -> dict[str, float | str]:
+    """The method's mean scores and their commit, from disk if it has been run before."""
     work = folder / f"seed-{config.seed}"
     refuse_other_settings(work, config)
     file = work / "scores" / f"{name}.json"
@@ -270,7 +270,7 @@ def scored(name: str, folder: Path, config: RunConfig, instruments: Instruments,
         scores = judged(fitted.draw, views, folder / "task" / "truth", work / "pictures" / name, instruments)
         # An infinite PSNR (pixels that were never touched) is no number to average, nor one that JSON can say.
         finite = {key: value for key, value in scores.items() if math.isfinite(value)}
-        write_json(file, {**finite, "seconds": fitted.seconds})
+        write_json(file, {"commit": commit(), **finite, "seconds": fitted.seconds})
     return json.loads(file.read_text())
 
 
@@ -309,7 +309,7 @@ def summary(results: Scores, methods: Sequence[str]) -> list[list[str]]:
     rows = [["method", "runs", *COLUMNS]]
     for name in methods:
         runs = [scores for by_method in results.values() for scores in by_method.get(name, {}).values()]
-        cells = (_cell([scores[column] for scores in runs if column in scores], column) for column in COLUMNS)
+        cells = (_cell([float(scores[column]) for scores in runs if column in scores], column) for column in COLUMNS)
         rows.append([name, str(len(runs)), *cells])
     return rows
 

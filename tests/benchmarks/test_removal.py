@@ -1,19 +1,22 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 
+from benchmarks import removal
 from benchmarks.fill_first import FillThenFit, FillThenNerf, fill_photos, telea
 from benchmarks.methods import ABLATIONS, ADDITIONS, NerfOurs, method
 from benchmarks.protocol import Fitted
-from benchmarks.removal import SUITES, Task, configured, read_scores, summary, task_of
+from benchmarks.removal import SUITES, Task, configured, read_scores, scored, summary, task_of
 from splatpaint.capture import CaptureConfig, prepare
 from splatpaint.config import load
 from splatpaint.events import drain
 from splatpaint.image.files import read_image, read_mask
 from splatpaint.stages.config import RunConfig
 from splatpaint.stages.folder import RunFolder
+from splatpaint.stages.judge import Instruments
 
 
 @pytest.mark.parametrize("suite", SUITES)
@@ -107,7 +110,7 @@ def test_a_nerf_gets_the_time_of_ours_and_is_drawn_by_the_cameras_of_the_task(
 def test_the_table_has_means_and_spreads_over_tasks_and_seeds():
     results = {
         "a": {"ours": {"0": {"psnr/hole": 20.0}, "1": {"psnr/hole": 22.0}}},
-        "b": {"ours": {"0": {"psnr/hole": 24.0}}, "delete": {"0": {"psnr/hole": 10.0}}},
+        "b": {"ours": {"0": {"commit": "1234567", "psnr/hole": 24.0}}, "delete": {"0": {"psnr/hole": 10.0}}},
     }
     head, ours, delete = summary(results, ["ours", "delete"])
     column = head.index("psnr/hole")
@@ -116,6 +119,17 @@ def test_the_table_has_means_and_spreads_over_tasks_and_seeds():
     assert (ours[head.index("runs")], delete[head.index("runs")]) == ("3", "1")
     assert ours[head.index("ssim/hole")] == "-"
     assert json.dumps(head)
+
+
+def test_a_task_is_scored_once_and_the_scores_name_their_commit(task: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    shutil.copytree(task / "images", task / "truth")
+    measured = []
+    for commit in ("1234567", "89abcde"):
+        monkeypatch.setattr(removal, "commit", lambda commit=commit: commit)
+        measured.append(scored("telea-2d", tmp_path, RunConfig(), Instruments(), most=2))
+    assert measured[0] == measured[1]
+    assert measured[0]["commit"] == "1234567"
+    assert float(measured[0]["psnr/hole"]) > 0
 
 
 def test_scores_are_added_to_those_of_the_same_settings_only(tmp_path: Path):
