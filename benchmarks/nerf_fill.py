@@ -23,7 +23,7 @@ from splatpaint.priors.protocol import Prior, PriorQuery
 from splatpaint.render.protocol import Rendered
 from splatpaint.scene.splats import Splats
 from splatpaint.scene.views import Capture
-from splatpaint.stages.inpaint import InpaintConfig, strength_of_round
+from splatpaint.stages.inpaint_config import InpaintConfig, strength_of_round
 
 CROP_EVERY = 4
 """Three steps of random rays, then one of a crop, whose pixels hang together as structure and features need it."""

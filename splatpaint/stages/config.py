@@ -7,7 +7,7 @@ from splatpaint.capture import CaptureConfig
 from splatpaint.priors.customize import CustomizeConfig
 from splatpaint.priors.depth import DepthConfig
 from splatpaint.priors.load import PriorConfig
-from splatpaint.stages.inpaint import InpaintConfig
+from splatpaint.stages.inpaint_config import InpaintConfig
 from splatpaint.stages.reconstruct import ReconstructConfig
 from splatpaint.stages.remove import RemoveConfig
 

@@ -11,10 +11,12 @@ from splatpaint.objectives.protocol import Reach
 from splatpaint.priors.crops import inpaint as paint
 from splatpaint.priors.gaussian import GaussianPrior
 from splatpaint.render.reference import rasterize
-from splatpaint.stages import inpaint as stage
-from splatpaint.stages.inpaint import InpaintConfig, inpaint, rim_of, strength_of_round, surroundings
+from splatpaint.stages import repaint
+from splatpaint.stages.inpaint import inpaint, surroundings
+from splatpaint.stages.inpaint_config import InpaintConfig, strength_of_round
 from splatpaint.stages.novel import NovelConfig
 from splatpaint.stages.remove import Hole, Removal
+from splatpaint.stages.windows import rim_of
 from tests.support.walls import SIZE, holed_wall, wall_with_ball
 
 CPU = torch.device("cpu")
@@ -82,7 +84,7 @@ def test_later_views_show_what_was_painted_in_the_first(tmp_path, monkeypatch):
         asked.append(query)
         return paint(prior, query, **rest)
 
-    monkeypatch.setattr(stage, "paint", watched)
+    monkeypatch.setattr(repaint, "paint", watched)
     scene, removal = holed_wall(tmp_path)
     config = replace(QUICK, rounds=2, steps=1, reference="warped")
     drain(inpaint(scene.capture, removal, PRIOR, rasterize, config, device=CPU, seed=0))

@@ -7,9 +7,11 @@ from splatpaint.image.files import write_image
 from splatpaint.render.reference import rasterize
 from splatpaint.scene.camera import Cameras
 from splatpaint.scene.paths import turned_about
-from splatpaint.stages.inpaint import InpaintConfig, choose_windows, surroundings
+from splatpaint.stages.inpaint import surroundings
+from splatpaint.stages.inpaint_config import InpaintConfig
 from splatpaint.stages.remove import untouched
 from splatpaint.stages.unseen import UnseenConfig, complete, drawn, halfway, widened
+from splatpaint.stages.windows import choose_windows
 from tests.support.walls import SIZE, holed_wall, wall_with_ball
 
 CPU = torch.device("cpu")

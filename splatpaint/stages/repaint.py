@@ -1,0 +1,77 @@
+"""What each window shall look like next, as the prior paints it beside the present scene."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from splatpaint.events import Events, Progressed
+from splatpaint.fit.fill_seeds import Surroundings
+from splatpaint.priors.cloning import cloned
+from splatpaint.priors.crops import inpaint as paint
+from splatpaint.priors.protocol import Prior, PriorQuery
+from splatpaint.render.protocol import Rasterizer
+from splatpaint.scene.splats import Splats
+from splatpaint.stages.inpaint_config import InpaintConfig, name_of_round, seed_of_round, strength_of_round
+from splatpaint.stages.references import Shown, anchor_first, reference_for, warped_for
+from splatpaint.stages.windows import Window
+
+
+def repaint(
+    views: Sequence[Surroundings],
+    windows: Sequence[Window],
+    scene: Splats,
+    prior: Prior,
+    rasterizer: Rasterizer,
+    config: InpaintConfig,
+    *,
+    number: int,
+    seed: int,
+) -> Events[list[Float[Tensor, "1 3 hb wb"]]]:
+    """What each window shall look like next: in the hole what the scene shows there now, noised and denoised by the prior."""
+    strength = strength_of_round(number, config)
+    # After the first round the rendering holds what the views agreed on.
+    reference = "none" if config.reference == "warped" and number > 0 else config.reference
+    referred = reference != "none"
+    shown = [shown_now(views[window.view], scene, rasterizer) for window in windows] if referred else []
+    order = range(len(windows))
+    if referred:
+        order = anchor_first([each.camera for each in shown], [float(window.hole.sum()) for window in windows])
+    targets: dict[int, Float[Tensor, "1 3 hb wb"]] = {}
+    for done, place in enumerate(order, start=1):
+        window = windows[place]
+        view = views[window.view]
+        others = [shown[each] for each in order if each != place] if referred else []
+        with torch.no_grad():
+            current = rasterizer(scene, view.camera).color.clamp(0, 1)
+        query = PriorQuery(images=view.image, holes=view.blind)
+        if number > 0:  # by now the splats have learned from other views what the object hid in this one
+            told = (view.seen > 0) | (view.hole > 0)
+            query = PriorQuery(images=torch.where(told, view.image, current), holes=view.hole)
+        match reference:
+            case "beside":
+                query = replace(query, reference=reference_for(shown[place], view.hole, others))
+            case "warped" if (warped := warped_for(shown[place], view.hole, others)) is not None:
+                left = query.holes * torch.maximum(warped.unknown, 1 - view.hole)
+                query = replace(query, images=cloned(view.image, view.hole, warped), holes=left)
+        painted = paint(
+            prior,
+            query,
+            start=current,
+            strength=strength,
+            steps=max(1, round(config.denoise_steps * strength)),
+            generator=torch.Generator().manual_seed(seed_of_round(seed, number) * 100_003 + window.view),
+        )
+        if referred:
+            shown[place] = replace(shown[place], image=painted, known=torch.ones_like(view.hole))
+        targets[place] = torch.lerp(window.bare, window.box.crop(painted), window.taught)
+        yield Progressed(f"{name_of_round(number, config)}: repaint", done, len(windows), {"strength": strength})
+    return [targets[place] for place in range(len(windows))]
+
+
+@torch.no_grad()
+def shown_now(view: Surroundings, scene: Splats, rasterizer: Rasterizer) -> Shown:
+    """A view as others may look at it before its hole is painted."""
+    return Shown(view.camera, view.image, rasterizer(scene, view.camera).depth, 1 - view.blind)

@@ -1,0 +1,89 @@
+"""The parts of the views that a fill is trained in, and the kept splats that learn with it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from splatpaint.fit.fill_seeds import Surroundings
+from splatpaint.image.region import Box, bounding_box, dilate
+from splatpaint.masks.lift import Ballot, lift
+from splatpaint.render.protocol import Rasterizer
+from splatpaint.scene.camera import Cameras
+from splatpaint.scene.splats import Splats
+from splatpaint.scene.views import spread
+from splatpaint.stages.inpaint_config import InpaintConfig
+from splatpaint.stages.remove import MIN_WEIGHT
+
+MIN_ALPHA = 0.1
+"""Where the fill is fainter than this, it does not show."""
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """The part of a view around its hole that is trained."""
+
+    view: int
+    box: Box
+    camera: Cameras
+    behind: Int[Tensor, " m"]
+    """Indices of the frozen splats that show in the window."""
+    bare: Float[Tensor, "1 3 hb wb"]
+    """What the kept splats show there."""
+    hole: Float[Tensor, "1 1 hb wb"]
+    """1 where nobody saw what is there."""
+    taught: Float[Tensor, "1 1 hb wb"]
+    """1 where it shall look as painted or as the photo shows it, 0 where as it was."""
+    weight: Float[Tensor, "1 1 hb wb"]
+    """0 around the hole where the object hid what other views show: they say how it shall look, not what was kept of it."""
+
+
+@torch.no_grad()
+def choose_windows(
+    views: Sequence[Surroundings],
+    kept: Splats,
+    frozen: Splats,
+    fill: Splats,
+    rasterizer: Rasterizer,
+    config: InpaintConfig,
+) -> list[Window]:
+    """Windows around the holes of views spread evenly over all that have one.
+
+    Where holes are not of photos alone, photos without one get a window too if the fill shows in them: they say where it shall
+    not be.
+    """
+    areas = {place: view.open for place, view in enumerate(views) if view.open.any()}
+    if config.unseen.asked:
+        for place in set(range(len(views))) - set(areas):
+            shown = (rasterizer(fill, views[place].camera).alpha > MIN_ALPHA).to(views[place].open)
+            if shown.any():
+                areas[place] = shown
+    windows = []
+    for place in spread(sorted(areas), config.views):
+        view = views[place]
+        box = bounding_box(areas[place][0], grow=config.context, least_px=config.rim_px)
+        assert box is not None, "the view was chosen because there is something in it"
+        camera = view.camera.cropped(box.left, box.top, box.width, box.height)
+        behind = torch.nonzero(rasterizer(frozen, camera).radii[0] > 0)[:, 0]
+        bare = rasterizer(kept, camera).color.clamp(0, 1)
+        around = near(view, config)
+        taught = torch.maximum(view.hole, view.seen * around)
+        weight = 1 - around * (1 - taught)
+        windows.append(Window(place, box, camera, behind, bare, *(box.crop(each) for each in (view.hole, taught, weight))))
+    return windows
+
+
+@torch.no_grad()
+def rim_of(kept: Splats, views: Sequence[Surroundings], rasterizer: Rasterizer, config: InpaintConfig) -> Bool[Tensor, " n"]:
+    """The kept splats that show in the holes or right around them, and hardly anywhere else."""
+    areas = (near(view, config) for view in views)
+    ballots = (Ballot(view.camera, area, area, torch.ones_like(area)) for view, area in zip(views, areas, strict=True))
+    votes = lift(kept, ballots, rasterizer)
+    return votes.inside > config.rim_share * votes.total.clamp_min(MIN_WEIGHT)
+
+
+def near(view: Surroundings, config: InpaintConfig) -> Float[Tensor, "1 1 h w"]:
+    """1 where the fill belongs, and around that."""
+    return dilate(view.open, config.rim_px)
