@@ -40,6 +40,8 @@ from PIL import Image
 
 RATE, FINAL_RATE = 1e-2, 1e-4
 """nerfacto's, of fields and proposal networks."""
+RAYS_DRAWN = {"cpu": 1024, "cuda": 1 << 15}
+"""At once, where nerfacto's 32,768 leave a processor's caches: the same picture in half the time."""
 
 
 def main() -> None:
@@ -65,6 +67,7 @@ def main() -> None:
 
     config = NerfactoModelConfig(implementation="tcnn" if compiled else "torch")
     config.camera_optimizer.mode = "off"
+    config.eval_num_rays_per_chunk = RAYS_DRAWN[device]
     box = SceneBox(aabb=torch.tensor([[-1.0, -1, -1], [1, 1, 1]]))
     model = config.setup(scene_box=box, num_train_data=len(training)).to(device)
     steps, seconds = fit(model, cameras_of(training, center, scale).to(device), images, arguments)
