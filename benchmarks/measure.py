@@ -6,6 +6,7 @@ import platform
 import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,9 @@ def environment() -> dict[str, Any]:
     }
 
 
+@cache
 def commit() -> str | None:
-    """The short hash of the checkout's commit, with `+` if tracked files differ from it."""
+    """The short hash of the checkout's commit, with `+` if tracked files differ from it; as it was when first asked."""
     root = Path(__file__).resolve().parents[1]
 
     def git(*arguments: str) -> str:

@@ -141,6 +141,7 @@ def main() -> None:
     arguments = parsed()
     suite = chosen(arguments)
     instruments = instruments_of(arguments.weights)
+    commit()  # of the code that is loaded, whatever is checked out meanwhile
     out = arguments.json or ROOT / "benchmarks" / "results" / f"removal-{arguments.suite}.json"
     asked = {
         "suite": arguments.suite,
