@@ -36,6 +36,7 @@ from splatpaint.stages.folder import RunFolder, SplatStage
 from splatpaint.stages.run import pick_device, run
 
 ABLATIONS = {
+    "exemplar": ("inpaint.finish=prior",),
     "rounds": ("inpaint.rounds=1",),
     "depth": ("inpaint.seed.depth=scattered",),
     "exposure": ("inpaint.rates.shN=0.0",),
@@ -43,12 +44,12 @@ ABLATIONS = {
     "crops": ("inpaint.context=100.0",),
     "witnesses": ("remove.holes.min_views=1000000",),
 }
-"""What `ours-PART` sets: one round only and so half the steps, seeds anywhere along their rays, a fill that cannot follow the
-photos' exposure, no kept splats that learn with it, whole views in place of windows around the holes, holes wherever the object
-was."""
+"""What `ours-PART` sets: a last round painted by the prior in place of pieces of the photos, one round only and so half the
+steps, seeds anywhere along their rays, a fill that cannot follow the photos' exposure, no kept splats that learn with it, whole
+views in place of windows around the holes, holes wherever the object was."""
 ADDITIONS = {
     "perceptual": ("inpaint.perceptual.weight=0.1",),
-    "update": ("inpaint.strength_last=0.2",),
+    "update": ("inpaint.finish=prior", "inpaint.strength_last=0.2"),
     "lora": ("customize.steps=50", "customize.perceptual_weight=1.1", "customize.looks=vgg"),
     "routing": (
         "inpaint.known.reach.rim=[color, opacity]",

@@ -94,11 +94,11 @@ def seed_fill(views: Sequence[Surroundings], rasterizer: Rasterizer, config: See
 
 def telling_views(views: Sequence[Surroundings], config: SeedConfig) -> list[int]:
     """The views that add splats, in their order: most hole, with most of what surrounds it, first."""
-    order = sorted(range(len(views)), key=lambda index: -_area_in_context(views[index].open))
+    order = sorted(range(len(views)), key=lambda index: -area_in_context(views[index].open))
     return [index for index in order[: config.views] if views[index].open.any()]
 
 
-def _area_in_context(hole: Float[Tensor, "1 1 h w"]) -> float:
+def area_in_context(hole: Float[Tensor, "1 1 h w"]) -> float:
     """Pixels of a hole, less the more of its outline lies on the picture's border, where nothing is known to continue."""
     inner = float(ring(hole, 1).sum())
     border = float(sum(edge.sum() for edge in (hole[..., 0, :], hole[..., -1, :], hole[..., 0], hole[..., -1])))

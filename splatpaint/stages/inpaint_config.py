@@ -38,6 +38,10 @@ class InpaintConfig:
     reference: Literal["none", "beside", "warped"] = "none"
     """What is done with the view that shows most of a hole, or was painted there before (see references.py): nothing; the hole
     is painted beside it; or in the first round it is warped into the hole, and only what it does not show is painted."""
+    finish: Literal["auto", "prior", "exemplar"] = "auto"
+    """How the last round paints. prior = anew; exemplar = with pieces of the photos (image/exemplar.py), in about the colors
+    that the rounds before agreed on, one view after the other, each beginning with what of it has been finished in others;
+    auto = exemplar if the prior is one of few steps, as the bundled one, which knows colors and not detail."""
     views: int = 64
     """At most this many views, evenly spread over those with a hole, are painted and fitted."""
     context: float = 0.25

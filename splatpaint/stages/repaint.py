@@ -1,4 +1,4 @@
-"""What each window shall look like next, as the prior paints it beside the present scene."""
+"""What each window shall look like next: as the prior paints it beside the present scene, at last in pieces of the photos."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,7 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from splatpaint.events import Events, Progressed
-from splatpaint.fit.fill_seeds import Surroundings
+from splatpaint.fit.fill_seeds import Surroundings, area_in_context
+from splatpaint.image.exemplar import complete_by_example
 from splatpaint.priors.cloning import cloned
 from splatpaint.priors.crops import inpaint as paint
 from splatpaint.priors.protocol import Prior, PriorQuery
@@ -17,6 +18,9 @@ from splatpaint.scene.splats import Splats
 from splatpaint.stages.inpaint_config import InpaintConfig, name_of_round, seed_of_round, strength_of_round
 from splatpaint.stages.references import Shown, anchor_first, reference_for, warped_for
 from splatpaint.stages.windows import Window
+
+MOST_WARPED = 3
+"""So many views lend to another what has been finished in them."""
 
 
 def repaint(
@@ -32,14 +36,16 @@ def repaint(
 ) -> Events[list[Float[Tensor, "1 3 hb wb"]]]:
     """What each window shall look like next: in the hole what the scene shows there now, noised and denoised by the prior."""
     strength = strength_of_round(number, config)
+    finishing = number == config.rounds - 1 and finishes_by_example(prior, config)
     # After the first round the rendering holds what the views agreed on.
-    reference = "none" if config.reference == "warped" and number > 0 else config.reference
-    referred = reference != "none"
+    reference = "none" if finishing or (config.reference == "warped" and number > 0) else config.reference
+    referred = finishing or reference != "none"
     shown = [shown_now(views[window.view], scene, rasterizer) for window in windows] if referred else []
     order = range(len(windows))
     if referred:
-        order = anchor_first([each.camera for each in shown], [float(window.hole.sum()) for window in windows])
+        order = anchor_first([each.camera for each in shown], [area_in_context(views[window.view].hole) for window in windows])
     targets: dict[int, Float[Tensor, "1 3 hb wb"]] = {}
+    finished: list[Shown] = []
     for done, place in enumerate(order, start=1):
         window = windows[place]
         view = views[window.view]
@@ -56,19 +62,46 @@ def repaint(
             case "warped" if (warped := warped_for(shown[place], view.hole, others)) is not None:
                 left = query.holes * torch.maximum(warped.unknown, 1 - view.hole)
                 query = replace(query, images=cloned(view.image, view.hole, warped), holes=left)
-        painted = paint(
-            prior,
-            query,
-            start=current,
-            strength=strength,
-            steps=max(1, round(config.denoise_steps * strength)),
-            generator=torch.Generator().manual_seed(seed_of_round(seed, number) * 100_003 + window.view),
-        )
+        generator = torch.Generator().manual_seed(seed_of_round(seed, number) * 100_003 + window.view)
+        if finishing:
+            query = begun_elsewhere(query, shown[place], finished)
+        painted = current
+        if number == 0 or not finishing:
+            steps = max(1, round(config.denoise_steps * strength))
+            painted = paint(prior, query, start=current, strength=strength, steps=steps, generator=generator)
+        if finishing:
+            painted = complete_by_example(query.images, query.holes, view.seen, guide=painted, generator=generator)
         if referred:
             shown[place] = replace(shown[place], image=painted, known=torch.ones_like(view.hole))
+            finished.append(shown[place])
         targets[place] = torch.lerp(window.bare, window.box.crop(painted), window.taught)
         yield Progressed(f"{name_of_round(number, config)}: repaint", done, len(windows), {"strength": strength})
     return [targets[place] for place in range(len(windows))]
+
+
+def finishes_by_example(prior: Prior, config: InpaintConfig) -> bool:
+    """Whether the last round is made of pieces of the photos."""
+    match config.finish:
+        case "auto":
+            return prior.most_steps is not None
+        case "prior":
+            return False
+        case "exemplar":
+            return True
+
+
+def begun_elsewhere(query: PriorQuery, view: Shown, finished: Sequence[Shown]) -> PriorQuery:
+    """The query with what finished views show of its holes set in, from one after the other as long as that helps.
+
+    Not with what others' photos show at the same depth: it is a hole because nobody saw what is there.
+    """
+    for _ in range(MOST_WARPED):
+        warped = warped_for(view, query.holes, finished)
+        if warped is None:
+            break
+        images = cloned(query.images, query.holes, warped)
+        query = replace(query, images=images, holes=query.holes * warped.unknown)
+    return query
 
 
 @torch.no_grad()

@@ -1,9 +1,11 @@
 from dataclasses import replace
 
+import pytest
 import torch
 
 from splatpaint.events import Noted, Progressed, drain
 from splatpaint.fit.parameters import LearningRates
+from splatpaint.image.exemplar import complete_by_example
 from splatpaint.image.files import write_image
 from splatpaint.objectives.adversarial import AdversarialConfig
 from splatpaint.objectives.distill import DistillConfig
@@ -95,6 +97,49 @@ def test_later_views_show_what_was_painted_in_the_first(tmp_path, monkeypatch):
         warped = (view.holes - query.holes)[0, 0] > 0
         assert warped.sum() > 0
         assert (query.images[0, 1] - query.images[0, 0])[warped].median() > 0.15
+
+
+def test_the_last_round_can_finish_one_view_with_pieces_of_its_photo_and_the_others_with_it(tmp_path, monkeypatch):
+    rounds, left = [], []
+
+    def asked(prior, query, **rest):
+        rounds.append(query)
+        return paint(prior, query, **rest)
+
+    def completed(image, hole, *rest, **more):
+        left.append(float(hole.sum()))
+        return complete_by_example(image, hole, *rest, **more)
+
+    monkeypatch.setattr(repaint, "paint", asked)
+    monkeypatch.setattr(repaint, "complete_by_example", completed)
+    scene, removal = holed_wall(tmp_path)
+    for view in scene.capture.views:
+        write_image(view.image, rasterize(scene.wall, view.camera).color[0].clamp(0, 1))
+    config = replace(QUICK, finish="exemplar")
+    filled = drain(inpaint(scene.capture, removal, PRIOR, rasterize, config, device=CPU, seed=0))
+    assert (len(rounds), len(left)) == (3, 3), "the prior paints the first round only"
+    assert left[0] > 0
+    assert all(rest < 0.3 * left[0] for rest in left[1:])
+    view, hole = scene.capture.views[0], removal.holes[0].hole[0, 0] > 0
+    color = rasterize(filled, view.camera).color[0][:, hole].mean(dim=1)
+    assert color[1] - color[0] < 0.1, "the photos show a gray wall, though the prior painted it green"
+
+
+@pytest.mark.parametrize(("finish", "most_steps", "pieces"), [("auto", 2, 3), ("auto", None, 0), ("prior", 2, 0)])
+def test_a_prior_of_few_steps_leaves_the_finish_to_the_photos(tmp_path, monkeypatch, finish, most_steps, pieces):
+    asked = []
+
+    def completed(*given, **more):
+        asked.append(given)
+        return complete_by_example(*given, **more)
+
+    monkeypatch.setattr(repaint, "complete_by_example", completed)
+    scene, removal = holed_wall(tmp_path)
+    prior = GaussianPrior(mu=GREEN[None, :, None, None], s=0.02)
+    prior.most_steps = most_steps
+    config = replace(QUICK, steps=1, finish=finish)
+    drain(inpaint(scene.capture, removal, prior, rasterize, config, device=CPU, seed=0))
+    assert len(asked) == pieces
 
 
 def test_kept_splats_away_from_the_holes_do_not_change(tmp_path):

@@ -1,0 +1,86 @@
+import torch
+
+from splatpaint.image.exemplar import complete_by_example
+
+
+def square(height: int, width: int, *, top: int, left: int, side: int) -> torch.Tensor:
+    hole = torch.zeros(1, 1, height, width)
+    hole[..., top : top + side, left : left + side] = 1
+    return hole
+
+
+def completed(image, hole, *, source=None, guide=None, seed=0):
+    source = torch.ones_like(hole) if source is None else source
+    guide = image.mean(dim=(2, 3), keepdim=True).expand_as(image) if guide is None else guide
+    torn = torch.where(hole > 0, torch.rand(image.shape, generator=torch.Generator().manual_seed(9)), image)
+    return complete_by_example(torn, hole, source, guide, generator=torch.Generator().manual_seed(seed))
+
+
+def checks(height: int, width: int, period: int) -> torch.Tensor:
+    """A pattern that patches can only continue in one way."""
+    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    red = ((x // (period // 2) + y // (period // 2)) % 2).float()
+    return torch.stack([red, (x % period) / period, (y % period) / period])[None]
+
+
+def test_a_pattern_is_continued():
+    image, hole = checks(96, 120, 12), square(96, 120, top=30, left=40, side=30)
+    wrong = (completed(image, hole) - image).abs().amax(dim=1)[hole[:, 0] > 0]
+    assert (wrong < 0.02).float().mean() > 0.95
+
+
+def test_what_is_known_comes_back_and_every_other_color_is_one_of_the_source():
+    generator = torch.Generator().manual_seed(1)
+    palette = torch.tensor([[0.1, 0.2, 0.3], [0.9, 0.5, 0.1], [0.3, 0.8, 0.6]])
+    drawn = palette[torch.randint(3, (80, 80), generator=generator)].permute(2, 0, 1)[None]
+    hole = square(80, 80, top=20, left=20, side=25)
+    result = completed(drawn, hole)
+    outside = (hole == 0).expand_as(drawn)
+    assert torch.equal(result[outside], drawn[outside])
+    inside = result[0].flatten(1)[:, hole.flatten() > 0].T
+    assert torch.cdist(inside, palette).min(dim=1).values.max() < 1e-6
+    assert (torch.cdist(inside, palette).argmin(dim=1).bincount(minlength=3) > 50).all()
+
+
+def test_nothing_is_copied_from_outside_the_source():
+    """Left red, right green, the hole between them: with the left as its only source it is red."""
+    image = torch.zeros(1, 3, 64, 96)
+    image[:, 0, :, :48], image[:, 1, :, 48:] = 1, 1
+    hole = square(64, 96, top=22, left=38, side=20)
+    source = torch.zeros_like(hole)
+    source[..., :48] = 1
+    result = completed(image, hole, source=source)
+    inside = result[0].flatten(1)[:, hole.flatten() > 0]
+    assert torch.equal(inside, torch.tensor([1.0, 0, 0])[:, None].expand_as(inside))
+
+
+def test_the_guide_says_which_of_two_surfaces_it_is():
+    image, hole = torch.zeros(1, 3, 64, 96), torch.zeros(1, 1, 64, 96)
+    image[:, 0, :, :48], image[:, 1, :, 48:], hole[..., 18:78] = 1, 1, 1
+    shares = []
+    for surface in (0, 1):
+        guide = torch.zeros_like(image)
+        guide[:, surface] = 1
+        shares.append(completed(image, hole, guide=guide)[0, 0][hole[0, 0] > 0].mean())
+    assert shares[0] > shares[1] + 0.1
+
+
+def test_where_there_is_nothing_to_copy_the_guide_is_the_result():
+    image, guide = torch.rand(1, 3, 32, 40), torch.rand(1, 3, 32, 40)
+    hole = square(32, 40, top=8, left=8, side=16)
+    result = completed(image, hole, source=torch.zeros_like(hole), guide=guide)
+    assert torch.equal(result, torch.where(hole > 0, guide, image))
+
+
+def test_a_hole_at_the_border_is_filled_with_what_is_known():
+    """Not with what the picture happens to hold in the hole, nor with what padding repeats of it."""
+    image, hole = checks(72, 96, 12), torch.zeros(1, 1, 72, 96)
+    hole[..., :20, 30:60] = 1
+    wrong = (completed(image, hole) - image).abs().amax(dim=1)[hole[:, 0] > 0]
+    assert (wrong < 0.02).float().mean() > 0.9
+
+
+def test_the_same_seed_gives_the_same_picture():
+    image, hole = torch.rand(1, 3, 340, 360), square(340, 360, top=60, left=70, side=40)
+    assert torch.equal(completed(image, hole), completed(image, hole))
+    assert not torch.equal(completed(image, hole), completed(image, hole, seed=1))
