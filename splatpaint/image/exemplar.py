@@ -5,10 +5,12 @@ fine, each patch looks up its nearest neighbor in the source, and the pixels of 
 patches that hold them (Wexler et al. 2007, Space-Time Completion of Video, sec. 3). What is compared is colors and how busy the
 picture is around them, or plain areas would be copied everywhere (Newson et al. 2014, Video Inpainting of Complex Scenes, sec.
 3.3). A guide says roughly which colors belong where, and near places are thought to look a little more alike than far ones. The
-finest level copies whole pieces as the level before it found them, so nothing is blurred.
+finest level copies whole pieces as the level before it found them, so nothing is blurred, but in holes so thin that there is no
+level before it: they are voted for like the rest.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -88,15 +90,13 @@ def complete_by_example(
     if not levels or not inside.any():
         return torch.where(inside, guide, image)
     coarsest = levels[-1]
-    picture, matches = _from_outside(coarsest), None
-    for number, level in enumerate(reversed(levels)):
-        finest = number == len(levels) - 1
-        if matches is not None:
-            matches = _refined(matches, levels[len(levels) - number], level)
-            picture = _voted(level.image, level.hole, matches, alone=finest)
-        for _ in range(0 if finest and number else SEARCHES[min(number, len(SEARCHES) - 1)]):
-            matches = _matched(picture, level, generator)
-            picture = _voted(picture, level.hole, matches)
+    picture, matches = _searched(_from_outside(coarsest), coarsest, SEARCHES[0], generator)
+    for number, (coarse, fine) in enumerate(pairwise(reversed(levels)), start=1):
+        finest = fine is levels[0]
+        matches = _refined(matches, coarse, fine)
+        picture = _voted(fine.image, fine.hole, matches, alone=finest)
+        if not finest:
+            picture, matches = _searched(picture, fine, SEARCHES[min(number, len(SEARCHES) - 1)], generator)
     return torch.where(inside, picture[None, :3, HALF:-HALF, HALF:-HALF], image)
 
 
@@ -184,6 +184,16 @@ def _from_outside(level: _Level) -> Float[Tensor, "c h w"]:
         picture.flatten(1)[:, centers] = level.image.flatten(1)[:, best]
         known = torch.maximum(known, layer)
     return picture
+
+
+def _searched(
+    picture: Float[Tensor, "c h w"], level: _Level, times: int, generator: torch.Generator
+) -> tuple[Float[Tensor, "c h w"], _Matches]:
+    """The picture after so many searches, at least one, and the votes on each; and the last one's matches."""
+    for _ in range(times):
+        matches = _matched(picture, level, generator)
+        picture = _voted(picture, level.hole, matches)
+    return picture, matches
 
 
 def _matched(picture: Float[Tensor, "c h w"], level: _Level, generator: torch.Generator) -> _Matches:
