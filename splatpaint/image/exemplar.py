@@ -5,8 +5,7 @@ fine, each patch looks up its nearest neighbor in the source, and the pixels of 
 patches that hold them (Wexler et al. 2007, Space-Time Completion of Video, sec. 3). What is compared is colors and how busy the
 picture is around them, or plain areas would be copied everywhere (Newson et al. 2014, Video Inpainting of Complex Scenes, sec.
 3.3). A guide says roughly which colors belong where, and near places are thought to look a little more alike than far ones. The
-finest level copies whole pieces as the level before it found them, so nothing is blurred, but in holes so thin that there is no
-level before it: they are voted for like the rest.
+finest level copies whole pieces as the level before it found them, so nothing is blurred, and joins them seamlessly (mosaic.py).
 """
 
 from dataclasses import dataclass
@@ -16,6 +15,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
+
+from splatpaint.image.mosaic import seamless
 
 SIDE = 5
 """Of a patch, in pixels."""
@@ -32,7 +33,7 @@ LEAST_SOURCES = 200
 BUSY_PX = 16
 BUSY_WEIGHT = 2.0
 """Of the mean size of color steps so far around, beside the colors."""
-GUIDE_WEIGHT = 0.4
+GUIDE_WEIGHT = 0.1
 """Of a patch's distance to the guide's mean color, beside that of its pixels."""
 PLACE_WEIGHT = 1.0
 """Squared color distance of a patch that is as bad as being copied from the other end of the picture."""
@@ -92,12 +93,13 @@ def complete_by_example(
     coarsest = levels[-1]
     picture, matches = _searched(_from_outside(coarsest), coarsest, SEARCHES[0], generator)
     for number, (coarse, fine) in enumerate(pairwise(reversed(levels)), start=1):
-        finest = fine is levels[0]
         matches = _refined(matches, coarse, fine)
-        picture = _voted(fine.image, fine.hole, matches, alone=finest)
-        if not finest:
+        if fine is not levels[0]:
+            picture = _voted(fine.image, fine.hole, matches)
             picture, matches = _searched(picture, fine, SEARCHES[min(number, len(SEARCHES) - 1)], generator)
-    return torch.where(inside, picture[None, :3, HALF:-HALF, HALF:-HALF], image)
+    framed, known = (F.pad(area[0, 0], (HALF,) * 4) for area in (inside, ~inside))
+    picture = seamless(levels[0].image[:3], framed, _taken(levels[0], matches), known)
+    return torch.where(inside, picture[None, :, HALF:-HALF, HALF:-HALF], image)
 
 
 def _busy(image: Float[Tensor, "1 3 h w"], known: Float[Tensor, "1 1 h w"]) -> Float[Tensor, "1 2 h w"]:
@@ -232,27 +234,33 @@ def _refined(matches: _Matches, coarse: _Level, fine: _Level) -> _Matches:
     return _Matches(fine.targets[known], sources, matches.distances[parent])
 
 
-def _voted(
-    picture: Float[Tensor, "c h w"], hole: Bool[Tensor, "h w"], matches: _Matches, *, alone: bool = False
-) -> Float[Tensor, "c h w"]:
-    """The pixels of the hole as the matches of all patches that hold them say: their weighted mean, or the best one `alone`."""
+def _voted(picture: Float[Tensor, "c h w"], hole: Bool[Tensor, "h w"], matches: _Matches) -> Float[Tensor, "c h w"]:
+    """The pixels of the hole as the matches of all patches that hold them say: their weighted mean."""
     flat = picture.flatten(1)
-    typical = matches.distances.sort().values[len(matches.distances) * 3 // 4].clamp_min(1e-6)
     sums, weights = torch.zeros_like(flat), torch.zeros_like(flat[0])
-    worst = torch.full_like(weights, torch.inf)
-    reach = torch.arange(-HALF, HALF + 1, device=flat.device).square()
-    away = (reach[:, None] + reach[None]).flatten().tolist()
-    for offset, distance in zip(_offsets(picture.shape[2], flat).tolist(), away, strict=True):
-        pixels, said = matches.targets + offset, flat[:, matches.sources + offset]
-        if alone:
-            costs = matches.distances + TIE_BREAK * typical * distance
-            better = costs < worst[pixels]
-            pixels, said = pixels[better], said[:, better]
-            worst[pixels], weights[pixels] = costs[better], 1.0
-            sums[:, pixels] = said
-        else:
-            weight = torch.exp(-matches.distances / (2 * typical))
-            sums.index_add_(1, pixels, said * weight)
-            weights.index_add_(0, pixels, weight)
+    weight = torch.exp(-matches.distances / (2 * _typical(matches)))
+    for offset in _offsets(picture.shape[2], flat).tolist():
+        pixels = matches.targets + offset
+        sums.index_add_(1, pixels, flat[:, matches.sources + offset] * weight)
+        weights.index_add_(0, pixels, weight)
     voted = hole.flatten() & (weights > 0)
     return torch.where(voted, sums / weights.clamp_min(1e-12), flat).view_as(picture)
+
+
+def _taken(level: _Level, matches: _Matches) -> Int[Tensor, "h w"]:
+    """Which pixel is copied to every one that patches hold, in the hole or out of it: what the best of them has there."""
+    taken = torch.arange(level.hole.numel(), device=level.hole.device)
+    worst = torch.full_like(level.image[0].flatten(), torch.inf)
+    reach = torch.arange(-HALF, HALF + 1, device=taken.device).square()
+    away = (reach[:, None] + reach[None]).flatten().tolist()
+    for offset, distance in zip(_offsets(level.width, taken).tolist(), away, strict=True):
+        pixels, costs = matches.targets + offset, matches.distances + TIE_BREAK * _typical(matches) * distance
+        better = costs < worst[pixels]
+        worst[pixels[better]] = costs[better]
+        taken[pixels[better]] = matches.sources[better] + offset
+    return taken.view_as(level.hole)
+
+
+def _typical(matches: _Matches) -> Float[Tensor, ""]:
+    """How bad a match is that three of four are better than."""
+    return matches.distances.sort().values[len(matches.distances) * 3 // 4].clamp_min(1e-6)

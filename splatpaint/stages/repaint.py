@@ -12,7 +12,7 @@ from splatpaint.fit.fill_seeds import Surroundings, area_in_context
 from splatpaint.image.exemplar import complete_by_example
 from splatpaint.priors.cloning import cloned
 from splatpaint.priors.crops import inpaint as paint
-from splatpaint.priors.protocol import Prior, PriorQuery
+from splatpaint.priors.protocol import Prior, PriorQuery, Reference
 from splatpaint.render.protocol import Rasterizer
 from splatpaint.scene.splats import Splats
 from splatpaint.stages.inpaint_config import InpaintConfig, name_of_round, seed_of_round, strength_of_round
@@ -20,7 +20,7 @@ from splatpaint.stages.references import Shown, anchor_first, reference_for, war
 from splatpaint.stages.windows import Window
 
 MOST_WARPED = 3
-"""So many views lend to another what has been finished in them."""
+"""So many views lend to another what has been painted in them."""
 
 
 def repaint(
@@ -37,43 +37,40 @@ def repaint(
     """What each window shall look like next: in the hole what the scene shows there now, noised and denoised by the prior."""
     strength = strength_of_round(number, config)
     finishing = number == config.rounds - 1 and finishes_by_example(prior, config)
+    beside = config.reference == "beside" and not finishing
     # After the first round the rendering holds what the views agreed on.
-    reference = "none" if finishing or (config.reference == "warped" and number > 0) else config.reference
-    referred = finishing or reference != "none"
-    shown = [shown_now(views[window.view], scene, rasterizer) for window in windows] if referred else []
+    lending = finishing or (config.reference == "warped" and number == 0)
+    shown = [shown_now(views[window.view], scene, rasterizer) for window in windows] if beside or lending else []
     order = range(len(windows))
-    if referred:
+    if shown:
         order = anchor_first([each.camera for each in shown], [area_in_context(views[window.view].hole) for window in windows])
     targets: dict[int, Float[Tensor, "1 3 hb wb"]] = {}
-    finished: list[Shown] = []
+    painted_here: list[Shown] = []
     for done, place in enumerate(order, start=1):
         window = windows[place]
         view = views[window.view]
-        others = [shown[each] for each in order if each != place] if referred else []
         with torch.no_grad():
             current = rasterizer(scene, view.camera).color.clamp(0, 1)
         query = PriorQuery(images=view.image, holes=view.blind)
         if number > 0:  # by now the splats have learned from other views what the object hid in this one
             told = (view.seen > 0) | (view.hole > 0)
             query = PriorQuery(images=torch.where(told, view.image, current), holes=view.hole)
-        match reference:
-            case "beside":
-                query = replace(query, reference=reference_for(shown[place], view.hole, others))
-            case "warped" if (warped := warped_for(shown[place], view.hole, others)) is not None:
-                left = query.holes * torch.maximum(warped.unknown, 1 - view.hole)
-                query = replace(query, images=cloned(view.image, view.hole, warped), holes=left)
+        if lending:
+            query = begun_elsewhere(query, shown[place], painted_here)
+        if beside:
+            others = [shown[each] for each in order if each != place]
+            query = replace(query, reference=reference_for(shown[place], view.hole, others))
         generator = torch.Generator().manual_seed(seed_of_round(seed, number) * 100_003 + window.view)
-        if finishing:
-            query = begun_elsewhere(query, shown[place], finished)
         painted = current
         if number == 0 or not finishing:
             steps = max(1, round(config.denoise_steps * strength))
             painted = paint(prior, query, start=current, strength=strength, steps=steps, generator=generator)
         if finishing:
-            painted = complete_by_example(query.images, query.holes, view.seen, guide=painted, generator=generator)
-        if referred:
+            guide = cloned(query.images, query.holes, Reference(painted, torch.zeros_like(query.holes)))
+            painted = complete_by_example(query.images, query.holes, view.seen, guide=guide, generator=generator)
+        if shown:
             shown[place] = replace(shown[place], image=painted, known=torch.ones_like(view.hole))
-            finished.append(shown[place])
+            painted_here.append(shown[place])
         targets[place] = torch.lerp(window.bare, window.box.crop(painted), window.taught)
         yield Progressed(f"{name_of_round(number, config)}: repaint", done, len(windows), {"strength": strength})
     return [targets[place] for place in range(len(windows))]
@@ -90,13 +87,13 @@ def finishes_by_example(prior: Prior, config: InpaintConfig) -> bool:
             return True
 
 
-def begun_elsewhere(query: PriorQuery, view: Shown, finished: Sequence[Shown]) -> PriorQuery:
-    """The query with what finished views show of its holes set in, from one after the other as long as that helps.
+def begun_elsewhere(query: PriorQuery, view: Shown, painted: Sequence[Shown]) -> PriorQuery:
+    """The query with what painted views show of its holes set in, from one after the other as long as that helps.
 
     Not with what others' photos show at the same depth: it is a hole because nobody saw what is there.
     """
     for _ in range(MOST_WARPED):
-        warped = warped_for(view, query.holes, finished)
+        warped = warped_for(view, query.holes, painted)
         if warped is None:
             break
         images = cloned(query.images, query.holes, warped)

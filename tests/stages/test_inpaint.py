@@ -100,15 +100,16 @@ def test_later_views_show_what_was_painted_in_the_first(tmp_path, monkeypatch):
 
 
 def test_the_last_round_can_finish_one_view_with_pieces_of_its_photo_and_the_others_with_it(tmp_path, monkeypatch):
-    rounds, left = [], []
+    rounds, left, seamless = [], [], []
 
     def asked(prior, query, **rest):
         rounds.append(query)
         return paint(prior, query, **rest)
 
-    def completed(image, hole, *rest, **more):
+    def completed(image, hole, *rest, guide, **more):
         left.append(float(hole.sum()))
-        return complete_by_example(image, hole, *rest, **more)
+        seamless.append(torch.equal(guide * (hole == 0), image * (hole == 0)))
+        return complete_by_example(image, hole, *rest, guide=guide, **more)
 
     monkeypatch.setattr(repaint, "paint", asked)
     monkeypatch.setattr(repaint, "complete_by_example", completed)
@@ -120,6 +121,7 @@ def test_the_last_round_can_finish_one_view_with_pieces_of_its_photo_and_the_oth
     assert (len(rounds), len(left)) == (3, 3), "the prior paints the first round only"
     assert left[0] > 0
     assert all(rest < 0.3 * left[0] for rest in left[1:])
+    assert all(seamless), "pieces are looked up by colors that meet the photo"
     view, hole = scene.capture.views[0], removal.holes[0].hole[0, 0] > 0
     color = rasterize(filled, view.camera).color[0][:, hole].mean(dim=1)
     assert color[1] - color[0] < 0.1, "the photos show a gray wall, though the prior painted it green"

@@ -1,0 +1,69 @@
+import torch
+
+from splatpaint.image.mosaic import seamless
+
+
+def indices(height: int, width: int) -> torch.Tensor:
+    return torch.arange(height * width).view(height, width)
+
+
+def middle(height: int, width: int) -> torch.Tensor:
+    hole = torch.zeros(height, width, dtype=torch.bool)
+    hole[8:24, 30:46] = True
+    return hole
+
+
+def copied_from(left: int, height: int, width: int) -> torch.Tensor:
+    """Which pixel is taken, in the hole of `middle` and right around it: the one so far to the left."""
+    taken = indices(height, width)
+    taken[6:26, 28:48] -= left
+    return taken
+
+
+def test_a_piece_from_a_darker_place_continues_what_is_around_the_hole():
+    texture = 0.3 + 0.2 * torch.rand(3, 32, 24, generator=torch.Generator().manual_seed(0)).repeat(1, 1, 3)
+    brighter = texture.clone()
+    brighter[..., 24:] += 0.07
+    hole = middle(32, 72)
+    found = seamless(brighter.where(~hole, 1.0), hole, copied_from(24, 32, 72), ~hole)
+    assert (found - brighter).abs().max() < 1e-3
+    assert torch.equal(found[:, ~hole], brighter[:, ~hole])
+
+
+def test_two_pieces_of_different_exposure_meet_without_a_seam():
+    image, hole = torch.full((3, 32, 72), 0.5), middle(32, 72)
+    image[:, :2], image[:, 2:4] = 0.46, 0.54
+    taken = indices(32, 72)
+    taken[6:26, 28:38], taken[6:26, 38:48] = 5, 3 * 72 + 5
+    found = seamless(image.where(~hole, 0.0), hole, taken, ~hole)
+    assert (found[:, 8:24, 38] - found[:, 8:24, 37]).abs().max() < 0.02
+    assert (found[:, hole] - 0.5).abs().max() < 0.02
+
+
+def test_an_edge_stays_where_it_is_and_does_not_shine_into_the_hole():
+    """A dark and a light piece, in a picture that is dark on the left and light on the right; then a dark one alone."""
+    image, hole = torch.full((3, 32, 72), 0.2), middle(32, 72)
+    image[..., 38:] = 0.8
+    taken = indices(32, 72)
+    taken[6:26, 28:38], taken[6:26, 38:48] = 0, 71
+    found = seamless(image.where(~hole, 0.5), hole, taken, ~hole)
+    assert (found - image).abs().max() < 1e-3
+    taken[6:26, 28:48] = 0
+    dark = seamless(image.where(~hole, 0.5), hole, taken, ~hole)
+    assert (dark[:, hole] - 0.2).abs().max() < 1e-3
+
+
+def test_a_hole_at_the_border_looks_at_nothing_that_is_unknown():
+    image, hole = torch.full((3, 20, 30), 0.4), torch.zeros(20, 30, dtype=torch.bool)
+    hole[:10, :10] = True
+    taken, known = indices(20, 30), ~hole
+    taken[:12, :12] = 19 * 30 + 15
+    known[:, 28:] = False
+    image[:, hole | ~known] = torch.nan
+    found = seamless(image, hole, taken, known)
+    assert (found[:, hole] - 0.4).abs().max() < 1e-4
+
+
+def test_without_a_hole_the_picture_comes_back():
+    image = torch.rand(3, 9, 11)
+    assert torch.equal(seamless(image, torch.zeros(9, 11, dtype=torch.bool), indices(9, 11), torch.ones(9, 11).bool()), image)
