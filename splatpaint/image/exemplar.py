@@ -5,7 +5,7 @@ fine, each patch looks up its nearest neighbor in the source, and the pixels of 
 patches that hold them (Wexler et al. 2007, Space-Time Completion of Video, sec. 3). What is compared is colors and how busy the
 picture is around them, or plain areas would be copied everywhere (Newson et al. 2014, Video Inpainting of Complex Scenes, sec.
 3.3). A guide says roughly which colors belong where, and near places are thought to look a little more alike than far ones. The
-finest level copies whole pieces as the level before it found them, so nothing is blurred, and joins them seamlessly (mosaic.py).
+finest level copies whole pieces as the level before it found them, so nothing is blurred, joined by mosaic.py.
 """
 
 from dataclasses import dataclass
@@ -34,7 +34,8 @@ BUSY_PX = 16
 BUSY_WEIGHT = 2.0
 """Of the mean size of color steps so far around, beside the colors."""
 GUIDE_WEIGHT = 0.1
-"""Of a patch's distance to the guide's mean color, beside that of its pixels."""
+"""Of a patch's distance to the guide's mean color, beside that of its pixels. Little: in a large hole a weak prior paints haze,
+and what has the color of haze is not what belongs there."""
 PLACE_WEIGHT = 1.0
 """Squared color distance of a patch that is as bad as being copied from the other end of the picture."""
 TIE_BREAK = 0.01

@@ -1,7 +1,7 @@
 """Pieces of a picture set side by side without seams.
 
 What is kept of a piece is how it changes from pixel to pixel; the colors follow from that and from the known pixels around
-(Perez et al. 2003, Poisson Image Editing, eq. 7; for many pieces Agarwala et al. 2004, Interactive Digital Photomontage, sec. 4).
+(Perez et al. 2003, Poisson Image Editing, eq. 7; many pieces: Agarwala et al. 2004, Interactive Digital Photomontage, sec. 4).
 """
 
 import numpy as np
