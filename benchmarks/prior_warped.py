@@ -1,6 +1,6 @@
 """What a prior makes of a hole when a neighboring view that sees what is hidden is warped into it.
 
-Only what the neighbor does not show is painted, as `inpaint.reference=warped` does. The warp needs the depth of the hole. It is
+Only what the neighbor does not show is painted, as in a fill's last round. The warp needs the depth of the hole. It is
 tried twice: as splats have it that were fitted to the other views, since what is painted lies on surfaces that are there; and
 with disparity continued from around the hole, as if nobody knew the shape of what is in it. The pictures painted in are held
 out from everything. Holes of which the neighbor shows too little are left out.

@@ -28,6 +28,8 @@ SEARCHES = (10, 6, 2)
 DIMENSIONS = 24
 """Of what patches are compared by: the principal components of the source's."""
 MOST_SOURCES = 20_000
+AT_ONCE = 2048
+"""So many patches are compared with the sources in one matrix."""
 LEAST_SOURCES = 200
 """No level is as coarse as to have fewer source patches."""
 BUSY_PX = 16
@@ -92,7 +94,7 @@ def complete_by_example(
     if not levels or not inside.any():
         return torch.where(inside, guide, image)
     coarsest = levels[-1]
-    picture, matches = _searched(_from_outside(coarsest), coarsest, SEARCHES[0], generator)
+    picture, matches = _searched(_from_outside(coarsest, generator), coarsest, SEARCHES[0], generator)
     for number, (coarse, fine) in enumerate(pairwise(reversed(levels)), start=1):
         matches = _refined(matches, coarse, fine)
         if fine is not levels[0]:
@@ -171,22 +173,30 @@ def _beliefs(colors: Float[Tensor, "c h w"], centers: Int[Tensor, " n"]) -> Floa
     return torch.cat([means, places.to(means) * PLACE_WEIGHT**0.5], dim=1)
 
 
-def _from_outside(level: _Level) -> Float[Tensor, "c h w"]:
+def _from_outside(level: _Level, generator: torch.Generator) -> Float[Tensor, "c h w"]:
     """The hole filled layer by layer with the centers of the patches that fit what is known by then."""
     picture, known = level.image.clone(), (~level.hole).to(level.image)
     inner = F.pad(torch.ones_like(known[HALF:-HALF, HALF:-HALF]), (HALF,) * 4)
-    patches, beliefs = _patches(picture, level.sources), _beliefs(picture, level.sources)
+    sources = _drawn(level.sources, generator)
+    patches, beliefs = _patches(picture, sources), _beliefs(picture, sources)
     squared, flat = patches.square().sum(dim=1), patches.flatten(1)
     while (layer := F.max_pool2d(known[None], 3, 1, 1)[0] * (1 - known) * inner).any():
-        centers = torch.nonzero(layer.flatten())[:, 0]
-        shown = _patches(known[None], centers)
-        wanted = (_patches(picture, centers) * shown).flatten(1)
-        costs = (shown[:, 0] @ squared.T - 2 * wanted @ flat.T) * SIDE**2 / shown.sum(dim=2)
-        costs += torch.cdist(_beliefs(level.guide, centers), beliefs).square()
-        best = level.sources[costs.argmin(dim=1)]
-        picture.flatten(1)[:, centers] = level.image.flatten(1)[:, best]
+        before = picture.clone()
+        for centers in torch.nonzero(layer.flatten())[:, 0].split(AT_ONCE):
+            shown = _patches(known[None], centers)
+            wanted = (_patches(before, centers) * shown).flatten(1)
+            costs = (shown[:, 0] @ squared.T - 2 * wanted @ flat.T) * SIDE**2 / shown.sum(dim=2)
+            costs += torch.cdist(_beliefs(level.guide, centers), beliefs).square()
+            picture.flatten(1)[:, centers] = level.image.flatten(1)[:, sources[costs.argmin(dim=1)]]
         known = torch.maximum(known, layer)
     return picture
+
+
+def _drawn(sources: Int[Tensor, " s"], generator: torch.Generator) -> Int[Tensor, " s2"]:
+    """All of them, or `MOST_SOURCES`."""
+    if len(sources) <= MOST_SOURCES:
+        return sources
+    return sources[torch.randperm(len(sources), generator=generator)[:MOST_SOURCES].to(sources.device)]
 
 
 def _searched(
@@ -201,17 +211,14 @@ def _searched(
 
 def _matched(picture: Float[Tensor, "c h w"], level: _Level, generator: torch.Generator) -> _Matches:
     """The nearest of the source patches for every target patch of the present picture."""
-    sources = level.sources
-    if len(sources) > MOST_SOURCES:
-        drawn = torch.randperm(len(sources), generator=generator)[:MOST_SOURCES]
-        sources = sources[drawn.to(sources.device)]
+    sources = _drawn(level.sources, generator)
     there = _patches(picture, sources).flatten(1)
     mean = there.mean(dim=0)
     axes = torch.linalg.eigh((there - mean).T @ (there - mean)).eigenvectors[:, -DIMENSIONS:]
     there = torch.cat([(there - mean) @ axes, _beliefs(picture, sources)], dim=1)
     lengths = there.square().sum(dim=1)
     chosen, distances = [], []
-    for targets in level.targets.split(2048):
+    for targets in level.targets.split(AT_ONCE):
         here = (_patches(picture, targets).flatten(1) - mean) @ axes
         here = torch.cat([here, _beliefs(level.guide, targets)], dim=1)
         nearest, index = torch.addmm(lengths[None], here, there.T, alpha=-2).min(dim=1)
@@ -251,13 +258,14 @@ def _voted(picture: Float[Tensor, "c h w"], hole: Bool[Tensor, "h w"], matches: 
 def _taken(level: _Level, matches: _Matches) -> Int[Tensor, "h w"]:
     """Which pixel is copied to every one that patches hold, in the hole or out of it: what the best of them has there."""
     taken = torch.arange(level.hole.numel(), device=level.hole.device)
-    worst = torch.full_like(level.image[0].flatten(), torch.inf)
+    least = torch.full_like(level.image[0].flatten(), torch.inf)
     reach = torch.arange(-HALF, HALF + 1, device=taken.device).square()
-    away = (reach[:, None] + reach[None]).flatten().tolist()
-    for offset, distance in zip(_offsets(level.width, taken).tolist(), away, strict=True):
-        pixels, costs = matches.targets + offset, matches.distances + TIE_BREAK * _typical(matches) * distance
-        better = costs < worst[pixels]
-        worst[pixels[better]] = costs[better]
+    away = (reach[:, None] + reach[None]).flatten()
+    worse = (TIE_BREAK * _typical(matches) * away).tolist()
+    for offset, more in zip(_offsets(level.width, taken).tolist(), worse, strict=True):
+        pixels, costs = matches.targets + offset, matches.distances + more
+        better = costs < least[pixels]
+        least[pixels[better]] = costs[better]
         taken[pixels[better]] = matches.sources[better] + offset
     return taken.view_as(level.hole)
 

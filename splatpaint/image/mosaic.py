@@ -10,10 +10,11 @@ from jaxtyping import Bool, Float, Int
 from scipy.sparse import coo_array, diags_array
 from scipy.sparse.linalg import splu
 from torch import Tensor
+from torch.nn import functional as F
 
 MOST_STEP = 0.1
-"""A seam across which colors differ by more is no other exposure but another thing, and stays."""
-ANCHOR = 1e-4
+"""Colors this much farther apart than the pieces say are not of two exposures but of two things: their seam stays."""
+ANCHOR = 1e-8
 """Of a copied color itself, beside every change to a neighbor: what no known pixel reaches keeps it."""
 
 
@@ -29,58 +30,60 @@ def seamless(
         taken: flat index of the known pixel that a piece has there, in the hole and in the known pixels right around it.
         known: where the image says something; nothing is looked at that is neither known nor in the hole.
     """
-    flat, inside, at, sure = image.flatten(1), hole.flatten(), taken.flatten(), known.flatten()
-    if not inside.any():
+    _, height, width = image.shape
+    if not hole.any():
         return image.clone()
-    colors = torch.where(inside, flat[:, at], flat)
-    number = inside.cumsum(dim=0) - 1
-    sums = ANCHOR * colors[:, inside]
+    margin = (0, 1, 0, 1)  # unknown, so that no pixel has the beginning of the next row, or what is below, for a neighbor
+    flat, hole, known = (F.pad(each, margin).flatten(-2) for each in (image, hole, known))
+    taken = F.pad(taken + taken // width, margin).flatten()
+    colors = torch.where(hole, flat[:, taken], flat)
+    number = hole.cumsum(dim=0) - 1
+    sums = ANCHOR * colors[:, hole].double()
     weights = torch.full_like(sums[0], ANCHOR)
     links = []
-    for step in (1, image.shape[2]):
-        here, change = _changes(flat, colors, at, sure, inside, step)
+    for step in (1, width + 1):
+        here, change = _changes(flat, colors, hole, taken, known, step)
         for end, other, risen in ((here, here + step, -change), (here + step, here, change)):
-            own = inside[end]
-            pixel, beside, risen = number[end[own]], other[own], risen[:, own]
-            free = inside[beside]
-            weights.index_add_(0, pixel, torch.ones_like(pixel).to(weights))
-            sums.index_add_(1, pixel, risen + torch.where(free, 0, flat[:, beside]))
+            own = hole[end]
+            pixel, beside = number[end[own]], other[own]
+            free = hole[beside]
+            weights[pixel] += 1
+            sums[:, pixel] += (risen[:, own] + torch.where(free, 0, flat[:, beside])).double()
             links.append(torch.stack([pixel[free], number[beside[free]]]))
-    result = flat.clone()
-    result[:, inside] = _solved(weights, torch.cat(links, dim=1), sums).clamp(0, 1)
-    return result.view_as(image)
+    flat[:, hole] = _solved(weights, torch.cat(links, dim=1), sums).to(flat).clamp(0, 1)
+    return flat.view(-1, height + 1, width + 1)[:, :height, :width]
 
 
 def _changes(
     flat: Float[Tensor, "c n"],
     colors: Float[Tensor, "c n"],
-    at: Int[Tensor, " n"],
-    sure: Bool[Tensor, " n"],
-    inside: Bool[Tensor, " n"],
+    hole: Bool[Tensor, " n"],
+    taken: Int[Tensor, " n"],
+    known: Bool[Tensor, " n"],
     step: int,
 ) -> tuple[Int[Tensor, " e"], Float[Tensor, "c e"]]:
     """The pixels whose color is bound to that of the one a step further, and by how much it changes on the way.
 
     The pieces of both say so, each where its neighbor in the image is known, and their mean is taken.
     """
-    there = torch.arange(step, len(at), device=at.device)
-    here = there - step
-    there = there[(inside[here] | inside[there]) & (inside[here] | sure[here]) & (inside[there] | sure[there])]
-    here = there - step
-    ahead, back = (at[here] + step).clamp_max(len(at) - 1), (at[there] - step).clamp_min(0)
-    first, second = sure[ahead].to(flat), sure[back].to(flat)
-    change = first * (flat[:, ahead] - flat[:, at[here]]) + second * (flat[:, at[there]] - flat[:, back])
-    change = change / (first + second).clamp_min(1)
-    bound = (colors[:, there] - colors[:, here] - change).abs().amax(dim=0) <= MOST_STEP
+    useful = hole | known
+    here = torch.nonzero((hole[:-step] | hole[step:]) & useful[:-step] & useful[step:])[:, 0]
+    first, second = taken[here], taken[here + step]
+    ahead, back = known[first + step], known[second - step]
+    change = torch.where(ahead, flat[:, first + step] - flat[:, first], 0)
+    change = change + torch.where(back, flat[:, second] - flat[:, second - step], 0)
+    change = change / (ahead.to(flat) + back.to(flat)).clamp_min(1)
+    apart = (colors[:, here + step] - colors[:, here] - change).abs().amax(dim=0)
+    bound = (ahead | back) & (apart <= MOST_STEP)
     return here[bound], change[:, bound]
 
 
 def _solved(weights: Float[Tensor, " n"], links: Int[Tensor, "2 e"], sums: Float[Tensor, "c n"]) -> Float[Tensor, "c n"]:
-    """Of the weighted sum of every color, less those of its links, being what is given: the colors."""
+    """The values of which each, times its weight and less those it is linked to, is the given sum."""
+    rows, columns = links.cpu().numpy()
     count = len(weights)
-    at = links.cpu().numpy()
-    system = diags_array(weights.double().cpu().numpy()) - coo_array(
-        (np.ones(at.shape[1]), (at[0], at[1])), shape=(count, count)
+    linked = coo_array((np.ones(len(rows)), (rows, columns)), shape=(count, count))
+    factors = splu(
+        (diags_array(weights.cpu().numpy()) - linked).tocsc(), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True}
     )
-    factors = splu(system.tocsc(), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
-    return torch.from_numpy(factors.solve(sums.double().cpu().numpy().T).T).to(sums)
+    return torch.from_numpy(factors.solve(sums.cpu().numpy().T).T).to(sums)

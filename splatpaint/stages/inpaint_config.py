@@ -36,11 +36,11 @@ class InpaintConfig:
     denoise_steps: int = 6
     """Sampler steps from pure noise; a weaker round takes fewer in proportion."""
     reference: Literal["none", "beside", "warped"] = "none"
-    """What is done with the view that shows most of a hole, or was painted there before (see references.py): nothing; the hole
-    is painted beside it; or in the first round it is warped into the hole, and only what it does not show is painted."""
+    """What is done with other views (see references.py): nothing; a hole is painted beside the view that shows most of it or
+    was painted there before; or in the first round what was painted in others is warped into it, and the rest is painted."""
     finish: Literal["auto", "prior", "exemplar"] = "auto"
-    """How the last round paints. prior = anew; exemplar = with pieces of the photos (image/exemplar.py), in about the colors
-    that the rounds before agreed on, one view after the other, each beginning with what of it has been finished in others;
+    """How the last round paints. prior = anew; exemplar = with pieces of the photos (image/exemplar.py), looked up also by the
+    colors that the rounds before agreed on, one view after the other, each beginning with what was finished in others;
     auto = exemplar if the prior is one of few steps, as the bundled one, which knows colors and not detail."""
     views: int = 64
     """At most this many views, evenly spread over those with a hole, are painted and fitted."""

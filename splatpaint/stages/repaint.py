@@ -34,7 +34,11 @@ def repaint(
     number: int,
     seed: int,
 ) -> Events[list[Float[Tensor, "1 3 hb wb"]]]:
-    """What each window shall look like next: in the hole what the scene shows there now, noised and denoised by the prior."""
+    """What each window shall look like next.
+
+    In the hole that is what the scene shows there now, noised and denoised by the prior; in a round that finishes it is pieces
+    of the photo, looked up also by what the scene shows.
+    """
     strength = strength_of_round(number, config)
     finishing = number == config.rounds - 1 and finishes_by_example(prior, config)
     beside = config.reference == "beside" and not finishing
@@ -68,7 +72,7 @@ def repaint(
         if finishing:
             guide = cloned(query.images, query.holes, Reference(painted, torch.zeros_like(query.holes)))
             painted = complete_by_example(query.images, query.holes, view.seen, guide=guide, generator=generator)
-        if shown:
+        if beside or lending:
             shown[place] = replace(shown[place], image=painted, known=torch.ones_like(view.hole))
             painted_here.append(shown[place])
         targets[place] = torch.lerp(window.bare, window.box.crop(painted), window.taught)

@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from splatpaint.image.mosaic import seamless
@@ -53,14 +54,64 @@ def test_an_edge_stays_where_it_is_and_does_not_shine_into_the_hole():
     assert (dark[:, hole] - 0.2).abs().max() < 1e-3
 
 
-def test_a_hole_at_the_border_looks_at_nothing_that_is_unknown():
+def test_what_nothing_reaches_keeps_the_color_that_was_copied():
+    image, hole = torch.full((3, 32, 72), 0.2), middle(32, 72)
+    image[:, 0, 0] = 0.8
+    taken = indices(32, 72)
+    taken[8:24, 30:46] = 0
+    island = seamless(image.where(~hole, 0.5), hole, taken, ~hole)
+    assert (island[:, hole] - 0.8).abs().max() < 1e-5
+
+
+def test_the_middle_of_a_large_hole_is_as_bright_as_its_outline():
+    image, hole = torch.full((3, 220, 222), 0.58), torch.zeros(220, 222, dtype=torch.bool)
+    image[..., :4], hole[4:216, 8:220] = 0.5, True
+    taken = indices(220, 222)
+    taken[2:218, 6:222] = 1
+    found = seamless(image.where(~hole, 0.0), hole, taken, ~hole)
+    assert (found[:, 110, 114] - 0.58).abs().max() < 1e-3
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_hole_from_side_to_side_is_as_bright_as_its_banks(turned):
+    texture = 0.3 + 0.2 * torch.rand(3, 24, 40, generator=torch.Generator().manual_seed(0)).repeat(1, 4, 1)
+    brighter, hole, rows = texture.clone(), torch.zeros(96, 40, dtype=torch.bool), torch.arange(96)[:, None].expand(-1, 40)
+    brighter[:, :48] += 0.07
+    hole[20:36] = True
+    columns, rows = torch.arange(40).expand(96, -1), torch.where((rows >= 18) & (rows < 38), rows + 48, rows)
+    taken = rows * 40 + columns
+    if turned:
+        brighter, hole, taken = brighter.mT, hole.mT, (columns * 96 + rows).mT
+    found = seamless(brighter.where(~hole, 1.0), hole, taken, ~hole)
+    assert (found - brighter).abs().max() < 1e-3
+
+
+def test_colors_stay_in_range():
+    """Checks that are made brighter, to the mean of what is around."""
+    image, hole = torch.full((3, 32, 72), 0.98), middle(32, 72)
+    image[..., :24] = 0.9 + 0.08 * ((indices(32, 24) + indices(32, 24) // 24) % 2)
+    found = seamless(image.where(~hole, 0.0), hole, copied_from(24, 32, 72), ~hole)
+    assert found[:, 10:22, 32:44].mean() > 0.95
+    assert found.max() <= 1
+
+
+def test_a_row_does_not_go_on_in_the_next():
+    image, hole = torch.full((3, 20, 30), 0.5), torch.zeros(20, 30, dtype=torch.bool)
+    image[..., 15:], hole[5:15, 24:] = 0.57, True
+    taken = indices(20, 30)
+    taken[3:17, 22:] = 18
+    found = seamless(image.where(~hole, 0.0), hole, taken, ~hole)
+    assert (found[:, hole] - 0.57).abs().max() < 1e-5
+
+
+def test_nothing_is_looked_at_that_is_unknown():
     image, hole = torch.full((3, 20, 30), 0.4), torch.zeros(20, 30, dtype=torch.bool)
     hole[:10, :10] = True
-    taken, known = indices(20, 30), ~hole
-    taken[:12, :12] = 19 * 30 + 15
-    known[:, 28:] = False
-    image[:, hole | ~known] = torch.nan
-    found = seamless(image, hole, taken, known)
+    known = ~hole
+    known[:, 15:] = known[10:14] = False
+    taken = indices(20, 30)
+    taken[:14, :12] = 18 * 30 + 14
+    found = seamless(image.where(known, 0.46), hole, taken, known)
     assert (found[:, hole] - 0.4).abs().max() < 1e-4
 
 
