@@ -14,8 +14,9 @@ from torch.nn import functional as F
 
 MOST_STEP = 0.1
 """Colors this much farther apart than the pieces say are not of two exposures but of two things: their seam stays."""
-ANCHOR = 1e-8
-"""Of a copied color itself, beside every change to a neighbor: what no known pixel reaches keeps it."""
+ANCHOR = 1e-3
+"""Of a copied color itself, beside every change to a neighbor: a seam is spread over 30 px (one over the root of this) to
+either side. With less, what is wrong at many seams adds up: a wall that one lamp lights began to glow in green."""
 
 
 @torch.no_grad()

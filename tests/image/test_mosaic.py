@@ -27,7 +27,7 @@ def test_a_piece_from_a_darker_place_continues_what_is_around_the_hole():
     brighter[..., 24:] += 0.07
     hole = middle(32, 72)
     found = seamless(brighter.where(~hole, 1.0), hole, copied_from(24, 32, 72), ~hole)
-    assert (found - brighter).abs().max() < 1e-3
+    assert (found - brighter).abs().max() < 5e-3
     assert torch.equal(found[:, ~hole], brighter[:, ~hole])
 
 
@@ -63,13 +63,18 @@ def test_what_nothing_reaches_keeps_the_color_that_was_copied():
     assert (island[:, hole] - 0.8).abs().max() < 1e-5
 
 
-def test_the_middle_of_a_large_hole_is_as_bright_as_its_outline():
-    image, hole = torch.full((3, 220, 222), 0.58), torch.zeros(220, 222, dtype=torch.bool)
-    image[..., :4], hole[4:216, 8:220] = 0.5, True
-    taken = indices(220, 222)
-    taken[2:218, 6:222] = 1
-    found = seamless(image.where(~hole, 0.0), hole, taken, ~hole)
-    assert (found[:, 110, 114] - 0.58).abs().max() < 1e-3
+def test_a_seam_is_spread_over_some_thirty_pixels_and_no_farther():
+    """By the hundredth part of what its colors miss, e to the minus five, five times as far away."""
+    image, hole = torch.full((3, 20, 340), 0.58), torch.zeros(20, 340, dtype=torch.bool)
+    hole[:, 8:] = True
+    image[..., :4] = 0.5
+    taken = indices(20, 340)
+    taken[:, 6:] = 1
+    found = seamless(image.where(~hole, 0.0), hole, taken, ~hole)[0, 10]
+    assert abs(float(found[8]) - 0.58) < 5e-3
+    left = (found[8 + 32] - 0.5) / 0.08
+    assert 0.3 < float(left) < 0.4
+    assert float((found[8 + 160] - 0.5) / 0.08) < 0.01
 
 
 @pytest.mark.parametrize("turned", [False, True])
@@ -83,7 +88,7 @@ def test_a_hole_from_side_to_side_is_as_bright_as_its_banks(turned):
     if turned:
         brighter, hole, taken = brighter.mT, hole.mT, (columns * 96 + rows).mT
     found = seamless(brighter.where(~hole, 1.0), hole, taken, ~hole)
-    assert (found - brighter).abs().max() < 1e-3
+    assert (found - brighter).abs().max() < 5e-3
 
 
 def test_colors_stay_in_range():
