@@ -10,6 +10,7 @@ from torch import Tensor
 from splatpaint.events import Events, Progressed
 from splatpaint.fit.fill_seeds import Surroundings, area_in_context
 from splatpaint.image.exemplar import complete_by_example
+from splatpaint.image.region import dilate
 from splatpaint.priors.cloning import cloned
 from splatpaint.priors.crops import inpaint as paint
 from splatpaint.priors.protocol import Prior, PriorQuery, Reference
@@ -21,6 +22,11 @@ from splatpaint.stages.windows import Window
 
 MOST_WARPED = 3
 """So many views lend to another what has been painted in them."""
+AROUND_PX = 8
+LEAST_ALIKE = 0.25
+"""A view lends only if it shows this share of what is so far around the hole, too."""
+MOST_UNLIKE = 0.1
+"""And by no more than this mean color otherwise."""
 
 
 def repaint(
@@ -98,11 +104,22 @@ def begun_elsewhere(query: PriorQuery, view: Shown, painted: Sequence[Shown]) ->
     """
     for _ in range(MOST_WARPED):
         warped = warped_for(view, query.holes, painted)
-        if warped is None:
+        if warped is None or not fits(query, warped):
             break
         images = cloned(query.images, query.holes, warped)
         query = replace(query, images=images, holes=query.holes * warped.unknown)
     return query
+
+
+def fits(query: PriorQuery, warped: Reference) -> bool:
+    """Whether what is warped into the holes goes on around them as the picture does.
+
+    If not, the fill hangs in the air there, before one surface in one view and another in the other.
+    """
+    around = dilate(query.holes, AROUND_PX) * (1 - query.holes)
+    unlike = (warped.images - query.images).abs().mean(dim=1, keepdim=True)
+    alike = around * (1 - warped.unknown) * (unlike <= MOST_UNLIKE)
+    return bool(alike.sum() >= LEAST_ALIKE * around.sum())
 
 
 @torch.no_grad()

@@ -1,0 +1,36 @@
+import torch
+
+from splatpaint.priors.protocol import PriorQuery, Reference
+from splatpaint.stages.repaint import fits
+
+
+def holed() -> PriorQuery:
+    holes = torch.zeros(1, 1, 40, 50)
+    holes[..., 12:28, 15:35] = 1
+    return PriorQuery(images=torch.full((1, 3, 40, 50), 0.5), holes=holes)
+
+
+def test_a_view_lends_if_it_shows_what_is_around_the_hole_as_the_picture_does():
+    query = holed()
+    warped = Reference(torch.full((1, 3, 40, 50), 0.55), torch.zeros(1, 1, 40, 50))
+    assert fits(query, warped)
+    warped.images[..., 12:28, 15:35] = 0.9
+    assert fits(query, warped), "what it shows in the hole is what is wanted of it"
+
+
+def test_a_view_of_another_surface_does_not_lend():
+    assert not fits(holed(), Reference(torch.full((1, 3, 40, 50), 0.9), torch.zeros(1, 1, 40, 50)))
+
+
+def test_a_view_that_shows_the_hole_alone_does_not_lend():
+    query = holed()
+    assert not fits(query, Reference(query.images, 1 - query.holes))
+
+
+def test_a_quarter_of_what_is_around_is_enough():
+    query = holed()
+    unknown = torch.zeros(1, 1, 40, 50)
+    unknown[..., 20:, :] = 1
+    assert fits(query, Reference(query.images, unknown))
+    unknown[..., 6:, :] = 1
+    assert not fits(query, Reference(query.images, unknown))
