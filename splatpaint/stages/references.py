@@ -67,12 +67,12 @@ def warped_for(target: Shown, hole: Float[Tensor, "1 1 h w"], others: Sequence[S
     return Reference(carried.images, torch.maximum(carried.unknown, 1 - valid.view(1, 1, height, width).to(carried.unknown)))
 
 
-def anchor_first(cameras: Sequence[Cameras], areas: Sequence[float]) -> list[int]:
-    """An order of the views: the largest hole, then always the view nearest to one that has had its turn."""
+def anchor_first(cameras: Sequence[Cameras], worth: Sequence[float]) -> list[int]:
+    """An order of the views: the one that is worth most, then always the view nearest to one that has had its turn."""
     centers = torch.cat([camera.centers for camera in cameras])
     apart = torch.cdist(centers, centers)
-    order = [max(range(len(areas)), key=lambda index: areas[index])]
-    left = set(range(len(areas))) - set(order)
+    order = [max(range(len(worth)), key=lambda index: worth[index])]
+    left = set(range(len(worth))) - set(order)
     while left:
         order.append(min(left, key=lambda index: float(apart[index, order].min())))
         left.remove(order[-1])

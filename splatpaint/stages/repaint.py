@@ -53,7 +53,7 @@ def repaint(
     shown = [shown_now(views[window.view], scene, rasterizer) for window in windows] if beside or lending else []
     order = range(len(windows))
     if shown:
-        order = anchor_first([each.camera for each in shown], [area_in_context(views[window.view].hole) for window in windows])
+        order = anchor_first([each.camera for each in shown], [worth_of_anchor(views[window.view].hole) for window in windows])
     targets: dict[int, Float[Tensor, "1 3 hb wb"]] = {}
     painted_here: list[Shown] = []
     for done, place in enumerate(order, start=1):
@@ -95,6 +95,11 @@ def finishes_by_example(prior: Prior, config: InpaintConfig) -> bool:
             return False
         case "exemplar":
             return True
+
+
+def worth_of_anchor(hole: Float[Tensor, "1 1 h w"]) -> float:
+    """The more of it, the better, but so that enough is known around it: beside a hole of half the picture is little to copy."""
+    return area_in_context(hole) * (1 - float(hole.mean())) ** 2
 
 
 def begun_elsewhere(query: PriorQuery, view: Shown, painted: Sequence[Shown]) -> PriorQuery:

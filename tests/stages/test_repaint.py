@@ -1,7 +1,7 @@
 import torch
 
 from splatpaint.priors.protocol import PriorQuery, Reference
-from splatpaint.stages.repaint import fits
+from splatpaint.stages.repaint import fits, worth_of_anchor
 
 
 def holed() -> PriorQuery:
@@ -34,3 +34,15 @@ def test_a_quarter_of_what_is_around_is_enough():
     assert fits(query, Reference(query.images, unknown))
     unknown[..., 6:, :] = 1
     assert not fits(query, Reference(query.images, unknown))
+
+
+def square(side: int, top: int = 10) -> torch.Tensor:
+    hole = torch.zeros(1, 1, 100, 100)
+    hole[..., top : top + side, 10 : 10 + side] = 1
+    return hole
+
+
+def test_the_anchor_has_a_large_hole_with_more_around_it():
+    assert worth_of_anchor(square(40)) > worth_of_anchor(square(30)), "the larger of small ones"
+    assert worth_of_anchor(square(55)) > worth_of_anchor(square(75)), "not one that leaves little to copy"
+    assert worth_of_anchor(square(40)) > worth_of_anchor(square(40, top=0)), "not one that the frame cuts"
