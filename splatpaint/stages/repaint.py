@@ -98,7 +98,7 @@ def finishes_by_example(prior: Prior, config: InpaintConfig) -> bool:
 
 
 def worth_of_anchor(hole: Float[Tensor, "1 1 h w"]) -> float:
-    """The more of it, the better, but so that enough is known around it: beside a hole of half the picture is little to copy."""
+    """The more of it, the better, but with enough known around: beside a hole of half the picture is little to copy."""
     return area_in_context(hole) * (1 - float(hole.mean())) ** 2
 
 
