@@ -102,7 +102,7 @@ def complete_by_example(
             picture, matches = _searched(picture, fine, SEARCHES[min(number, len(SEARCHES) - 1)], generator)
     framed, known = (F.pad(area[0, 0], (HALF,) * 4) for area in (inside, ~inside))
     picture = seamless(levels[0].image[:3], framed, _taken(levels[0], matches), known)
-    return torch.where(inside, picture[None, :, HALF:-HALF, HALF:-HALF], image)
+    return picture[None, :, HALF:-HALF, HALF:-HALF]
 
 
 def _busy(image: Float[Tensor, "1 3 h w"], known: Float[Tensor, "1 1 h w"]) -> Float[Tensor, "1 2 h w"]:

@@ -55,8 +55,7 @@ def repaint(
     if shown:
         order = anchor_first([each.camera for each in shown], [worth_of_anchor(views[window.view].hole) for window in windows])
     targets: dict[int, Float[Tensor, "1 3 hb wb"]] = {}
-    painted_here: list[Shown] = []
-    for done, place in enumerate(order, start=1):
+    for done, place in enumerate(order):
         window = windows[place]
         view = views[window.view]
         with torch.no_grad():
@@ -66,7 +65,7 @@ def repaint(
             told = (view.seen > 0) | (view.hole > 0)
             query = PriorQuery(images=torch.where(told, view.image, current), holes=view.hole)
         if lending:
-            query = begun_elsewhere(query, shown[place], painted_here)
+            query = begun_elsewhere(query, shown[place], [shown[each] for each in order[:done]])
         if beside:
             others = [shown[each] for each in order if each != place]
             query = replace(query, reference=reference_for(shown[place], view.hole, others))
@@ -78,11 +77,10 @@ def repaint(
         if finishing:
             guide = cloned(query.images, query.holes, Reference(painted, torch.zeros_like(query.holes)))
             painted = complete_by_example(query.images, query.holes, view.seen, guide=guide, generator=generator)
-        if beside or lending:
+        if shown:
             shown[place] = replace(shown[place], image=painted, known=torch.ones_like(view.hole))
-            painted_here.append(shown[place])
         targets[place] = torch.lerp(window.bare, window.box.crop(painted), window.taught)
-        yield Progressed(f"{name_of_round(number, config)}: repaint", done, len(windows), {"strength": strength})
+        yield Progressed(f"{name_of_round(number, config)}: repaint", done + 1, len(windows), {"strength": strength})
     return [targets[place] for place in range(len(windows))]
 
 
