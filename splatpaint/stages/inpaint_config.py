@@ -34,7 +34,8 @@ class InpaintConfig:
     prior, painting anew, beside surroundings that have been mended since, was better. A prior that paints other things in every
     view wants less (MALD-NeRF ends at 0.02)."""
     denoise_steps: int = 6
-    """Sampler steps from pure noise; a weaker round takes fewer in proportion."""
+    """Sampler steps from pure noise; a weaker round takes fewer in proportion, one before a finish with pieces of the photos
+    takes one."""
     reference: Literal["none", "beside", "warped"] = "none"
     """What is done with other views (see references.py): nothing; a hole is painted beside the view that shows most of it or
     was painted there before; or in the first round what was painted in others is warped into it, and the rest is painted."""

@@ -46,7 +46,8 @@ def repaint(
     of the photo, looked up also by what the scene shows.
     """
     strength = strength_of_round(number, config)
-    finishing = number == config.rounds - 1 and finishes_by_example(prior, config)
+    by_example = finishes_by_example(prior, config)
+    finishing = by_example and number == config.rounds - 1
     beside = config.reference == "beside" and not finishing
     # After the first round the rendering holds what the views agreed on.
     lending = finishing or (config.reference == "warped" and number == 0)
@@ -72,7 +73,8 @@ def repaint(
         generator = torch.Generator().manual_seed(seed_of_round(seed, number) * 100_003 + window.view)
         painted = current
         if number == 0 or not finishing:
-            steps = max(1, round(config.denoise_steps * strength))
+            # Before a finish only colors and shape matter: one step gives the mean of all that is plausible.
+            steps = 1 if by_example else max(1, round(config.denoise_steps * strength))
             painted = paint(prior, query, start=current, strength=strength, steps=steps, generator=generator)
         if finishing:
             guide = cloned(query.images, query.holes, Reference(painted, torch.zeros_like(query.holes)))
