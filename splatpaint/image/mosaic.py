@@ -12,8 +12,6 @@ from scipy.sparse.linalg import splu
 from torch import Tensor
 from torch.nn import functional as F
 
-MOST_STEP = 0.1
-"""Colors this much farther apart than the pieces say are not of two exposures but of two things: their seam stays."""
 ANCHOR = 1e-3
 """Of a copied color itself, beside every change to a neighbor: a seam is spread over 30 px (one over the root of this) to
 either side. With less, what is wrong at many seams adds up: a wall that one lamp lights began to glow in green."""
@@ -43,7 +41,7 @@ def seamless(
     weights = torch.full_like(sums[0], ANCHOR)
     links = []
     for step in (1, width + 1):
-        here, change = _changes(flat, colors, hole, taken, known, step)
+        here, change = _changes(flat, hole, taken, known, step)
         for end, other, risen in ((here, here + step, -change), (here + step, here, change)):
             own = hole[end]
             pixel, beside = number[end[own]], other[own]
@@ -57,7 +55,6 @@ def seamless(
 
 def _changes(
     flat: Float[Tensor, "c n"],
-    colors: Float[Tensor, "c n"],
     hole: Bool[Tensor, " n"],
     taken: Int[Tensor, " n"],
     known: Bool[Tensor, " n"],
@@ -74,8 +71,7 @@ def _changes(
     change = torch.where(ahead, flat[:, first + step] - flat[:, first], 0)
     change = change + torch.where(back, flat[:, second] - flat[:, second - step], 0)
     change = change / (ahead.to(flat) + back.to(flat)).clamp_min(1)
-    apart = (colors[:, here + step] - colors[:, here] - change).abs().amax(dim=0)
-    bound = (ahead | back) & (apart <= MOST_STEP)
+    bound = ahead | back
     return here[bound], change[:, bound]
 
 

@@ -29,29 +29,37 @@ def test_a_pattern_is_continued():
     assert (wrong < 0.02).float().mean() > 0.95
 
 
-def test_what_is_known_comes_back_and_every_other_color_is_one_of_the_source():
+def test_what_is_known_comes_back_and_the_rest_is_as_lively():
     generator = torch.Generator().manual_seed(1)
-    palette = torch.tensor([[0.1, 0.2, 0.3], [0.9, 0.5, 0.1], [0.3, 0.8, 0.6]])
+    palette = torch.tensor([[0.3, 0.4, 0.5], [0.7, 0.5, 0.3], [0.5, 0.6, 0.4]])
     drawn = palette[torch.randint(3, (80, 80), generator=generator)].permute(2, 0, 1)[None]
     hole = square(80, 80, top=20, left=20, side=25)
     result = completed(drawn, hole)
-    outside = (hole == 0).expand_as(drawn)
-    assert torch.equal(result[outside], drawn[outside])
-    inside = result[0].flatten(1)[:, hole.flatten() > 0].T
-    assert torch.cdist(inside, palette).min(dim=1).values.max() < 1e-3
-    assert (torch.cdist(inside, palette).argmin(dim=1).bincount(minlength=3) > 50).all()
+    assert torch.equal(result[(hole == 0).expand_as(drawn)], drawn[(hole == 0).expand_as(drawn)])
+    inside = result[..., 22:43, 22:43]
+    assert inside.std() > 0.8 * drawn.std(), "nothing is blurred"
+
+
+def stripes(height: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Lying ones and standing ones."""
+    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    return tuple((0.3 + 0.4 * ((axis // 2) % 2).float())[None, None].expand(1, 3, -1, -1).contiguous() for axis in (y, x))
+
+
+def rising(picture: torch.Tensor) -> float:
+    """How much it changes from row to row."""
+    return float(picture.diff(dim=2).abs().mean())
 
 
 def test_nothing_is_copied_from_outside_the_source():
-    """Left red, right green, the hole between them: with the left as its only source it is red."""
-    image = torch.zeros(1, 3, 64, 96)
-    image[:, 0, :, :48], image[:, 1, :, 48:] = 1, 1
-    hole = square(64, 96, top=22, left=38, side=20)
+    """Lying stripes on the left, standing ones on the right, the hole between them: of the left alone it is made lying."""
+    lying, standing = stripes(64, 96)
+    image, hole = lying.clone(), square(64, 96, top=22, left=38, side=20)
+    image[..., 48:] = standing[..., 48:]
     source = torch.zeros_like(hole)
     source[..., :48] = 1
-    result = completed(image, hole, source=source)
-    inside = result[0].flatten(1)[:, hole.flatten() > 0]
-    assert (inside - torch.tensor([1.0, 0, 0])[:, None]).abs().max() < 1e-3
+    result = completed(image, hole, source=source)[..., 24:40, 40:56]
+    assert rising(result) > 0.8 * rising(lying)
 
 
 def test_pieces_are_made_as_bright_as_what_is_around_the_hole():
@@ -64,14 +72,12 @@ def test_pieces_are_made_as_bright_as_what_is_around_the_hole():
 
 
 def test_the_guide_says_which_of_two_surfaces_it_is():
-    image, hole = torch.zeros(1, 3, 64, 96), torch.zeros(1, 1, 64, 96)
-    image[:, 0, :, :48], image[:, 1, :, 48:], hole[..., 18:78] = 1, 1, 1
-    shares = []
-    for surface in (0, 1):
-        guide = torch.zeros_like(image)
-        guide[:, surface] = 1
-        shares.append(completed(image, hole, guide=guide)[0, 0][hole[0, 0] > 0].mean())
-    assert shares[0] > shares[1] + 0.1
+    lying, standing = stripes(64, 96)
+    image, hole = 0.5 * lying, torch.zeros(1, 1, 64, 96)
+    image[..., 48:] = 0.5 + 0.5 * standing[..., 48:]
+    hole[..., 38:58] = 1
+    dark, light = (completed(image, hole, guide=torch.full_like(image, level))[..., 40:56] for level in (0.25, 0.75))
+    assert rising(dark) > 1.3 * rising(light)
 
 
 def test_where_there_is_nothing_to_copy_the_guide_is_the_result():
