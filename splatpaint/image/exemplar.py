@@ -160,8 +160,8 @@ class _Puzzle:
             beside, beyond = beside[border], beyond[border]
             shown, next_shown = self._moved(beside), self._moved(beyond)
             there, next_there = self._picture[:, beside, None], self._picture[:, beyond, None]
-            apart = COLOR_WEIGHT * (shown - there).norm(dim=0)
-            change = ((next_shown - shown) - (next_there - there)).norm(dim=0)
+            apart = COLOR_WEIGHT * _length(shown - there)
+            change = _length((next_shown - shown) - (next_there - there))
             known = self._is_known(beside)
             seam = torch.where(known, apart, UNKNOWN)
             seam += torch.where(known & self._is_known(beyond) & self._known[beyond, None], change, 0)
@@ -230,10 +230,14 @@ class _Puzzle:
         one_reach, other_reach = self._reach[one], self._reach[other]
         here_one, here_other = (self._picture[:, self._at(here, reach)] for reach in (one_reach, other_reach))
         there_one, there_other = (self._picture[:, self._at(there, reach)] for reach in (one_reach, other_reach))
-        apart = (here_one - here_other).norm(dim=0) + (there_one - there_other).norm(dim=0)
-        change = ((there_one - here_one) - (there_other - here_other)).norm(dim=0)
+        apart = _length(here_one - here_other) + _length(there_one - there_other)
+        change = _length((there_one - here_one) - (there_other - here_other))
         return torch.where(one == other, 0, COLOR_WEIGHT * apart + change + SEAM)
 
 
 def _blurred(picture: Float[Tensor, "3 h w"]) -> Float[Tensor, "3 h w"]:
     return F.avg_pool2d(F.pad(picture[None], (BLUR_PX // 2,) * 4, mode="replicate"), BLUR_PX, 1)[0]
+
+
+def _length(colors: Float[Tensor, "3 ..."]) -> Float[Tensor, "..."]:
+    return colors.square().sum(dim=0).sqrt()

@@ -78,11 +78,12 @@ def _repeats(image: Float[Tensor, "c h w"], sources: Int[Tensor, " s"]) -> Int[T
     _, height, width = image.shape
     patches = _patches(image, sources)
     patches = (patches - patches.mean(dim=2, keepdim=True)).flatten(1)
+    places = torch.stack([sources // width, sources % width], dim=1).to(image)
     found = []
     for some in torch.arange(len(sources), device=image.device).split(AT_ONCE):
         costs = torch.cdist(patches[some], patches)
-        away = _between(sources[some, None], sources[None], width).abs().amax(dim=2)
-        nearest = torch.where(away < NEAR * max(height, width), torch.inf, costs).argmin(dim=1)
+        away = torch.cdist(places[some], places, p=torch.inf)
+        nearest = costs.masked_fill_(away < NEAR * max(height, width), torch.inf).argmin(dim=1)
         found.append(_between(sources[some], sources[nearest], width))
     offsets = torch.cat(found)
     offsets = torch.cat([offsets, -offsets])

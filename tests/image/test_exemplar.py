@@ -43,7 +43,8 @@ def test_what_is_known_comes_back_and_the_rest_is_as_lively():
 def stripes(height: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Lying ones and standing ones."""
     y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-    return tuple((0.3 + 0.4 * ((axis // 2) % 2).float())[None, None].expand(1, 3, -1, -1).contiguous() for axis in (y, x))
+    lying, standing = (0.3 + 0.4 * ((axis // 2) % 2).float() for axis in (y, x))
+    return lying.expand(1, 3, -1, -1), standing.expand(1, 3, -1, -1)
 
 
 def rising(picture: torch.Tensor) -> float:

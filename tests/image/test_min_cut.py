@@ -11,7 +11,7 @@ def energy(switched, stay, switch, first, second, neither, first_only, second_on
     return float(np.where(switched, switch, stay).sum() + paired.sum())
 
 
-def puzzle(seed: int):
+def puzzle(seed: int) -> tuple[np.ndarray, ...]:
     """Ten elements, any two of which may be coupled, at costs between which a cut can decide."""
     rng = np.random.default_rng(seed)
     pairs = np.array([(i, j) for i in range(10) for j in range(i) if rng.random() < 0.4])
