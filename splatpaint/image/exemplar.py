@@ -15,6 +15,7 @@ from itertools import pairwise
 
 import torch
 from jaxtyping import Bool, Float, Int
+from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -28,15 +29,17 @@ SWEEPS = 2
 """Every offset is tried so many times there; once at finer ones."""
 OUTLINE_PX = 2
 """So far around a seam pixels are free at finer levels."""
-COLOR_WEIGHT = 0.3
+COLOR_WEIGHT = 0.15
 """Of what differs in color across a seam, beside what differs in how colors change."""
 SEAM = 0.02
 """Of a seam's length in pixels."""
 UNKNOWN = 0.3
 """Of a border pixel beside which a piece has nothing to compare."""
-GUIDE_WEIGHT = 0.3
-"""Of the squared distance to the guide, both blurred over `BLUR_PX`. Not much: a weak prior paints haze into a large hole, and
-what has the color of haze is not what belongs there."""
+GUIDE_WEIGHT = 3.0
+"""Of the squared distance to the guide, both blurred over `BLUR_PX`, at the rim of the hole."""
+TRUST_PX = 16.0
+"""At every so many pixels from the rim the guide counts e times less: in the middle of a large hole a weak prior paints haze,
+and what has the color of haze is not what belongs there."""
 BLUR_PX = 5
 PLACE_WEIGHT = 0.03
 """Of being copied from the other end of the picture."""
@@ -54,6 +57,8 @@ class _Level:
     hole: Bool[Tensor, "h w"]
     copied: Bool[Tensor, "h w"]
     guide: Float[Tensor, "3 h w"]
+    trust: Float[Tensor, "h w"]
+    """In the guide, 0 to 1."""
 
 
 @torch.no_grad()
@@ -76,7 +81,8 @@ def complete_by_example(
     """
     inside = hole > 0.5
     copied = (source > 0.5) & ~inside
-    levels = _pyramid(image, inside, copied, guide)
+    rim_px = torch.from_numpy(distance_transform_edt(inside.cpu().numpy())).to(image)
+    levels = _pyramid(image, inside, copied, torch.cat([guide, torch.exp(-rim_px / TRUST_PX)], dim=1))
     coarsest = levels[-1]
     offsets = candidate_offsets(coarsest.image, coarsest.hole, coarsest.copied, generator=generator)
     if not len(offsets) or not inside.any():
@@ -99,16 +105,16 @@ def _pyramid(
     image: Float[Tensor, "1 3 h w"],
     hole: Bool[Tensor, "1 1 h w"],
     copied: Bool[Tensor, "1 1 h w"],
-    guide: Float[Tensor, "1 3 h w"],
+    guide: Float[Tensor, "1 4 h w"],
 ) -> list[_Level]:
-    """The finest level first."""
-    levels = [_Level(image[0], hole[0, 0], copied[0, 0], guide[0])]
+    """The finest level first; the guide's fourth channel says how far it is to be trusted."""
+    levels = [_Level(image[0], hole[0, 0], copied[0, 0], guide[0, :3], guide[0, 3])]
     while hole.sum() > MOST_FREE:
         known = (~hole).to(image)
         share = _halved(known)
         image = torch.where(share > 0, _halved(image * known) / share.clamp_min(1e-6), _halved(image))
         hole, copied, guide = share < 1, _halved(copied.to(image)) == 1, _halved(guide)
-        levels.append(_Level(image[0], hole[0, 0], copied[0, 0], guide[0]))
+        levels.append(_Level(image[0], hole[0, 0], copied[0, 0], guide[0, :3], guide[0, 3]))
     return levels
 
 
@@ -152,7 +158,8 @@ class _Puzzle:
         height, width = level.hole.shape
         rows = (self._rows + self._offsets[:, :1]).clamp(0, height - 1)
         columns = (self._columns + self._offsets[:, 1:]).clamp(0, width - 1)
-        costs = GUIDE_WEIGHT * (image[:, rows, columns] - guide[:, self._rows, self._columns][:, None]).square().sum(dim=0)
+        unlike = (image[:, rows, columns] - guide[:, self._rows, self._columns][:, None]).square().sum(dim=0)
+        costs = GUIDE_WEIGHT * level.trust[self._rows, self._columns] * unlike
         costs += PLACE_WEIGHT * self._offsets.to(costs).norm(dim=1, keepdim=True) / max(height, width)
         for step in (1, -1, self._wide, -self._wide):
             beside, beyond = self._pixels + step, self._pixels + 2 * step
