@@ -40,7 +40,7 @@ class InpaintConfig:
     """What is done with other views (see references.py): nothing; a hole is painted beside the view that shows most of it or
     was painted there before; or in the first round what was painted in others is warped into it, and the rest is painted."""
     finish: Literal["auto", "prior", "exemplar"] = "auto"
-    """How the last round paints. prior = anew; exemplar = with pieces of the photos (image/exemplar.py), looked up also by the
+    """How the last round paints. prior = anew; exemplar = with pieces of the photos (image/exemplar.py), chosen also by the
     colors that the rounds before agreed on, one view after the other, each beginning with what was finished in others;
     auto = exemplar if the prior is one of few steps, as the bundled one, which knows colors and not detail."""
     views: int = 64

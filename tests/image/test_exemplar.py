@@ -1,5 +1,6 @@
 import torch
 
+from splatpaint.image import exemplar
 from splatpaint.image.exemplar import complete_by_example
 
 
@@ -73,13 +74,23 @@ def test_pieces_are_made_as_bright_as_what_is_around_the_hole():
     assert (wrong < 0.02).float().mean() > 0.9
 
 
-def test_the_guide_says_which_of_two_surfaces_it_is():
+def told_by_the_guide() -> float:
+    """How much more a hole between dark lying stripes and light standing ones is laid with lying ones if its guide is dark."""
     lying, standing = stripes(64, 96)
     image, hole = 0.5 * lying, torch.zeros(1, 1, 64, 96)
     image[..., 48:] = 0.5 + 0.5 * standing[..., 48:]
     hole[..., 38:58] = 1
     dark, light = (completed(image, hole, guide=torch.full_like(image, level))[..., 40:56] for level in (0.25, 0.75))
-    assert rising(dark) > 1.3 * rising(light)
+    return rising(dark) / rising(light)
+
+
+def test_the_guide_says_which_of_two_surfaces_it_is():
+    assert told_by_the_guide() > 1.3
+
+
+def test_the_guide_says_little_far_from_the_rim(monkeypatch):
+    monkeypatch.setattr(exemplar, "TRUST_PX", 0.05)
+    assert told_by_the_guide() < 1.1
 
 
 def test_where_there_is_nothing_to_copy_the_guide_is_the_result():
