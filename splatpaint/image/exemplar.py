@@ -30,21 +30,21 @@ SWEEPS = 2
 OUTLINE_PX = 2
 """So far around a seam pixels are free at finer levels."""
 COLOR_WEIGHT = 0.15
-"""Of what differs in color across a seam, beside what differs in how colors change."""
+"""Cost of a difference in color across a seam, beside a difference in how colors change there."""
 SEAM = 0.02
-"""Of a seam's length in pixels."""
+"""Cost of a pixel of seam, beside what it shows."""
 UNKNOWN = 0.3
-"""Of a border pixel beside which a piece has nothing to compare."""
+"""Cost of a border pixel beside which a piece has nothing to compare."""
 GUIDE_WEIGHT = 3.0
-"""Of the squared distance to the guide, both blurred over `BLUR_PX`, at the rim of the hole."""
+"""Cost of a squared distance to the guide, both blurred over `BLUR_PX`, at the rim of the hole."""
 TRUST_PX = 16.0
 """At every so many pixels from the rim the guide counts e times less: in the middle of a large hole a weak prior paints haze,
 and what has the color of haze is not what belongs there."""
 BLUR_PX = 5
 PLACE_WEIGHT = 0.03
-"""Of being copied from the other end of the picture."""
+"""Cost of being copied from the other end of the picture."""
 NEVER = 50.0
-"""Of a pixel that cannot be copied."""
+"""Cost of taking what may not be copied."""
 PAD = 2
 """A seam is judged by what lies so far beyond what is copied."""
 
