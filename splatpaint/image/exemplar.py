@@ -80,12 +80,14 @@ def complete_by_example(
         generator: draws which places are looked at, where there are many, and the order of trials.
     """
     inside = hole > 0.5
+    if not inside.any():
+        return image.clone()
     copied = (source > 0.5) & ~inside
     rim_px = torch.from_numpy(distance_transform_edt(inside.cpu().numpy())).to(image)
     levels = _pyramid(image, inside, copied, torch.cat([guide, torch.exp(-rim_px / TRUST_PX)], dim=1))
     coarsest = levels[-1]
     offsets = candidate_offsets(coarsest.image, coarsest.hole, coarsest.copied, generator=generator)
-    if not len(offsets) or not inside.any():
+    if not len(offsets):
         return torch.where(inside, guide, image)
     puzzle = _Puzzle(coarsest, offsets)
     labels = puzzle.cheapest()
@@ -136,31 +138,28 @@ class _Puzzle:
     def __init__(self, level: _Level, offsets: Int[Tensor, "k 2"]) -> None:
         self.hole = level.hole
         height, width = level.hole.shape
-        self._offsets = offsets
-        self._rows, self._columns = torch.nonzero(level.hole, as_tuple=True)
+        own_rows, own_columns = torch.nonzero(level.hole, as_tuple=True)
         self._wide = width + 2 * PAD
         self._picture = F.pad(level.image[None], (PAD,) * 4, mode="replicate")[0].flatten(1)
         self._known = F.pad(~level.hole, (PAD,) * 4).flatten()
-        self._pixels = (self._rows + PAD) * self._wide + self._columns + PAD
+        self._pixels = (own_rows + PAD) * self._wide + own_columns + PAD
         self._reach = offsets[:, 0] * self._wide + offsets[:, 1]
-        rows, columns = self._rows + offsets[:, :1], self._columns + offsets[:, 1:]
+        rows, columns = own_rows + offsets[:, :1], own_columns + offsets[:, 1:]
         inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
-        self._allowed = inside & level.copied[rows.clamp(0, height - 1), columns.clamp(0, width - 1)]
+        self._sources = rows.clamp(0, height - 1) * width + columns.clamp(0, width - 1)
+        self._allowed = inside & level.copied.flatten()[self._sources]
         number = torch.full_like(self._known, -1, dtype=torch.long)
         number[self._pixels] = torch.arange(len(self._pixels), device=number.device)
         pairs = [torch.stack([number[self._pixels], number[self._pixels + step]]) for step in (1, self._wide)]
         self._first, self._second = torch.cat([pair[:, pair[1] >= 0] for pair in pairs], dim=1)
-        self._costs = self._alone(level)
+        self._costs = self._alone(level, offsets)
 
-    def _alone(self, level: _Level) -> Float[Tensor, "k n"]:
+    def _alone(self, level: _Level, offsets: Int[Tensor, "k 2"]) -> Float[Tensor, "k n"]:
         """What a pixel costs with every label, whatever its neighbors in the hole have."""
         image, guide = (_blurred(picture) for picture in (level.image, level.guide))
-        height, width = level.hole.shape
-        rows = (self._rows + self._offsets[:, :1]).clamp(0, height - 1)
-        columns = (self._columns + self._offsets[:, 1:]).clamp(0, width - 1)
-        unlike = (image[:, rows, columns] - guide[:, self._rows, self._columns][:, None]).square().sum(dim=0)
-        costs = GUIDE_WEIGHT * level.trust[self._rows, self._columns] * unlike
-        costs += PLACE_WEIGHT * self._offsets.to(costs).norm(dim=1, keepdim=True) / max(height, width)
+        unlike = (image.flatten(1)[:, self._sources] - guide[:, level.hole][:, None]).square().sum(dim=0)
+        costs = GUIDE_WEIGHT * level.trust[level.hole] * unlike
+        costs += PLACE_WEIGHT * offsets.to(costs).norm(dim=1, keepdim=True) / max(level.hole.shape)
         for step in (1, -1, self._wide, -self._wide):
             beside, beyond = self._pixels + step, self._pixels + 2 * step
             border = torch.nonzero(self._known[beside])[:, 0]
@@ -193,8 +192,7 @@ class _Puzzle:
         """Flat index of the pixel that is copied to each; its own outside the hole."""
         height, width = self.hole.shape
         taken = torch.arange(height * width, device=labels.device).view(height, width)
-        rows, columns = torch.stack([self._rows, self._columns]) + self._offsets[labels].T
-        taken[self.hole] = rows.clamp(0, height - 1) * width + columns.clamp(0, width - 1)
+        taken[self.hole] = self._sources.gather(0, labels[None])[0]
         return taken
 
     def near(self, labels: Int[Tensor, " n"], label: int) -> Bool[Tensor, " n"]:

@@ -93,6 +93,11 @@ def test_the_guide_says_little_far_from_the_rim(monkeypatch):
     assert told_by_the_guide() < 1.1
 
 
+def test_without_a_hole_the_picture_comes_back():
+    image = torch.rand(1, 3, 32, 40)
+    assert torch.equal(completed(image, torch.zeros(1, 1, 32, 40)), image)
+
+
 def test_where_there_is_nothing_to_copy_the_guide_is_the_result():
     image, guide = torch.rand(1, 3, 32, 40), torch.rand(1, 3, 32, 40)
     hole = square(32, 40, top=8, left=8, side=16)

@@ -5,10 +5,9 @@ from splatpaint.image.offsets import candidate_offsets
 HEIGHT, WIDTH = 72, 90
 
 
-def found(image: torch.Tensor, copied: torch.Tensor | None = None, hole: torch.Tensor | None = None) -> set[tuple[int, int]]:
-    if hole is None:
-        hole = torch.zeros(HEIGHT, WIDTH, dtype=torch.bool)
-        hole[30:44, 40:56] = True
+def found(image: torch.Tensor, copied: torch.Tensor | None = None) -> set[tuple[int, int]]:
+    hole = torch.zeros(HEIGHT, WIDTH, dtype=torch.bool)
+    hole[30:44, 40:56] = True
     offsets = candidate_offsets(image, hole, ~hole if copied is None else copied, generator=torch.Generator().manual_seed(0))
     return {tuple(offset) for offset in offsets.tolist()}
 
