@@ -6,7 +6,7 @@ ones before left its hole uncovered, so the views share one surface. Nothing is 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -16,12 +16,17 @@ from torch.nn import functional as F
 
 from splatpaint.fit.seeding import round_splats
 from splatpaint.image.harmonic import harmonic_fill
-from splatpaint.image.region import ring
+from splatpaint.image.region import dilate, erode, ring
 from splatpaint.masks.background import continued
 from splatpaint.priors.depth import fitted_disparity
-from splatpaint.render.protocol import Rasterizer
+from splatpaint.render.protocol import Rasterizer, Rendered
 from splatpaint.scene.camera import Cameras
 from splatpaint.scene.splats import Splats, concatenate
+
+HEARSAY = 0.5
+"""What it counts for that others saw what is beside a hole, beside seeing it."""
+HIDDEN_CLEAN_PX = 2
+"""Where the fill hides something in no more than twice this many pixels, it is too ragged there to say so."""
 
 
 @dataclass(frozen=True)
@@ -94,15 +99,34 @@ def seed_fill(views: Sequence[Surroundings], rasterizer: Rasterizer, config: See
 
 def telling_views(views: Sequence[Surroundings], config: SeedConfig) -> list[int]:
     """The views that add splats, in their order: most hole, with most of what surrounds it, first."""
-    order = sorted(range(len(views)), key=lambda index: -area_in_context(views[index].open))
+    order = sorted(range(len(views)), key=lambda index: -area_in_context(views[index].open, views[index].seen))
     return [index for index in order[: config.views] if views[index].open.any()]
 
 
-def area_in_context(hole: Float[Tensor, "1 1 h w"]) -> float:
-    """Pixels of a hole, less the more of its outline lies on the picture's border, where nothing is known to continue."""
-    inner = float(ring(hole, 1).sum())
+def area_in_context(hole: Float[Tensor, "1 1 h w"], seen: Float[Tensor, "1 1 h w"]) -> float:
+    """Pixels of a hole, less the less of its outline lies on what the view's photo shows.
+
+    On the picture's border nothing is known to continue; and what other views saw beside the hole may be far behind it.
+    """
+    around = ring(hole, 1)
+    told = float((around * torch.lerp(torch.full_like(seen, HEARSAY), torch.ones_like(seen), seen)).sum())
     border = float(sum(edge.sum() for edge in (hole[..., 0, :], hole[..., -1, :], hole[..., 0], hole[..., -1])))
-    return float(hole.sum()) * (inner / max(inner + border, 1.0)) ** 4
+    return float(hole.sum()) * (told / max(float(around.sum()) + border, 1.0)) ** 4
+
+
+@torch.no_grad()
+def hidden_by(fill: Splats, views: Sequence[Surroundings], rasterizer: Rasterizer, config: SeedConfig) -> list[Surroundings]:
+    """The views, their holes grown by what other views saw but the fill now hides.
+
+    That somebody saw the floor does not say that from here no bed stands before it.
+    """
+    return [replace(view, hole=_with_hidden(view, rasterizer(fill, view.camera), config)) for view in views]
+
+
+def _with_hidden(view: Surroundings, fill: Rendered, config: SeedConfig) -> Float[Tensor, "1 1 h w"]:
+    nearer = (fill.alpha >= 0.5) & (fill.depth < (1 - config.carve_tolerance) * view.depth)
+    hidden = nearer * (1 - view.seen)
+    return torch.maximum(view.hole, dilate(erode(hidden, HIDDEN_CLEAN_PX), HIDDEN_CLEAN_PX))
 
 
 def _seeds_of_view(
@@ -168,12 +192,13 @@ def _known(view: Surroundings, config: SeedConfig) -> Bool[Tensor, "1 1 h w"]:
 
 
 def objecting(points: Float[Tensor, "n 3"], views: Sequence[Surroundings], config: SeedConfig) -> Float[Tensor, " n"]:
-    """Share of the views with the point in their frame that saw empty space there: something farther, outside any hole."""
+    """Share of the views with the point in their frame whose photo shows empty space there: something farther."""
     objections = torch.zeros(len(points), device=points.device)
     looked = torch.zeros_like(objections)
     for view in views:
         row, column, depth, within = view.camera.find(points)
-        knows = within & (view.open[0, 0, row, column] == 0) & (view.alpha[0, 0, row, column] >= config.min_alpha)
+        shown = (view.open[0, 0, row, column] == 0) & (view.seen[0, 0, row, column] > 0)
+        knows = within & shown & (view.alpha[0, 0, row, column] >= config.min_alpha)
         looked += within
         objections += knows & (depth < (1 - config.carve_tolerance) * view.depth[0, 0, row, column])
     return objections / looked.clamp_min(1)

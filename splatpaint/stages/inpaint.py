@@ -20,7 +20,7 @@ from torch import Tensor
 from splatpaint.events import Events, Measured, Noted
 from splatpaint.fit.checkpoint import load_checkpoint, save_checkpoint
 from splatpaint.fit.density import Density, DensityConfig
-from splatpaint.fit.fill_seeds import Surroundings, seed_fill, telling_views
+from splatpaint.fit.fill_seeds import Surroundings, hidden_by, seed_fill, telling_views
 from splatpaint.fit.loop import Example, LoopConfig, optimize
 from splatpaint.fit.parameters import SplatParameters
 from splatpaint.fit.photos import Photos
@@ -128,6 +128,7 @@ def inpaint(
             views = [guided(view, prior, depth, seed) if place in telling else view for place, view in enumerate(views)]
         fill = seed_fill(views, rasterizer, config.seed, sh_degree=kept.sh_degree)
     fill = fill[~astray(fill, kept, views, rasterizer, config)]
+    views = hidden_by(fill, views, rasterizer, config.seed)
     if len(fill) == 0:
         yield Noted(STAGE, "every pixel was seen by some photo: nothing to paint")
         return removal.kept
@@ -216,8 +217,8 @@ def guided(view: Surroundings, prior: Prior, depth: DepthPrior, seed: int) -> Su
 def astray(
     fill: Splats, kept: Splats, views: Sequence[Surroundings], rasterizer: Rasterizer, config: InpaintConfig
 ) -> Bool[Tensor, " n"]:
-    """Fill splats that show mainly outside the holes, or nowhere, in a scene with the kept ones."""
+    """Fill splats that show mainly where photos show something else, or nowhere, in a scene with the kept ones."""
     scene = concatenate([kept, fill])
-    ballots = (Ballot(view.camera, view.open, view.open, torch.ones_like(view.open)) for view in views)
+    ballots = (Ballot(view.camera, view.open, view.open, torch.maximum(view.open, view.seen)) for view in views)
     votes = lift(scene, ballots, rasterizer)[len(kept) :]
     return votes.inside <= config.min_inside * votes.total

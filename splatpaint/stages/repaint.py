@@ -54,7 +54,7 @@ def repaint(
     shown = [shown_now(views[window.view], scene, rasterizer) for window in windows] if beside or lending else []
     order = range(len(windows))
     if shown:
-        order = anchor_first([each.camera for each in shown], [worth_of_anchor(views[window.view].hole) for window in windows])
+        order = anchor_first([each.camera for each in shown], [worth_of_anchor(views[window.view]) for window in windows])
     targets: dict[int, Float[Tensor, "1 3 hb wb"]] = {}
     for done, place in enumerate(order):
         window = windows[place]
@@ -97,9 +97,9 @@ def finishes_by_example(prior: Prior, config: InpaintConfig) -> bool:
             return True
 
 
-def worth_of_anchor(hole: Float[Tensor, "1 1 h w"]) -> float:
-    """The more of it, the better, but with enough known around: beside a hole of half the picture is little to copy."""
-    return area_in_context(hole) * (1 - float(hole.mean())) ** 2
+def worth_of_anchor(view: Surroundings) -> float:
+    """The more hole, the better, but with enough of the photo left: beside an object of half the picture is little to copy."""
+    return area_in_context(view.hole, view.seen) * float(view.seen.mean()) ** 2
 
 
 def begun_elsewhere(query: PriorQuery, view: Shown, painted: Sequence[Shown]) -> PriorQuery:

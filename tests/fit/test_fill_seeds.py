@@ -2,7 +2,8 @@ from dataclasses import replace
 
 import torch
 
-from splatpaint.fit.fill_seeds import SeedConfig, Surroundings, continued_depth, objecting, seed_fill
+from splatpaint.fit.fill_seeds import SeedConfig, Surroundings, continued_depth, hidden_by, objecting, seed_fill
+from splatpaint.image.region import dilate
 from splatpaint.render.reference import rasterize
 from splatpaint.scene.camera import Cameras
 from splatpaint.scene.splats import SH_C0
@@ -102,6 +103,8 @@ def test_views_that_saw_past_a_point_object_to_it():
     blind = slanted_wall(0.0, slice(0, SIZE))
     assert not objecting(points, [blind], SeedConfig()).any(), "a view with a hole there knows nothing"
     assert objecting(points, [through[0], blind], SeedConfig()).tolist() == [0.5, 0.0, 0.0]
+    told = replace(through[0], seen=torch.zeros_like(through[0].seen))
+    assert not objecting(points, [told], SeedConfig()).any(), "that others saw the wall does not say that it is seen from here"
 
 
 def test_the_view_with_the_hole_surrounded_comes_before_one_that_cuts_it():
@@ -109,6 +112,27 @@ def test_the_view_with_the_hole_surrounded_comes_before_one_that_cuts_it():
     cut.image[:] = 0.1
     fill = seed_fill([cut, whole], rasterize, SeedConfig(views=1), sh_degree=0)
     torch.testing.assert_close(0.5 + SH_C0 * fill.sh[:, 0], COLOR.expand(len(fill), 3), rtol=1e-2, atol=0)
+
+
+def test_the_view_whose_photo_surrounds_the_hole_comes_before_one_where_others_tell_what_is_around():
+    told, shown = slanted_wall(0.0, slice(10, 22)), slanted_wall(0.0, slice(12, 20))
+    told.seen[:] = 0
+    told.image[:] = 0.1
+    fill = seed_fill([told, shown], rasterize, SeedConfig(views=1), sh_degree=0)
+    torch.testing.assert_close(0.5 + SH_C0 * fill.sh[:, 0], COLOR.expand(len(fill), 3), rtol=1e-2, atol=0)
+
+
+def test_what_the_fill_hides_is_hole_where_no_photo_shows_it():
+    view = slanted_wall(0.0, slice(12, 20))
+    fill = seed_fill([view], rasterize, SeedConfig(), sh_degree=0)
+    far = replace(view, hole=torch.zeros_like(view.hole), depth=2 * view.depth)
+    (seen,) = hidden_by(fill, [far], rasterize, SeedConfig())
+    assert torch.equal(seen.hole, torch.maximum(far.hole, (1 - view.seen) * seen.hole)), "never where the photo shows something"
+    (told,) = hidden_by(fill, [replace(far, seen=torch.zeros_like(far.seen))], rasterize, SeedConfig())
+    assert told.hole[view.hole > 0].mean() > 0.9
+    assert told.hole[dilate(view.hole, 2) == 0].max() == 0
+    (same,) = hidden_by(fill, [replace(far, seen=torch.zeros_like(far.seen), depth=view.depth)], rasterize, SeedConfig())
+    assert not same.hole.any(), "what is at the same depth is the same surface"
 
 
 def test_a_networks_disparity_shapes_the_fill_whatever_its_scale():

@@ -1,6 +1,8 @@
 import torch
 
+from splatpaint.fit.fill_seeds import Surroundings
 from splatpaint.priors.protocol import PriorQuery, Reference
+from splatpaint.scene.camera import Cameras
 from splatpaint.stages.repaint import fits, worth_of_anchor
 
 
@@ -36,13 +38,18 @@ def test_a_quarter_of_what_is_around_is_enough():
     assert not fits(query, Reference(query.images, unknown))
 
 
-def square(side: int, top: int = 10) -> torch.Tensor:
-    hole = torch.zeros(1, 1, 100, 100)
+def square(side: int, top: int = 10, covered: int = 0) -> Surroundings:
+    """A view with a square hole in a square object, which is by so much larger on each side."""
+    hole, seen = torch.zeros(1, 1, 100, 100), torch.ones(1, 1, 100, 100)
     hole[..., top : top + side, 10 : 10 + side] = 1
-    return hole
+    seen[..., max(top - covered, 0) : top + side + covered, 10 - covered : 10 + side + covered] = 0
+    camera = Cameras(K=torch.eye(3)[None], cam_from_world=torch.eye(4)[None], width=100, height=100)
+    nothing = torch.zeros_like(hole)
+    return Surroundings(camera, torch.zeros(1, 3, 100, 100), seen, hole, nothing, nothing, nothing)
 
 
 def test_the_anchor_has_a_large_hole_with_more_around_it():
     assert worth_of_anchor(square(40)) > worth_of_anchor(square(30)), "the larger of small ones"
     assert worth_of_anchor(square(55)) > worth_of_anchor(square(75)), "not one that leaves little to copy"
     assert worth_of_anchor(square(40)) > worth_of_anchor(square(40, top=0)), "not one that the frame cuts"
+    assert worth_of_anchor(square(40)) > worth_of_anchor(square(45, covered=8)), "not one where the object hides what is around"
