@@ -5,6 +5,7 @@ import torch
 
 from splatpaint.events import Noted, Progressed, drain
 from splatpaint.fit.parameters import LearningRates
+from splatpaint.fit.seeding import round_splats
 from splatpaint.image.exemplar import complete_by_example
 from splatpaint.image.files import write_image
 from splatpaint.objectives.adversarial import AdversarialConfig
@@ -15,7 +16,7 @@ from splatpaint.priors.crops import inpaint as paint
 from splatpaint.priors.gaussian import GaussianPrior
 from splatpaint.render.reference import rasterize
 from splatpaint.stages import repaint
-from splatpaint.stages.inpaint import inpaint, surroundings
+from splatpaint.stages.inpaint import astray, inpaint, surroundings
 from splatpaint.stages.inpaint_config import InpaintConfig, strength_of_round
 from splatpaint.stages.novel import NovelConfig
 from splatpaint.stages.remove import Hole, Removal
@@ -173,6 +174,22 @@ def test_the_rim_is_what_shows_around_the_holes_alone(tmp_path):
     rim = rim_of(removal.kept, views, rasterize, QUICK)
     distance = removal.kept.means[:, :2].abs().max(dim=1).values
     assert distance[rim].max() < distance[~rim].median()
+
+
+def test_fill_goes_that_hides_what_photos_show_and_stays_where_only_others_tell_what_is_there(tmp_path):
+    scene, removal = holed_wall(tmp_path)
+    views = surroundings(scene.capture, removal, rasterize, CPU)
+    one = torch.nonzero(views[0].hole[0, 0]).float().mean(dim=0) + 0.5
+    point = views[0].camera.unproject(0.5 * torch.ones_like(views[0].depth))[0, int(one[0]), int(one[1])][None]
+    fill = round_splats(point, GREEN[None], torch.tensor([0.02]), opacity=0.9, sh_degree=0)
+
+    def judged(seen: float) -> list[bool]:
+        nothing = torch.zeros_like(views[0].hole)
+        others = [replace(views[0], hole=nothing, torn=nothing, seen=torch.full_like(nothing, seen))] * 3
+        return astray(fill, removal.kept[:0], [views[0], *others], rasterize, QUICK).tolist()
+
+    assert judged(seen=1.0) == [True]
+    assert judged(seen=0.0) == [False]
 
 
 def stained_wall(folder):

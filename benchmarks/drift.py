@@ -1,0 +1,84 @@
+"""How much a fill changes of what is away from it: by the rim, which may learn, and by the fill itself.
+
+    python -m benchmarks.drift RUN [RUN ...] [--json FILE]
+
+RUNs are folders that `splatpaint fit` made. In every photo's view the scene that was kept is compared with the filled one, and
+with the filled one less its fill, at pixels farther than 16 px from whatever was covered or opened. Other kept splats are the
+same bit for bit (a test says so), so nothing else can change.
+"""
+
+import argparse
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from benchmarks.measure import environment, write_json
+from benchmarks.scoring import text_table
+from splatpaint.capture import prepare
+from splatpaint.events import drain
+from splatpaint.formats import read_splats
+from splatpaint.image.files import read_mask
+from splatpaint.image.region import dilate
+from splatpaint.render.pick import pick_rasterizer
+from splatpaint.scene.views import View
+from splatpaint.stages.config import RunConfig
+from splatpaint.stages.folder import RunFolder
+from splatpaint.stages.run import pick_device
+
+FAR_PX = 16
+CHANGED = 1 / 255
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", type=Path, nargs="+")
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    found = {run.name: drift(run) for run in arguments.runs}
+    columns = list(next(iter(found.values())))
+    print(
+        text_table([["run", *columns], *([name, *(f"{row[column]:.3f}" for column in columns)] for name, row in found.items())])
+    )
+    if arguments.json:
+        write_json(arguments.json, {"environment": environment(), "runs": found})
+
+
+@torch.no_grad()
+def drift(run: Path) -> dict[str, float]:
+    """Mean change, of 255, and percentage of pixels that change by more than 1, by all that was trained, rim and fill alone."""
+    folder = RunFolder.read(run)
+    config = folder.config(RunConfig)
+    device = pick_device(config.device)
+    rasterizer = pick_rasterizer(config.rasterizer, device)
+    capture = drain(prepare(folder.capture, config.capture, cache=folder.stage("capture")))
+    kept, filled = (read_splats(folder.product(stage)).to(device) for stage in ("remove", "inpaint"))
+    rimmed = filled[: len(filled) - int(folder.metrics["inpaint"].get("fill") or 0)]  # the fill comes last
+    changes: dict[str, list[Float[Tensor, " n"]]] = {"all": [], "rim": [], "fill": []}
+    for view in capture.views:
+        far = away(folder, view).to(device)
+        before, middle, after = (
+            rasterizer(scene, view.camera.to(device)).color.clamp(0, 1) for scene in (kept, rimmed, filled)
+        )
+        for name, one, other in (("all", before, after), ("rim", before, middle), ("fill", middle, after)):
+            changes[name].append((one - other).abs().amax(dim=1, keepdim=True)[far])
+    result = {}
+    for name, parts in changes.items():
+        change = torch.cat(parts)
+        result |= {
+            f"{name}, mean of 255": 255 * float(change.mean()),
+            f"{name}, % changed": 100 * float((change > CHANGED).float().mean()),
+        }
+    return result
+
+
+def away(folder: RunFolder, view: View) -> Tensor:
+    """Where the view is farther than `FAR_PX` from whatever was covered or opened, (1, 1, h, w) bool."""
+    kinds = (folder.path / "remove" / kind / f"{view.name}.png" for kind in ("covered", "holes", "torn"))
+    touched = torch.stack([read_mask(file) for file in kinds]).amax(dim=0)[None]
+    return dilate(touched, FAR_PX) == 0
+
+
+if __name__ == "__main__":
+    main()
