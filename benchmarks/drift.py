@@ -36,6 +36,8 @@ def main() -> None:
     parser.add_argument("runs", type=Path, nargs="+")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
+    if len({run.name for run in arguments.runs}) < len(arguments.runs):
+        parser.error("two runs have the same folder name, by which the table tells them apart: rename one")
     found = {run.name: drift(run) for run in arguments.runs}
     columns = list(next(iter(found.values())))
     print(

@@ -128,10 +128,10 @@ def inpaint(
             views = [guided(view, prior, depth, seed) if place in telling else view for place, view in enumerate(views)]
         fill = seed_fill(views, rasterizer, config.seed, sh_degree=kept.sh_degree)
     fill = fill[~astray(fill, kept, views, rasterizer, config)]
-    views = hidden_by(fill, views, rasterizer, config.seed)
     if len(fill) == 0:
         yield Noted(STAGE, "every pixel was seen by some photo: nothing to paint")
         return removal.kept
+    views = hidden_by(fill, views, rasterizer, config.seed)
     yield Noted(
         STAGE, f"{sum(bool(view.hole.any()) for view in views)} views have holes, {len(fill)} splats seeded to fill them"
     )

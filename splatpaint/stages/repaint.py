@@ -27,6 +27,8 @@ LEAST_ALIKE = 0.25
 """A view lends only if it shows this share of what is so far around the hole, too."""
 MOST_UNLIKE = 0.1
 """And by no more than this mean color otherwise."""
+LEAST_SEEN = 0.01
+"""A view that is no photo shows nothing of one, and is begun with only among such views; there the larger hole counts."""
 
 
 def repaint(
@@ -99,7 +101,7 @@ def finishes_by_example(prior: Prior, config: InpaintConfig) -> bool:
 
 def worth_of_anchor(view: Surroundings) -> float:
     """The more hole, the better, but with enough of the photo left: beside an object of half the picture is little to copy."""
-    return area_in_context(view.hole, view.seen) * float(view.seen.mean()) ** 2
+    return area_in_context(view.hole, view.seen) * max(float(view.seen.mean()), LEAST_SEEN) ** 2
 
 
 def begun_elsewhere(query: PriorQuery, view: Shown, painted: Sequence[Shown]) -> PriorQuery:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import torch
 
 from splatpaint.fit.fill_seeds import Surroundings
@@ -53,3 +55,8 @@ def test_the_anchor_has_a_large_hole_with_more_around_it():
     assert worth_of_anchor(square(55)) > worth_of_anchor(square(75)), "not one that leaves little to copy"
     assert worth_of_anchor(square(40)) > worth_of_anchor(square(40, top=0)), "not one that the frame cuts"
     assert worth_of_anchor(square(40)) > worth_of_anchor(square(45, covered=8)), "not one where the object hides what is around"
+
+
+def test_among_views_that_are_no_photos_the_anchor_is_the_one_with_the_larger_hole():
+    drawn = [replace(square(side), seen=torch.zeros(1, 1, 100, 100)) for side in (30, 40)]
+    assert 0 < worth_of_anchor(drawn[0]) < worth_of_anchor(drawn[1]) < worth_of_anchor(square(30))
