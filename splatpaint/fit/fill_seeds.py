@@ -109,7 +109,7 @@ def area_in_context(hole: Float[Tensor, "1 1 h w"], seen: Float[Tensor, "1 1 h w
     On the picture's border nothing is known to continue; and what other views saw beside the hole may be far behind it.
     """
     around = ring(hole, 1)
-    told = float((around * torch.lerp(torch.full_like(seen, HEARSAY), torch.ones_like(seen), seen)).sum())
+    told = float((around * (HEARSAY + (1 - HEARSAY) * seen)).sum())
     border = float(sum(edge.sum() for edge in (hole[..., 0, :], hole[..., -1, :], hole[..., 0], hole[..., -1])))
     return float(hole.sum()) * (told / max(float(around.sum()) + border, 1.0)) ** 4
 
