@@ -57,14 +57,15 @@ ADDITIONS = {
     ),
     "adversarial": ("inpaint.adversarial.weight=0.3",),
     "distill": ("inpaint.distill.weight=0.1",),
+    "leash": ("inpaint.leash=true",),
     "novel": ("inpaint.novel.share=0.2",),
     "reference": ("inpaint.reference=beside",),
     "warped": ("inpaint.reference=warped",),
 }
 """What `ours+PART` sets: a perceptual distance to what was painted, a last round that begins from the rendering (a dataset
 update by partial denoising), a LoRA that learns the scene, a rim that learns color and opacity from known pixels alone, the
-masked adversarial loss, score distillation, samples at new poses, holes painted beside another view, holes that another view is
-warped into."""
+masked adversarial loss, score distillation, nothing that photos show away from the holes changed, samples at new poses, holes
+painted beside another view, holes that another view is warped into."""
 
 
 def method(name: str) -> Method:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from splatpaint.scene.splats import Splats
 
@@ -38,15 +38,7 @@ class SplatParameters:
         self.space: Literal["rgb", "latent"] = splats.space
         self.rates = rates
         self.params: dict[str, nn.Parameter] = {
-            name: nn.Parameter(value.detach().clone().contiguous())
-            for name, value in {
-                "means": splats.means,
-                "quats": splats.quats,
-                "scales": splats.log_scales,
-                "opacities": splats.logit_opacities,
-                "sh0": splats.sh[:, :1],
-                "shN": splats.sh[:, 1:],
-            }.items()
+            name: nn.Parameter(value.detach().clone().contiguous()) for name, value in _by_name(splats).items()
         }
         self.optimizers: dict[str, torch.optim.Optimizer] = {name: self._adam(name) for name in self.params}
 
@@ -74,6 +66,12 @@ class SplatParameters:
         """The highest degree there are coefficients for."""
         return math.isqrt(self.params["shN"].shape[1] + 1) - 1
 
+    @torch.no_grad()
+    def assign(self, splats: Splats) -> None:
+        """Puts others, as many, in their place; the optimizers go on as they were."""
+        for name, value in _by_name(splats).items():
+            self.params[name].copy_(value)
+
     def step(self, progress: float) -> None:
         """One Adam step for every property that has a gradient.
 
@@ -99,3 +97,14 @@ class SplatParameters:
             self.params[name] = nn.Parameter(value.clone())
             self.optimizers[name] = self._adam(name)
             self.optimizers[name].load_state_dict(state["optimizers"][name])
+
+
+def _by_name(splats: Splats) -> dict[str, Tensor]:
+    return {
+        "means": splats.means,
+        "quats": splats.quats,
+        "scales": splats.log_scales,
+        "opacities": splats.logit_opacities,
+        "sh0": splats.sh[:, :1],
+        "shN": splats.sh[:, 1:],
+    }

@@ -39,12 +39,13 @@ from splatpaint.render.protocol import Rasterizer
 from splatpaint.scene.splats import Splats, concatenate
 from splatpaint.scene.views import Capture
 from splatpaint.stages.inpaint_config import STAGE, InpaintConfig, name_of_round, seed_of_round
+from splatpaint.stages.leash import Leash, rim_of
 from splatpaint.stages.novel import NovelViews
 from splatpaint.stages.reconstruct import view_of_step
 from splatpaint.stages.remove import Removal
 from splatpaint.stages.repaint import repaint
 from splatpaint.stages.unseen import complete
-from splatpaint.stages.windows import Window, choose_windows, rim_of
+from splatpaint.stages.windows import Window, choose_windows
 
 MIN_ALPHA = 0.1
 """Where the kept splats are fainter than this, they say nothing about color."""
@@ -138,6 +139,7 @@ def inpaint(
     rim = rim_of(kept, views, rasterizer, config)
     frozen = kept[~rim]
     count = int(rim.sum())
+    leash = Leash(kept[rim], frozen, views, rasterizer, config) if config.leash else None
     windows = choose_windows(views, kept, frozen, fill, rasterizer, config)
     center = fill.means.median(dim=0).values
     parameters = SplatParameters(concatenate([kept[rim], fill]), config.rates)
@@ -167,6 +169,8 @@ def inpaint(
             density=Density(room, parameters, settled=count) if config.growth > 1 else None,
             rim=count,
         )
+        if leash is not None:
+            parameters.assign(leash.pulled(parameters.splats(parameters.sh_degree).detach()))
         if config.novel.share and not novel.samples:
             yield Noted(STAGE, "from no new pose enough of the fill was seen: none was learned from", "warning")
         if checkpoint is not None:
@@ -175,6 +179,9 @@ def inpaint(
     trained = parameters.splats(parameters.sh_degree).detach()
     scene, fill = concatenate([frozen, trained[:count]]), trained[count:]
     fill = fill[~astray(fill, scene, views, rasterizer, config)]
+    if leash is not None:
+        trained = leash.cut(concatenate([trained[:count], fill]))
+        scene, fill = concatenate([frozen, trained[:count]]), trained[count:]
     yield Measured(STAGE, {"fill": float(len(fill)), "rim": float(count), "views": float(len(windows))})
     return concatenate([scene, fill])
 

@@ -51,6 +51,8 @@ class InpaintConfig:
     """So far around the holes the photos teach the fill and the rim what is there."""
     rim_share: float = 0.8
     """A kept splat belongs to the rim if this share of what it paints is in the holes or that near to them."""
+    leash: bool = False
+    """Where a photo shows something farther than `rim_px` from the holes, its view does not change (see stages/leash.py)."""
     growth: float = 1.0
     """The fill may grow to so many times its seeds, where the losses pull; 1 = no splat is added or dropped while it learns."""
     min_inside: float = 0.3

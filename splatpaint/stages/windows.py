@@ -1,21 +1,20 @@
-"""The parts of the views that a fill is trained in, and the kept splats that learn with it."""
+"""The parts of the views that a fill is trained in."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from splatpaint.fit.fill_seeds import Surroundings
-from splatpaint.image.region import Box, bounding_box, dilate
-from splatpaint.masks.lift import Ballot, lift
+from splatpaint.image.region import Box, bounding_box
 from splatpaint.render.protocol import Rasterizer
 from splatpaint.scene.camera import Cameras
 from splatpaint.scene.splats import Splats
 from splatpaint.scene.views import spread
 from splatpaint.stages.inpaint_config import InpaintConfig
-from splatpaint.stages.remove import MIN_WEIGHT
+from splatpaint.stages.leash import near
 
 MIN_ALPHA = 0.1
 """Where the fill is fainter than this, it does not show."""
@@ -73,17 +72,3 @@ def choose_windows(
         weight = 1 - around * (1 - taught)
         windows.append(Window(place, box, camera, behind, bare, *(box.crop(each) for each in (view.hole, taught, weight))))
     return windows
-
-
-@torch.no_grad()
-def rim_of(kept: Splats, views: Sequence[Surroundings], rasterizer: Rasterizer, config: InpaintConfig) -> Bool[Tensor, " n"]:
-    """The kept splats that show in the holes or right around them, and hardly anywhere else."""
-    areas = (near(view, config) for view in views)
-    ballots = (Ballot(view.camera, area, area, torch.ones_like(area)) for view, area in zip(views, areas, strict=True))
-    votes = lift(kept, ballots, rasterizer)
-    return votes.inside > config.rim_share * votes.total.clamp_min(MIN_WEIGHT)
-
-
-def near(view: Surroundings, config: InpaintConfig) -> Float[Tensor, "1 1 h w"]:
-    """1 where the fill belongs, and around that."""
-    return dilate(view.open, config.rim_px)

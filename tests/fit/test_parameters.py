@@ -48,3 +48,13 @@ def test_a_restored_training_continues_exactly():
     trained(2, other, first=3)
     for name, value in straight.splats(1).tensors().items():
         assert torch.equal(value, other.splats(1).tensors()[name]), name
+
+
+def test_others_put_in_their_place_are_trained_on_from_there():
+    parameters = trained(2, SplatParameters(cloud(5, degree=1), LearningRates()))
+    others = cloud(5, degree=1, seed=1)
+    parameters.assign(others)
+    for name, value in parameters.splats(1).tensors().items():
+        assert torch.equal(value, others.tensors()[name])
+    moved = trained(1, parameters, first=3).splats(1).means - others.means
+    assert 0 < moved.abs().max() < 2 * LearningRates().means

@@ -18,9 +18,9 @@ from splatpaint.render.reference import rasterize
 from splatpaint.stages import repaint
 from splatpaint.stages.inpaint import astray, inpaint, surroundings
 from splatpaint.stages.inpaint_config import InpaintConfig, strength_of_round
+from splatpaint.stages.leash import rim_of
 from splatpaint.stages.novel import NovelConfig
 from splatpaint.stages.remove import Hole, Removal
-from splatpaint.stages.windows import rim_of
 from tests.support.walls import SIZE, holed_wall, wall_with_ball
 
 CPU = torch.device("cpu")
@@ -286,6 +286,8 @@ def test_every_part_that_is_off_by_default_can_be_on_and_resumes(tmp_path):
         distill=DistillConfig(weight=0.01, every=2),
         novel=NovelConfig(share=0.5, refresh_every=3),
         growth=1.5,
+        leash=True,
+        rim_px=8,
     )
 
     def start(checkpoint=None):
