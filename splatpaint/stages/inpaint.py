@@ -170,7 +170,7 @@ def inpaint(
             rim=count,
         )
         if leash is not None:
-            parameters.assign(leash.pulled(parameters.splats(parameters.sh_degree).detach()))
+            parameters.assign(leash.taken_back(parameters.splats(parameters.sh_degree).detach()))
         if config.novel.share and not novel.samples:
             yield Noted(STAGE, "from no new pose enough of the fill was seen: none was learned from", "warning")
         if checkpoint is not None:

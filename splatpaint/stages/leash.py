@@ -64,7 +64,7 @@ class Leash:
     config: InpaintConfig
 
     @torch.no_grad()
-    def pulled(self, learned: Splats) -> Splats:
+    def taken_back(self, learned: Splats) -> Splats:
         """What learned, as many: those taken back that change a photo's view away from the holes. Some fill may still do so."""
         views = self.views
         for _ in range(TIMES):

@@ -69,7 +69,7 @@ def test_what_changes_nothing_elsewhere_is_let_be(tmp_path):
     is_rim = rim_of(kept, views, rasterize, LEASH)
     learned = concatenate([kept[is_rim], one([0.0, 0.0])])
     leash = Leash(kept[is_rim], kept[~is_rim], views, rasterize, LEASH)
-    assert_same(leash.pulled(learned), learned)
+    assert_same(leash.taken_back(learned), learned)
     assert_same(leash.cut(learned), learned)
 
 
@@ -80,7 +80,7 @@ def test_a_rim_splat_that_changes_something_elsewhere_is_again_what_it_was(tmp_p
     first = torch.arange(len(rim)) == 0
     grown = replace(rim, log_scales=rim.log_scales + 2.0 * first[:, None], sh=rim.sh + 1.0 * first[:, None, None])
     dyed = replace(grown, sh=torch.where((torch.arange(len(rim)) == 1)[:, None, None], grown.sh + 0.01, grown.sh))
-    back = Leash(rim, kept[~is_rim], views, rasterize, LEASH).pulled(concatenate([dyed, fill]))
+    back = Leash(rim, kept[~is_rim], views, rasterize, LEASH).taken_back(concatenate([dyed, fill]))
     assert_same(back[:1], rim[:1])
     assert_same(back[1:], concatenate([dyed[1:], fill]))
 
@@ -90,7 +90,7 @@ def test_fill_that_changes_something_elsewhere_is_made_smaller_or_given_up(tmp_p
     wide, away = one([0.0, 0.0], scale=0.15, nearer=0.1), one([0.5, 0.0], nearer=0.1)
     fill = concatenate([wide, away, one([0.0, 0.0])])
     leash = Leash(kept[:0], kept, views, rasterize, LEASH)
-    smaller = leash.pulled(fill)
+    smaller = leash.taken_back(fill)
     assert smaller.log_scales[0, 0] < fill.log_scales[0, 0] - 0.4
     assert most_changed(kept, concatenate([kept, smaller[:1]]), views) <= 1
     assert_same(smaller[2:], fill[2:])
