@@ -39,11 +39,12 @@ from splatpaint.render.protocol import Rasterizer
 from splatpaint.scene.splats import Splats, concatenate
 from splatpaint.scene.views import Capture
 from splatpaint.stages.inpaint_config import STAGE, InpaintConfig, name_of_round, seed_of_round
-from splatpaint.stages.leash import Leash, rim_of
+from splatpaint.stages.leash import Leash
 from splatpaint.stages.novel import NovelViews
 from splatpaint.stages.reconstruct import view_of_step
 from splatpaint.stages.remove import Removal
 from splatpaint.stages.repaint import repaint
+from splatpaint.stages.rim import rim_of
 from splatpaint.stages.unseen import complete
 from splatpaint.stages.windows import Window, choose_windows
 

@@ -1,9 +1,8 @@
 """Keeps what learns near the holes.
 
-A photo that shows the scene well away from every hole says that nothing is to change there. The rim is chosen among kept splats
-that show near the holes. On the leash, of these too only what photos hardly see elsewhere, and where a photo's view comes to
-change elsewhere all the same, those who did it are taken back: the rim to what it was, the fill by making it smaller, and if
-that does not help in the end, away.
+A photo that shows the scene well away from every hole says that nothing is to change there. Where its view changes all the
+same, those who did it are taken back: the rim to what it was, the fill by making it smaller, and where that does not help, in
+the end by dropping it.
 """
 
 import math
@@ -11,43 +10,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from torch import Tensor
 
 from splatpaint.fit.fill_seeds import Surroundings
-from splatpaint.image.region import dilate
 from splatpaint.masks.lift import Ballot, lift
 from splatpaint.render.protocol import Rasterizer
 from splatpaint.scene.splats import Splats, concatenate
 from splatpaint.stages.inpaint_config import InpaintConfig
 from splatpaint.stages.remove import MIN_WEIGHT
+from splatpaint.stages.rim import near
 
-SEEN_ELSEWHERE = 0.1
-"""On the leash no rim splat paints more than this, in pixels of full opacity over all photos, away from the holes."""
 CHANGED = 1 / 255
 """A color that differs by no more is the same in a picture of 8 bits."""
 SMALLER = 0.6
 """A fill splat that changes a photo's view elsewhere is scaled by this."""
 TIMES = 4
 """So often is something taken back in one go, before the fit goes on."""
-
-
-def near(view: Surroundings, config: InpaintConfig) -> Float[Tensor, "1 1 h w"]:
-    """1 where the fill belongs, and around that."""
-    return dilate(view.open, config.rim_px)
-
-
-@torch.no_grad()
-def rim_of(kept: Splats, views: Sequence[Surroundings], rasterizer: Rasterizer, config: InpaintConfig) -> Bool[Tensor, " n"]:
-    """The kept splats that show in the holes or right around them, and hardly anywhere else."""
-    areas = (near(view, config) for view in views)
-    ballots = (
-        Ballot(view.camera, area, torch.maximum(area, 1 - view.seen), torch.ones_like(area))
-        for view, area in zip(views, areas, strict=True)
-    )
-    votes = lift(kept, ballots, rasterizer)
-    rim = votes.inside > config.rim_share * votes.total.clamp_min(MIN_WEIGHT)
-    return rim & (votes.clear < SEEN_ELSEWHERE) if config.leash else rim
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from splatpaint.scene.camera import Cameras
 from splatpaint.scene.splats import Splats
 from splatpaint.scene.views import spread
 from splatpaint.stages.inpaint_config import InpaintConfig
-from splatpaint.stages.leash import near
+from splatpaint.stages.rim import near
 
 MIN_ALPHA = 0.1
 """Where the fill is fainter than this, it does not show."""

@@ -18,9 +18,9 @@ from splatpaint.render.reference import rasterize
 from splatpaint.stages import repaint
 from splatpaint.stages.inpaint import astray, inpaint, surroundings
 from splatpaint.stages.inpaint_config import InpaintConfig, strength_of_round
-from splatpaint.stages.leash import rim_of
 from splatpaint.stages.novel import NovelConfig
 from splatpaint.stages.remove import Hole, Removal
+from splatpaint.stages.rim import rim_of
 from tests.support.walls import SIZE, holed_wall, wall_with_ball
 
 CPU = torch.device("cpu")

@@ -8,7 +8,8 @@ from splatpaint.image.region import dilate
 from splatpaint.render.reference import rasterize
 from splatpaint.scene.splats import concatenate
 from splatpaint.stages.inpaint import inpaint, surroundings
-from splatpaint.stages.leash import Leash, rim_of
+from splatpaint.stages.leash import Leash
+from splatpaint.stages.rim import rim_of
 from tests.stages.test_inpaint import CPU, GRAY, QUICK, stained_wall
 from tests.support.walls import holed_wall
 
