@@ -178,13 +178,12 @@ def inpaint(
             state = {"round": number + 1, "parameters": parameters.state()}
             save_checkpoint(checkpoint, state if critic is None else {**state, "critic": critic.state()})
     trained = parameters.splats(parameters.sh_degree).detach()
-    scene, fill = concatenate([frozen, trained[:count]]), trained[count:]
-    fill = fill[~astray(fill, scene, views, rasterizer, config)]
+    bare, fill = concatenate([frozen, trained[:count]]), trained[count:]
+    trained = concatenate([trained[:count], fill[~astray(fill, bare, views, rasterizer, config)]])
     if leash is not None:
-        trained = leash.cut(concatenate([trained[:count], fill]))
-        scene, fill = concatenate([frozen, trained[:count]]), trained[count:]
-    yield Measured(STAGE, {"fill": float(len(fill)), "rim": float(count), "views": float(len(windows))})
-    return concatenate([scene, fill])
+        trained = leash.cut(trained)
+    yield Measured(STAGE, {"fill": float(len(trained) - count), "rim": float(count), "views": float(len(windows))})
+    return concatenate([frozen, trained])
 
 
 def objectives_of(config: InpaintConfig, prior: Prior, *, guided: bool) -> list[Objective]:

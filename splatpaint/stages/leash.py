@@ -45,10 +45,9 @@ class Leash:
     @torch.no_grad()
     def taken_back(self, learned: Splats) -> Splats:
         """What learned, as many: those taken back that change a photo's view away from the holes. Some fill may still do so."""
-        views = self.views
         for _ in range(TIMES):
-            views, guilty = self._changing(learned, views)
-            if not views:
+            guilty = self._changing(learned)
+            if not guilty.any():
                 break
             fill = learned[len(self.rim) :]
             sizes = fill.log_scales + math.log(SMALLER) * guilty[len(self.rim) :, None]
@@ -58,39 +57,32 @@ class Leash:
     @torch.no_grad()
     def cut(self, learned: Splats) -> Splats:
         """What learned, without the fill that changes a photo's view away from the holes, so that none does any more."""
-        views = self.views
-        while True:
-            views, guilty = self._changing(learned, views)
-            if not views:
-                return learned
+        while (guilty := self._changing(learned)).any():
             fill = learned[len(self.rim) :]
             learned = concatenate([self._back(learned, guilty), fill[~guilty[len(self.rim) :]]])
+        return learned
 
-    def _changing(self, learned: Splats, views: Sequence[Surroundings]) -> tuple[list[Surroundings], Bool[Tensor, " n"]]:
-        """Which of the views change where their photo shows something away from the holes, and which of what learned did it.
+    def _changing(self, learned: Splats) -> Bool[Tensor, " n"]:
+        """What of it changes a view where its photo shows something away from the holes.
 
         The fill is innocent until the rim is what it was: much of it shows beside what the rim changes.
         """
         before, after = concatenate([self.frozen, self.rim]), concatenate([self.frozen, learned])
         moved = torch.ones(len(learned), dtype=torch.bool, device=learned.means.device)
         moved[: len(self.rim)] = _differ(learned[: len(self.rim)], self.rim)
-        changing, guilty = [], torch.zeros_like(moved)
-        for view in views:
+        guilty = torch.zeros_like(moved)
+        for view in self.views:
             elsewhere = view.seen * (1 - near(view, self.config))
             if not elsewhere.any():
                 continue
             was, now = (self.rasterizer(scene, view.camera).color.clamp(0, 1) for scene in (before, after))
             changed = ((now - was).abs().amax(dim=1, keepdim=True) > CHANGED) * elsewhere
-            if not changed.any():
-                continue
-            votes = lift(after, [Ballot(view.camera, changed, changed, changed)], self.rasterizer)
-            by_view = moved & (votes.inside[len(self.frozen) :] > MIN_WEIGHT)
-            if by_view.any():
-                changing.append(view)
-                guilty |= by_view
+            if changed.any():
+                votes = lift(after, [Ballot(view.camera, changed, changed, changed)], self.rasterizer)
+                guilty |= moved & (votes.inside[len(self.frozen) :] > MIN_WEIGHT)
         if guilty[: len(self.rim)].any():
             guilty[len(self.rim) :] = False
-        return changing, guilty
+        return guilty
 
     def _back(self, learned: Splats, guilty: Bool[Tensor, " n"]) -> Splats:
         """The rim, with the guilty as they were."""

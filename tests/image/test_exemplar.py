@@ -1,6 +1,5 @@
 import torch
 
-from splatpaint.image import exemplar
 from splatpaint.image.exemplar import complete_by_example
 
 
@@ -88,9 +87,20 @@ def test_the_guide_says_which_of_two_surfaces_it_is():
     assert told_by_the_guide() > 1.3
 
 
-def test_the_guide_says_little_far_from_the_rim(monkeypatch):
-    monkeypatch.setattr(exemplar, "TRUST_PX", 0.05)
-    assert told_by_the_guide() < 1.1
+def darkened(row: int) -> float:
+    """How much darker a light hole beside a dark surface becomes where its guide has a dark spot."""
+    generator = torch.Generator().manual_seed(0)
+    image, hole = 0.6 + 0.1 * torch.rand(1, 3, 96, 160, generator=generator), square(96, 160, top=14, left=70, side=68)
+    image[..., :40] -= 0.35
+    guide, spot = torch.full_like(image, 0.65), (..., slice(row - 8, row + 8), slice(96, 112))
+    guide[spot] = 0.3
+    return 0.65 - float(completed(image, hole, guide=guide)[spot].mean())
+
+
+def test_the_guide_says_less_far_from_the_rim():
+    at_the_rim, in_the_middle = darkened(22), darkened(48)
+    assert at_the_rim > 0.02
+    assert in_the_middle < 0.5 * at_the_rim
 
 
 def test_without_a_hole_the_picture_comes_back():
