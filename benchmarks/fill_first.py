@@ -3,7 +3,7 @@
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -19,6 +19,7 @@ from splatpaint.capture import prepare
 from splatpaint.capture.writer import Frame, write_capture
 from splatpaint.events import drain
 from splatpaint.fit.density import Density
+from splatpaint.fit.exposures import Exposures, exposures_of
 from splatpaint.fit.loop import Example, LoopConfig, optimize
 from splatpaint.fit.parameters import SplatParameters
 from splatpaint.fit.photos import Photos
@@ -32,11 +33,13 @@ from splatpaint.priors.protocol import Codec, PriorQuery
 from splatpaint.render.pick import pick_rasterizer
 from splatpaint.render.protocol import Rasterizer
 from splatpaint.scene.camera import Cameras
+from splatpaint.scene.exposure import Exposure
 from splatpaint.scene.splats import Splats
 from splatpaint.scene.views import Capture, Similarity, View
 from splatpaint.stages.config import RunConfig
 from splatpaint.stages.export import in_input_frame
-from splatpaint.stages.reconstruct import reconstruct, seed_splats, view_of_step
+from splatpaint.stages.exposures import read_exposures, write_exposures
+from splatpaint.stages.reconstruct import Reconstruction, reconstruct, seed_splats, view_of_step
 from splatpaint.stages.run import pick_device
 
 TELEA_RADIUS_PX = 5
@@ -83,12 +86,13 @@ class FillThenFit:
             if self.perceptual:
                 holes = [photo.fill for photo in Photos(given.views, device)]
                 codec = load_prior(config.prior, device).codec
-                splats = fit_in_features(capture, holes, codec, rasterizer, config, device)
+                found = fit_in_features(capture, holes, codec, rasterizer, config, device)
             else:
-                splats = drain(reconstruct(capture, rasterizer, config.reconstruct, device=device, seed=config.seed))
+                found = drain(reconstruct(capture, rasterizer, config.reconstruct, device=device, seed=config.seed))
             (folder / "seconds").write_text(str(time.perf_counter() - start))
-            write_splats(product, in_input_frame(splats, capture.world_from_input))
-        return Fitted(drawing(read_splats(product), config), float((folder / "seconds").read_text()))
+            write_exposures(folder, found.exposures)
+            write_splats(product, in_input_frame(found.splats, capture.world_from_input))
+        return Fitted(drawing(read_splats(product), read_exposures(folder), config), float((folder / "seconds").read_text()))
 
 
 def fit_in_features(
@@ -98,7 +102,7 @@ def fit_in_features(
     rasterizer: Rasterizer,
     config: RunConfig,
     device: torch.device,
-) -> Splats:
+) -> Reconstruction:
     """`reconstruct`, but for the pixels in the holes, which match in features only (as MALD-NeRF's "full + LPIPS" row)."""
     wanted = config.reconstruct
     photos = Photos(capture.views, device)
@@ -108,14 +112,25 @@ def fit_in_features(
     def sample(step: int) -> Example:
         index = view_of_step(step, len(photos), config.seed)
         photo = photos[index]
-        return Example(photo.camera, photo.image, photo.usable, holes[index])
+        return Example(photo.camera, photo.image, photo.usable, holes[index], photo=index)
 
     # More than beside a pixel loss, as in our fills: here it is all that teaches the holes.
     objectives = [Photometric(replace(wanted.photometric, holes=0.0), "known"), Perceptual(PerceptualConfig(weight=0.5), codec)]
     torch.manual_seed(config.seed)
-    density = Density(wanted.density, parameters)
-    drain(optimize(parameters, sample, objectives, rasterizer, LoopConfig(steps=wanted.steps), stage="fit", density=density))
-    return parameters.splats(parameters.sh_degree).detach()
+    fit = optimize(
+        parameters,
+        sample,
+        objectives,
+        rasterizer,
+        LoopConfig(steps=wanted.steps),
+        stage="fit",
+        density=Density(wanted.density, parameters),
+        exposures=Exposures(len(photos), device),
+    )
+    drain(fit)
+    splats = parameters.splats(parameters.sh_degree).detach()
+    names = [view.name for view in capture.views]
+    return Reconstruction(splats, dict(zip(names, exposures_of(splats, photos, rasterizer), strict=True)))
 
 
 @dataclass(frozen=True)
@@ -174,15 +189,16 @@ def in_world(camera: Cameras, world_from_input: Similarity) -> Cameras:
     return replace(camera, cam_from_world=pose)
 
 
-def drawing(splats: Splats, config: RunConfig) -> Draw:
-    """Renders splats."""
+def drawing(splats: Splats, exposures: Mapping[str, Exposure], config: RunConfig) -> Draw:
+    """Renders splats, views that have an exposure as their photo would show them."""
     device = pick_device(config.device)
     rasterizer, splats = pick_rasterizer(config.rasterizer, device), splats.to(device)
 
     @torch.no_grad()
     def draw(view: View) -> Drawn:
         rendered = rasterizer(splats, view.camera.to(device))
-        return Drawn(rendered.color.clamp(0, 1).cpu(), rendered.depth.cpu())
+        color = exposures.get(view.name, Exposure()).apply(rendered.color)
+        return Drawn(color.clamp(0, 1).cpu(), rendered.depth.cpu())
 
     return draw
 

@@ -32,6 +32,7 @@ from splatpaint.image.files import read_image
 from splatpaint.priors.load import load_prior
 from splatpaint.scene.views import View
 from splatpaint.stages.config import RunConfig
+from splatpaint.stages.exposures import read_exposures
 from splatpaint.stages.folder import RunFolder, SplatStage
 from splatpaint.stages.run import pick_device, run
 
@@ -40,13 +41,14 @@ ABLATIONS = {
     "rounds": ("inpaint.rounds=1",),
     "depth": ("inpaint.seed.depth=scattered",),
     "exposure": ("inpaint.rates.shN=0.0",),
+    "leveling": ("reconstruct.exposures=false",),
     "rim": ("inpaint.rim_share=1.0",),
     "crops": ("inpaint.context=100.0",),
     "witnesses": ("remove.holes.min_views=1000000",),
 }
 """What `ours-PART` sets: a last round painted by the prior in place of pieces of the photos, one round only and so half the
-steps, seeds anywhere along their rays, a fill that cannot follow the photos' exposure, no kept splats that learn with it, whole
-views in place of windows around the holes, holes wherever the object was."""
+steps, seeds anywhere along their rays, a fill that looks the same from everywhere, photos taken to be exposed alike, no kept
+splats that learn with the fill, whole views in place of windows around the holes, holes wherever the object was."""
 ADDITIONS = {
     "perceptual": ("inpaint.perceptual.weight=0.1",),
     "update": ("inpaint.finish=prior", "inpaint.strength_last=0.2"),
@@ -130,13 +132,14 @@ class Ours:
             metrics = RunFolder.read(shared or folder).metrics | opened.metrics
             stages = ["capture", "reconstruct", "remove", *(["customize", "inpaint"] if self.stage == "inpaint" else [])]
             spent = [metrics[stage]["seconds"] or 0.0 for stage in stages if stage in metrics]
-            return Fitted(drawing(splats, config), sum(spent))
+            return Fitted(drawing(splats, read_exposures(opened.stage("reconstruct")), config), sum(spent))
 
     @property
     def _shared_stages(self) -> tuple[SplatStage, ...]:
-        if any(setting.startswith("remove.") for setting in self.settings):
-            return ("reconstruct",)
-        return ("reconstruct", "remove")
+        changed = {setting.partition(".")[0] for setting in self.settings}
+        if "reconstruct" in changed:
+            return ()
+        return ("reconstruct",) if "remove" in changed else ("reconstruct", "remove")
 
 
 @dataclass(frozen=True)
@@ -168,7 +171,7 @@ class UntouchedPhotos:
 
     def fit(self, task: Path, work: Path, config: RunConfig, _judged: Sequence[View], /) -> Fitted:
         """See `Method`; the depth is that of `ours`, which must have been run."""
-        ours = drawing(read_splats(RunFolder.read(work / "run").splats("inpaint")), config)
+        ours = drawing(read_splats(RunFolder.read(work / "run").splats("inpaint")), {}, config)
 
         def draw(view: View) -> Drawn:
             return Drawn(read_image(task / "truth" / f"{view.name}.png")[None], ours(view).depth)

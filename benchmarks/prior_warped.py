@@ -29,6 +29,7 @@ from splatpaint.priors.protocol import PriorQuery, Reference
 from splatpaint.render.pick import pick_rasterizer
 from splatpaint.scene.views import spread
 from splatpaint.stages.customize import known_picture
+from splatpaint.stages.exposures import leveled
 from splatpaint.stages.judge import Instruments
 from splatpaint.stages.reconstruct import ReconstructConfig, reconstruct
 from splatpaint.stages.references import Shown, warped_for
@@ -62,13 +63,13 @@ def glimpses(folder: Path, side: int, seed: int) -> Iterator[Glimpse]:
     with tempfile.TemporaryDirectory() as cache, torch.enable_grad():
         config = CaptureConfig(max_resolution=2 * side, test_every=TEST_EVERY)
         capture = drain(prepare(folder, config, cache=Path(cache)))
-        splats = drain(reconstruct(capture, rasterizer, from_tree(ReconstructConfig, tree), device=device, seed=0))
-        photos = {photo.name: photo for photo in Photos(capture.all_views, device)}
+        found = drain(reconstruct(capture, rasterizer, from_tree(ReconstructConfig, tree), device=device, seed=0))
+        photos = {photo.name: photo for photo in Photos(leveled(capture, found.exposures).all_views, device)}
     names, taught = sorted(photos), {view.name for view in capture.views}
     for target in spread(sorted(view.name for view in capture.held_out), TARGETS):
         after = [name for name in names if name > target and name in taught]
         photo, neighbor = photos[target], photos[(after or [name for name in names if name in taught])[0]]
-        seen, depth = (rasterizer(splats, each.camera).depth for each in (neighbor, photo))
+        seen, depth = (rasterizer(found.splats, each.camera).depth for each in (neighbor, photo))
         other = Shown(neighbor.camera, neighbor.image, seen, known_picture(neighbor).known)
         for kind in HOLES:
             found = known_box(known_picture(photo), side, kind, rng)

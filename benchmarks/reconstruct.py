@@ -29,6 +29,7 @@ from splatpaint.events import drain
 from splatpaint.fit.photos import Photos
 from splatpaint.render.pick import pick_rasterizer
 from splatpaint.scene.views import Capture
+from splatpaint.stages.exposures import leveled
 from splatpaint.stages.reconstruct import ReconstructConfig, held_out_psnr, reconstruct
 
 
@@ -36,10 +37,10 @@ def fit(capture: Capture, config: ReconstructConfig, *, device: torch.device, se
     """One fit: its seconds (scoring left out), its splats, its held-out PSNR."""
     rasterizer = pick_rasterizer("auto", device)
     start = time.perf_counter()
-    splats = drain(reconstruct(replace(capture, held_out=()), rasterizer, config, device=device, seed=seed))
+    found = drain(reconstruct(replace(capture, held_out=()), rasterizer, config, device=device, seed=seed))
     seconds = time.perf_counter() - start
-    scores = held_out_psnr(splats, Photos(capture.held_out, device), rasterizer)
-    return {"seconds": seconds, "splats": float(len(splats)), **scores}
+    scores = held_out_psnr(found.splats, Photos(leveled(capture, found.exposures).held_out, device), rasterizer)
+    return {"seconds": seconds, "splats": float(len(found.splats)), **scores}
 
 
 def fit_nerf(capture: Capture, folder: Path, environment: Path, *, seconds: float, seed: int) -> dict[str, float]:

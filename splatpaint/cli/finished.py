@@ -14,6 +14,7 @@ from splatpaint.render.protocol import Rasterizer
 from splatpaint.scene.splats import Splats
 from splatpaint.scene.views import Capture
 from splatpaint.stages.config import RunConfig
+from splatpaint.stages.exposures import leveled, read_exposures
 from splatpaint.stages.folder import RunFolder
 from splatpaint.stages.run import pick_device
 
@@ -45,5 +46,6 @@ def open_run(path: Path, stage: Any, device: str | None) -> FinishedStage:
     product = folder.product(stage)
     picked = pick_device(device or config.device)
     rasterizer = pick_rasterizer("auto" if device else config.rasterizer, picked)
-    capture = drain(prepare(folder.capture, config.capture, cache=folder.stage("capture")))
+    prepared = drain(prepare(folder.capture, config.capture, cache=folder.stage("capture")))
+    capture = leveled(prepared, read_exposures(folder.stage("reconstruct")))
     return FinishedStage(read_splats(product), capture, rasterizer, picked)

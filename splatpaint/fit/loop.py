@@ -1,7 +1,7 @@
 """The optimization loop: sample an example, render, weigh, step."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 from splatpaint.events import Events, Progressed
 from splatpaint.fit.checkpoint import load_checkpoint, save_checkpoint
 from splatpaint.fit.density import Density
+from splatpaint.fit.exposures import Exposures
 from splatpaint.fit.parameters import SplatParameters
 from splatpaint.fit.routing import pull
 from splatpaint.objectives.protocol import Objective, Step
@@ -31,6 +32,8 @@ class Example:
     """Frozen splats that are drawn together with the trained ones."""
     guide: Float[Tensor, "v 1 h w"] | None = None
     """See `Step`."""
+    photo: int | None = None
+    """Its number, if it is the photo as it was taken."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ def optimize(
     *,
     stage: str,
     density: Density | None = None,
+    exposures: Exposures | None = None,
     checkpoint: Path | None = None,
     rim: int = 0,
 ) -> Events[None]:
@@ -69,15 +73,18 @@ def optimize(
     Args:
         sample: the example of a step, counted from 1. With a checkpoint it must depend on nothing but the step, so that a
             resumed run sees the same.
+        exposures: with which photos among the examples show the splats; found on the way.
         checkpoint: where the state is kept every `save_every` steps; continued from if it exists.
         rim: so many splats, the first, are the rim, which objectives may reach otherwise than the rest.
     """
     device = parameters.params["means"].device
+    companions = {"density": density, "exposures": exposures}
+    companions = {name: companion for name, companion in companions.items() if companion is not None}
     first = 1
     if checkpoint is not None and (state := load_checkpoint(checkpoint, device)) is not None:
         parameters.restore(state["parameters"])
-        if density is not None:
-            density.restore(state["density"])
+        for name, companion in companions.items():
+            companion.restore(state[name])
         first = state["step"] + 1
     for step in range(first, config.steps + 1):
         example = sample(step)
@@ -86,6 +93,9 @@ def optimize(
         rendered = rasterizer(scene, example.cameras)
         if density is not None:
             rendered.means2d.retain_grad()
+        if exposures is not None and example.photo is not None:
+            exposures.observe(rendered, example.photo, example.target, example.weight)
+            rendered = replace(rendered, color=exposures.shown(rendered.color, example.photo))
         given = Step(
             rendered,
             example.target,
@@ -111,8 +121,8 @@ def optimize(
         if density is not None and density.due(step, config.steps):
             density.refine(step, config.steps)
         if checkpoint is not None and step % config.save_every == 0 and step < config.steps:
-            state = {"step": step, "parameters": parameters.state()}
-            save_checkpoint(checkpoint, state if density is None else {**state, "density": density.state()})
+            states = {name: companion.state() for name, companion in companions.items()}
+            save_checkpoint(checkpoint, {"step": step, "parameters": parameters.state(), **states})
         if step % config.report_every == 0 or step == config.steps:
             values = {name: float(value.detach()) for name, value in losses.items()}
             yield Progressed(stage, step, config.steps, {**values, "splats": len(parameters)})

@@ -1,7 +1,7 @@
 """The photos of a capture in memory, eight bits a channel, handed out as tensors."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from splatpaint.image.files import read_image, read_mask
 from splatpaint.scene.camera import Cameras
+from splatpaint.scene.exposure import Exposure
 from splatpaint.scene.views import View
 
 
@@ -19,7 +20,7 @@ class Photo:
     name: str
     camera: Cameras
     image: Float[Tensor, "1 3 h w"]
-    """sRGB in [0, 1]."""
+    """sRGB in [0, 1], exposed like the scene."""
     usable: Float[Tensor, "1 1 h w"]
     """1 where the photo may supervise, 0 where it is to be ignored."""
     fill: Float[Tensor, "1 1 h w"]
@@ -42,7 +43,12 @@ class Photos(Sequence[Photo]):
         if index not in self._bytes:
             self._bytes[index] = self._read(view)
         image, usable, fill = (part.to(self.device).float() for part in self._bytes[index])
-        return Photo(view.name, view.camera.to(self.device), image / 255, usable, fill)
+        image = view.exposure.undo(image / 255).clamp(0, 1)
+        return Photo(view.name, view.camera.to(self.device), image, usable, fill)
+
+    def as_taken(self) -> "Photos":
+        """The same photos, as if all were exposed like the scene: their pixels are those of the files."""
+        return Photos([replace(view, exposure=Exposure()) for view in self.views], self.device)
 
     @staticmethod
     def _read(view: View) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,7 +1,7 @@
 """A posed photo capture, ready to be used: pinhole cameras, image files of exactly the camera's size, canonical masks."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -10,6 +10,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from splatpaint.scene.camera import Cameras
+from splatpaint.scene.exposure import Exposure
 
 Item = TypeVar("Item")
 
@@ -27,6 +28,8 @@ class View:
     """255 where something shall be removed and painted over."""
     ignore_mask: Path | None = None
     """255 where the photo must not supervise anything (people passing, the borders that undistortion made)."""
+    exposure: Exposure = field(default_factory=Exposure)
+    """How the photo differs from the scene, once that is known."""
     depth: Path | None = None
     """Measured z-depth, 16-bit millimeters of the input frame, if the capture has it."""
 

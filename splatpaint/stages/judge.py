@@ -92,7 +92,7 @@ def judge(
     out: Path,
     device: torch.device,
 ) -> Events[Report]:
-    """Renders the views and measures them; writes a sheet of pictures to `out/eval.png`.
+    """Renders the views, each as its photo is exposed, and measures them; writes a sheet of pictures to `out/eval.png`.
 
     Args:
         reconstructed: the splats with the object.
@@ -109,11 +109,11 @@ def judge(
     """
     views = capture.all_views if truth or not capture.held_out else capture.held_out
     truths = None if truth is None else {view.name: _truth_of(view.name, truth) for view in views}
-    photos = Photos(views, device)
+    photos = Photos(views, device).as_taken()
     pairs, seen, drifts = [], [], []
-    for done, photo in enumerate(photos, start=1):
+    for done, (view, photo) in enumerate(zip(views, photos, strict=True), start=1):
         after = rasterizer(filled, photo.camera)
-        color = after.color.clamp(0, 1)
+        color = view.exposure.apply(after.color).clamp(0, 1)
         if truths is not None:
             wanted = _read_truth(truths[photo.name], photo.camera.width, photo.camera.height).to(device)
         else:
@@ -123,7 +123,7 @@ def judge(
         pairs.append(Pair(photo.name, color[0], wanted[0], photo.fill[0]))
         if photo.fill.any():
             seen.append(Seen(photo.camera, color, after.depth, photo.fill))
-        before = rasterizer(reconstructed, photo.camera).color.clamp(0, 1)
+        before = view.exposure.apply(rasterizer(reconstructed, photo.camera).color).clamp(0, 1)
         drifts.append(_far(photo, (color - before).abs()))
         yield Progressed(STAGE, done, 2 * len(photos))
     views_of_card = {}

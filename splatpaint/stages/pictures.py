@@ -1,6 +1,7 @@
 """Pictures by which a person judges a run: renders of every view, and strips from photo to filled scene."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -42,10 +43,12 @@ NEAR_TO_FAR = ((0.99, 0.91, 0.56), (0.94, 0.49, 0.29), (0.62, 0.18, 0.42), (0.27
 def render_views(
     splats: Splats, views: Sequence[View], rasterizer: Rasterizer, out: Path, *, what: What = "color", device: torch.device
 ) -> Events[Path]:
-    """One PNG a view, at the view's size, named by the view (`out/NAME.png`, subfolders kept)."""
+    """One PNG a view, at its size, exposed as the view is, named by the view (`out/NAME.png`, subfolders kept)."""
     splats = splats.to(device)
     for done, view in enumerate(views, start=1):
-        write_image(out / f"{view.name}.png", painted(rasterizer(splats, view.camera.to(device)), what))
+        rendered = rasterizer(splats, view.camera.to(device))
+        rendered = replace(rendered, color=view.exposure.apply(rendered.color))
+        write_image(out / f"{view.name}.png", painted(rendered, what))
         yield Progressed("render", done, len(views))
     yield Saved("render", f"{len(views)} pictures", out)
     return out

@@ -1,6 +1,6 @@
 """Photos to splats, the object still in place."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import torch
 from splatpaint.errors import FormatError
 from splatpaint.events import Events, Measured, Noted
 from splatpaint.fit.density import Density, DensityConfig
+from splatpaint.fit.exposures import Exposures, exposures_of
 from splatpaint.fit.loop import Example, LoopConfig, optimize
 from splatpaint.fit.parameters import LearningRates, SplatParameters
 from splatpaint.fit.photos import Photos
@@ -16,9 +17,11 @@ from splatpaint.fit.seeding import round_splats, spacing
 from splatpaint.formats import drop_nonfinite, read_splats
 from splatpaint.objectives.photometric import Photometric, PhotometricConfig
 from splatpaint.render.protocol import Rasterizer
+from splatpaint.scene.exposure import Exposure
 from splatpaint.scene.splats import Splats
 from splatpaint.scene.views import Capture, PointCloud, spread
 from splatpaint.stages.export import in_world
+from splatpaint.stages.exposures import leveled
 
 STAGE = "reconstruct"
 ADOPTED_VIEWS = 8
@@ -39,9 +42,20 @@ class ReconstructConfig:
     initial_opacity: float = 0.5
     max_initial_scale: float = 0.1
     """World units (the median viewing depth is 1): bounds the splats of stray points."""
+    exposures: bool = True
+    """Whether every photo has an exposure and a white balance of its own; the scene is as bright as they are on average."""
     photometric: PhotometricConfig = field(default_factory=PhotometricConfig)
     rates: LearningRates = field(default_factory=LearningRates)
     density: DensityConfig = field(default_factory=DensityConfig)
+
+
+@dataclass(frozen=True, eq=False)
+class Reconstruction:
+    """The scene as the photos show it, and how each of them shows it."""
+
+    splats: Splats
+    exposures: Mapping[str, Exposure]
+    """By name of a view that supervises; empty if all are taken to be exposed alike."""
 
 
 def reconstruct(
@@ -52,7 +66,7 @@ def reconstruct(
     device: torch.device,
     seed: int,
     checkpoint: Path | None = None,
-) -> Events[Splats]:
+) -> Events[Reconstruction]:
     """Splats fitted to the capture's views, in the capture's world.
 
     Pixels under an ignore mask never count; pixels under a fill mask do, since the object must be there to be found and
@@ -64,8 +78,9 @@ def reconstruct(
     yield Noted(STAGE, f"{len(photos)} photos, {len(parameters)} points to start from")
 
     def sample(step: int) -> Example:
-        photo = photos[view_of_step(step, len(photos), seed)]
-        return Example(photo.camera, photo.image, photo.usable, torch.zeros_like(photo.usable))
+        number = view_of_step(step, len(photos), seed)
+        photo = photos[number]
+        return Example(photo.camera, photo.image, photo.usable, torch.zeros_like(photo.usable), photo=number)
 
     torch.manual_seed(seed)
     yield from optimize(
@@ -76,22 +91,28 @@ def reconstruct(
         LoopConfig(steps=config.steps),
         stage=STAGE,
         density=Density(config.density, parameters),
+        exposures=Exposures(len(photos), device) if config.exposures else None,
         checkpoint=checkpoint,
     )
     splats = parameters.splats(parameters.sh_degree).detach()
+    result = Reconstruction(splats, _exposures(splats, photos, rasterizer, config))
     if capture.held_out:
-        yield Measured(STAGE, held_out_psnr(splats, Photos(capture.held_out, device), rasterizer))
-    return splats
+        judged = Photos(leveled(capture, result.exposures).held_out, device)
+        yield Measured(STAGE, held_out_psnr(splats, judged, rasterizer))
+    return result
 
 
 @torch.no_grad()
-def adopt(file: Path, capture: Capture, rasterizer: Rasterizer, *, device: torch.device) -> Events[Splats]:
+def adopt(
+    file: Path, capture: Capture, rasterizer: Rasterizer, config: ReconstructConfig, *, device: torch.device
+) -> Events[Reconstruction]:
     """Splats that another tool fitted, or an earlier run, brought into the capture's world; measured against its photos.
 
     Args:
         file: .ply, .splat or .safetensors, in the frame of the capture's poses.
         capture: gives the frame and the photos.
         rasterizer: any.
+        config: says whether photos have exposures.
         device: where the splats shall be.
 
     Raises:
@@ -103,8 +124,8 @@ def adopt(file: Path, capture: Capture, rasterizer: Rasterizer, *, device: torch
     if broken:
         yield Noted(STAGE, f"{broken} splats of {file} have numbers that are not finite, and were dropped", "warning")
     splats = splats.to(device)
-    photos = Photos(spread(capture.views, ADOPTED_VIEWS), device)
-    scores = held_out_psnr(splats, photos, rasterizer)
+    exposures = _exposures(splats, Photos(capture.views, device), rasterizer, config)
+    scores = held_out_psnr(splats, Photos(spread(capture.views, ADOPTED_VIEWS), device), rasterizer)
     yield Noted(STAGE, f"{len(splats)} splats from {file}")
     if scores["held_out_psnr"] < FOREIGN_DB:
         yield Noted(
@@ -113,7 +134,13 @@ def adopt(file: Path, capture: Capture, rasterizer: Rasterizer, *, device: torch
             "warning",
         )
     yield Measured(STAGE, {"adopted_psnr": scores["held_out_psnr"]})
-    return splats
+    return Reconstruction(splats, exposures)
+
+
+def _exposures(splats: Splats, photos: Photos, rasterizer: Rasterizer, config: ReconstructConfig) -> dict[str, Exposure]:
+    if not config.exposures:
+        return {}
+    return dict(zip([view.name for view in photos.views], exposures_of(splats, photos, rasterizer), strict=True))
 
 
 def seed_splats(points: PointCloud, config: ReconstructConfig) -> Splats:
@@ -135,11 +162,15 @@ def view_of_step(step: int, views: int, seed: int) -> int:
 
 
 @torch.no_grad()
-def held_out_psnr(splats: Splats, photos: Sequence, rasterizer: Rasterizer) -> dict[str, float]:
-    """Mean PSNR in dB over views: of all usable pixels, and of those that no fill mask covers."""
+def held_out_psnr(splats: Splats, photos: Photos, rasterizer: Rasterizer) -> dict[str, float]:
+    """Mean PSNR in dB over views: of all usable pixels, and of those that no fill mask covers.
+
+    Photos are judged as they were taken: what is rendered gets the exposure that they are given.
+    """
     whole, unmasked = [], []
-    for photo in photos:
-        squared = (rasterizer(splats, photo.camera).color.clamp(0, 1) - photo.image).square().mean(dim=1, keepdim=True)
+    for view, photo in zip(photos.views, photos.as_taken(), strict=True):
+        rendered = view.exposure.apply(rasterizer(splats, photo.camera).color).clamp(0, 1)
+        squared = (rendered - photo.image).square().mean(dim=1, keepdim=True)
         for scores, weight in ((whole, photo.usable), (unmasked, photo.usable * (1 - photo.fill))):
             if weight.any():
                 mse = (squared * weight).sum() / weight.sum()

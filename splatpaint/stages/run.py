@@ -3,6 +3,7 @@
 import resource
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -19,10 +20,12 @@ from splatpaint.priors.latent import LatentInpaintingPrior
 from splatpaint.priors.load import find_prior, load_prior, predicts_noise
 from splatpaint.render.pick import pick_rasterizer
 from splatpaint.render.protocol import Rasterizer
+from splatpaint.scene.exposure import Exposure
 from splatpaint.scene.splats import Splats
 from splatpaint.scene.views import Capture
 from splatpaint.stages import customize, inpaint, reconstruct, remove
 from splatpaint.stages.config import RunConfig
+from splatpaint.stages.exposures import leveled, read_exposures, write_exposures
 from splatpaint.stages.folder import RunFolder
 from splatpaint.stages.pictures import before_after, draw_unseen
 from splatpaint.stages.unseen import unseen_cameras
@@ -47,8 +50,9 @@ def run(capture: Path, folder: RunFolder, config: RunConfig) -> Events[Splats]:
         )
     if not folder.finished:
         check(prepared, config)
-    reconstructed = yield from _reconstructed(prepared, folder, rasterizer, config, device)
-    removal = yield from _removed(reconstructed, prepared, folder, rasterizer, config, device)
+    splats, exposures = yield from _reconstructed(prepared, folder, rasterizer, config, device)
+    prepared = leveled(prepared, exposures)
+    removal = yield from _removed(splats, prepared, folder, rasterizer, config, device)
     scene = yield from _inpainted(removal, prepared, folder, rasterizer, config, device)
     yield from before_after(folder, prepared, rasterizer, device=device)
     if config.inpaint.unseen.asked:
@@ -125,23 +129,25 @@ def timed(stage: str, events: Events[Product]) -> Events[Product]:
 
 def _reconstructed(
     capture: Capture, folder: RunFolder, rasterizer: Rasterizer, config: RunConfig, device: torch.device
-) -> Events[Splats]:
+) -> Events[tuple[Splats, Mapping[str, Exposure]]]:
     product = folder.splats(reconstruct.STAGE)
     if product.exists():
         yield Skipped(reconstruct.STAGE, product)
-        return read_splats(product).to(device)
+        return read_splats(product).to(device), read_exposures(folder.stage(reconstruct.STAGE))
     checkpoint = folder.stage(reconstruct.STAGE) / "checkpoint.pt"
     if config.reconstruct.init_ply is not None:
         file = Path(config.reconstruct.init_ply).expanduser()
-        fit = reconstruct.adopt(file, capture, rasterizer, device=device)
+        fit = reconstruct.adopt(file, capture, rasterizer, config.reconstruct, device=device)
     else:
         fit = reconstruct.reconstruct(
             capture, rasterizer, config.reconstruct, device=device, seed=config.seed, checkpoint=checkpoint
         )
-    splats = yield from timed(reconstruct.STAGE, fit)
-    write_splats(product, splats)
+    found = yield from timed(reconstruct.STAGE, fit)
+    write_exposures(folder.stage(reconstruct.STAGE), found.exposures)
+    # Last: that this file exists says that the stage is done.
+    write_splats(product, found.splats)
     checkpoint.unlink(missing_ok=True)
-    return splats
+    return found.splats, found.exposures
 
 
 def _removed(

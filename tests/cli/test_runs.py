@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,9 @@ import yaml
 from splatpaint.capture import CaptureConfig, prepare
 from splatpaint.events import drain
 from splatpaint.formats import read_splats
-from splatpaint.image.files import image_size
+from splatpaint.image.files import image_size, read_image
+from splatpaint.scene.exposure import Exposure
+from splatpaint.stages.exposures import write_exposures
 from tests.cli.conftest import Cli
 from tests.support.walls import SIZE
 
@@ -68,6 +71,16 @@ def test_render_names_pictures_by_view_and_keeps_folders(cli: Cli, finished: Pat
     pictures = sorted(path.relative_to(tmp_path / "all").as_posix() for path in (tmp_path / "all").rglob("*.png"))
     assert pictures == ["left/0.png", "left/2.png", "left/4.png", "right/1.png", "right/3.png"]
     assert image_size(tmp_path / "all" / pictures[0]) == SIZE
+
+
+def test_render_shows_views_as_their_photos_are_exposed_or_all_alike(cli: Cli, finished: Path, tmp_path: Path):
+    run = Path(shutil.copytree(finished, tmp_path / "run"))
+    write_exposures(run / "reconstruct", {"left/4": Exposure((0.5, 0.5, 0.5))})
+    for exposure in ("photo", "scene"):
+        assert cli("render", run, "-o", tmp_path / exposure, "--views", "left/4", "--exposure", exposure).exit_code == 0
+    photo, scene = (read_image(tmp_path / exposure / "left/4.png") for exposure in ("photo", "scene"))
+    assert scene.max() > 0.2
+    torch.testing.assert_close(photo, 0.5 * scene, atol=1.01 / 255, rtol=0)
 
 
 @pytest.mark.parametrize("what", ["depth", "alpha"])

@@ -2,6 +2,7 @@ import torch
 
 from splatpaint.events import Progressed, drain
 from splatpaint.fit.density import Density, DensityConfig
+from splatpaint.fit.exposures import Exposures
 from splatpaint.fit.loop import Example, LoopConfig, optimize, sh_degree
 from splatpaint.fit.parameters import LearningRates, SplatParameters
 from splatpaint.objectives.photometric import Photometric, PhotometricConfig
@@ -17,7 +18,7 @@ def examples(truth):
 
     def sample(step: int) -> Example:
         camera = CAMERAS[step % 4]
-        return Example(camera, rasterize(truth, camera).color, ones, 0 * ones)
+        return Example(camera, (0.6 + 0.1 * (step % 4)) * rasterize(truth, camera).color, ones, 0 * ones, photo=step % 4)
 
     return sample
 
@@ -41,18 +42,20 @@ def test_an_interrupted_training_ends_where_a_straight_one_does(tmp_path):
     def train(steps_before_the_kill: int | None) -> SplatParameters:
         parameters = start()
         density = Density(DensityConfig(every=10, start=0.1, stop=0.9, max_splats=20), parameters)
+        exposures = Exposures(4, torch.device("cpu"))
         config = LoopConfig(steps=40, save_every=15, report_every=1)
         checkpoint = tmp_path / f"{steps_before_the_kill}.pt"
         for attempt in (steps_before_the_kill, None):
             torch.manual_seed(0)
             events = optimize(
                 parameters, examples(cloud(12, seed=1)), [PIXELS], rasterize, config,
-                stage="fit", density=density, checkpoint=checkpoint,
+                stage="fit", density=density, exposures=exposures, checkpoint=checkpoint,
             )  # fmt: skip
             for event in events:
                 if isinstance(event, Progressed) and event.done == attempt:
                     parameters = start()
                     density = Density(density.config, parameters)
+                    exposures = Exposures(4, torch.device("cpu"))
                     break
             if attempt is None:
                 break

@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,15 +21,25 @@ if TYPE_CHECKING:
 @click.option("--views", "names", default="all", show_default=True, metavar="all|NAME,...", help="Which captured views.")
 @click.option("--stage", type=SPLAT_STAGES, default="inpaint", show_default=True, help="Whose splats.")
 @click.option("--what", type=click.Choice(["color", "depth", "alpha"]), default="color", show_default=True)
+@click.option(
+    "--exposure",
+    type=click.Choice(["photo", "scene"]),
+    default="photo",
+    show_default=True,
+    help="Each view as its photo was exposed, or all alike, as the exported splats are.",
+)
 @click.option("--device", type=DEVICES, help="Default: the run's own.")
-def render(run_path: Path, out: Path, names: str, stage: str, what: str, device: str | None) -> None:
+def render(run_path: Path, out: Path, names: str, stage: str, what: str, exposure: str, device: str | None) -> None:
     """Render RUN from the captured views: one PNG a view, named by the view."""
     from splatpaint.cli.finished import open_run
     from splatpaint.cli.progress import draw
+    from splatpaint.scene.exposure import Exposure
     from splatpaint.stages.pictures import render_views
 
     run = open_run(run_path, stage, device)
     views = chosen(run.capture.all_views, names)
+    if exposure == "scene":
+        views = [replace(view, exposure=Exposure()) for view in views]
     draw(render_views(run.splats, views, run.rasterizer, out, what=what, device=run.device))  # pyright: ignore[reportArgumentType]
 
 

@@ -1,0 +1,86 @@
+"""Finds the exposure of every photo while the splats are fitted to them.
+
+Phones expose every photo anew. Splats that must be all of these at once take the mean, or hide the difference in their view
+dependence, and a fill beside them cannot be right in any. Here a photo is compared with its rendering as it would show it: with
+a gain and an offset a channel, the least squares fit to its own pixels.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from splatpaint.fit.photos import Photo
+from splatpaint.render.protocol import Rasterizer, Rendered
+from splatpaint.scene.exposure import Exposure, exposure_of
+from splatpaint.scene.splats import Splats
+
+FOLLOW = 0.5
+"""Whenever a photo is looked at, its exposure goes so much of the way to the one that fits best."""
+ABOUT_BLACK = 0.3
+"""How much the fit prefers a mere gain to a gain with an offset: as if a share of the pixels were black in both."""
+MIN_ALPHA = 0.5
+"""Where the splats are fainter, they say nothing about color."""
+CLIPPED = 0.98
+"""A photo's channel above this may have been anything."""
+
+
+class Exposures:
+    """One exposure a photo, found as the fit goes on.
+
+    Their mean is no exposure at all: the scene is as bright as the photos are on average.
+    """
+
+    def __init__(self, photos: int, device: torch.device) -> None:
+        self.gains = torch.ones(photos, 3, device=device)
+        self.offsets = torch.zeros(photos, 3, device=device)
+
+    def shown(self, scene: Float[Tensor, "1 3 h w"], photo: int) -> Float[Tensor, "1 3 h w"]:
+        """The scene as the photo of that number would show it."""
+        gain = self.gains[photo] / self.gains.log().mean(dim=0).exp()
+        offset = self.offsets[photo] - self.offsets.mean(dim=0)
+        return scene * gain[:, None, None] + offset[:, None, None]
+
+    @torch.no_grad()
+    def observe(
+        self, rendered: Rendered, photo: int, image: Float[Tensor, "1 3 h w"], usable: Float[Tensor, "1 1 h w"]
+    ) -> None:
+        """Follows what a rendering and its photo say."""
+        gain, offset = fitted(rendered, image, usable)
+        self.gains[photo] = torch.lerp(self.gains[photo], gain, FOLLOW)
+        self.offsets[photo] = torch.lerp(self.offsets[photo], offset, FOLLOW)
+
+    def state(self) -> dict[str, Any]:
+        """All that `restore` needs to continue exactly here."""
+        return {"gains": self.gains, "offsets": self.offsets}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continues from what `state` returned."""
+        self.gains, self.offsets = state["gains"].clone(), state["offsets"].clone()
+
+
+@torch.no_grad()
+def exposures_of(splats: Splats, photos: Sequence[Photo], rasterizer: Rasterizer) -> list[Exposure]:
+    """The exposure with which each photo shows the splats."""
+    return [exposure_of(*fitted(rasterizer(splats, photo.camera), photo.image, photo.usable)) for photo in photos]
+
+
+def fitted(
+    rendered: Rendered, image: Float[Tensor, "1 3 h w"], usable: Float[Tensor, "1 1 h w"]
+) -> tuple[Float[Tensor, " 3"], Float[Tensor, " 3"]]:
+    """Gain and offset that bring a rendering closest to its photo, where that is usable, opaque and not clipped."""
+    weight = usable * (rendered.alpha >= MIN_ALPHA) * (image <= CLIPPED)
+    total = weight.sum(dim=(0, 2, 3))
+
+    def mean(values: Tensor) -> Float[Tensor, " 3"]:
+        return (values * weight).sum(dim=(0, 2, 3)) / total.clamp_min(1.0)
+
+    scene, photo = mean(rendered.color), mean(image)
+    centered = rendered.color - scene[:, None, None]
+    variance, covariance = mean(centered.square()), mean(centered * (image - photo[:, None, None]))
+    gain = (covariance + ABOUT_BLACK * scene * photo) / (variance + ABOUT_BLACK * scene.square()).clamp_min(1e-8)
+    told = (total > 0) & (gain > 0)
+    gain = torch.where(told, gain, torch.ones_like(gain))
+    return gain, torch.where(told, photo - gain * scene, torch.zeros_like(gain))
