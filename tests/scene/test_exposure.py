@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import torch
 
 from splatpaint.scene.exposure import Exposure, nearby_exposure
@@ -27,5 +29,12 @@ def test_a_view_is_expected_to_be_exposed_like_the_view_beside_it():
         expected = nearby_exposure(around[place], [around[i] for i in others], [exposures[i] for i in others])
         torch.testing.assert_close(torch.tensor(expected.gain), torch.tensor(own.gain))
         torch.testing.assert_close(torch.tensor(expected.offset), torch.tensor(own.offset))
+    shifted = []
+    for step in range(6):  # all look the same way
+        pose = around[0].cam_from_world.clone()
+        pose[:, 0, 3] += step
+        shifted.append(replace(around[0], cam_from_world=pose))
+    beside = nearby_exposure(shifted[0], shifted[1:], [DARK, DARK, DARK, BRIGHT, BRIGHT])
+    torch.testing.assert_close(torch.tensor(beside.gain), torch.tensor(DARK.gain))
     between = nearby_exposure(around[6], [around[i] for i in (5, 7)], [DARK, BRIGHT])
     torch.testing.assert_close(torch.tensor(between.gain), torch.ones(3))
