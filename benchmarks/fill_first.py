@@ -125,12 +125,11 @@ def fit_in_features(
         LoopConfig(steps=wanted.steps),
         stage="fit",
         density=Density(wanted.density, parameters),
-        exposures=Exposures(len(photos), device),
+        exposures=Exposures(len(photos), device) if wanted.exposures else None,
     )
     drain(fit)
     splats = parameters.splats(parameters.sh_degree).detach()
-    names = [view.name for view in capture.views]
-    return Reconstruction(splats, dict(zip(names, exposures_of(splats, photos, rasterizer), strict=True)))
+    return Reconstruction(splats, exposures_of(splats, photos, rasterizer) if wanted.exposures else {})
 
 
 @dataclass(frozen=True)

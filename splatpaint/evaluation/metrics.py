@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from splatpaint.image.perceptual import Lpips
+from splatpaint.image.recolor import gain_and_offset
 from splatpaint.image.region import Box, masked_mean
 
 MIN_LPIPS_PX = 64
@@ -25,14 +26,10 @@ def recolored(
 
     Fitted where both are known (outside the hole), it is fair to apply everywhere. Unchanged if the region is empty.
     """
-    weight, total = region, region.sum()
-    if total == 0:
+    if not region.any():
         return x
-    mean_x, mean_y = ((side * weight).sum(dim=(2, 3), keepdim=True) / total for side in (x, y))
-    covariance = ((x - mean_x) * (y - mean_y) * weight).sum(dim=(2, 3), keepdim=True)
-    variance = ((x - mean_x).square() * weight).sum(dim=(2, 3), keepdim=True)
-    gain = torch.where(variance > 1e-9 * total, covariance / variance.clamp_min(1e-12), torch.ones_like(variance))
-    return ((x - mean_x) * gain + mean_y).clamp(0, 1)
+    gain, offset = gain_and_offset(x, y, region)
+    return (x * gain[:, None, None] + offset[:, None, None]).clamp(0, 1)
 
 
 def lpips_in_box(lpips: Lpips, x: Float[Tensor, "1 3 h w"], y: Float[Tensor, "1 3 h w"], box: Box) -> Float[Tensor, " 1"]:

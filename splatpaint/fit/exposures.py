@@ -5,7 +5,7 @@ dependence, and a fill beside them cannot be right in any. Here a photo is compa
 a gain and an offset a channel, the least squares fit to its own pixels.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from splatpaint.fit.photos import Photo
+from splatpaint.image.recolor import gain_and_offset
 from splatpaint.render.protocol import Rasterizer, Rendered
 from splatpaint.scene.exposure import Exposure, exposure_of
 from splatpaint.scene.splats import Splats
@@ -20,7 +21,7 @@ from splatpaint.scene.splats import Splats
 FOLLOW = 0.5
 """Whenever a photo is looked at, its exposure goes so much of the way to the one that fits best."""
 ABOUT_BLACK = 0.3
-"""How much the fit prefers a mere gain to a gain with an offset: as if a share of the pixels were black in both."""
+"""How much the fit prefers a mere gain to a gain with an offset (see `gain_and_offset`)."""
 MIN_ALPHA = 0.5
 """Where the splats are fainter, they say nothing about color."""
 CLIPPED = 0.98
@@ -62,9 +63,10 @@ class Exposures:
 
 
 @torch.no_grad()
-def exposures_of(splats: Splats, photos: Sequence[Photo], rasterizer: Rasterizer) -> list[Exposure]:
-    """The exposure with which each photo shows the splats."""
-    return [exposure_of(*fitted(rasterizer(splats, photo.camera), photo.image, photo.usable)) for photo in photos]
+def exposures_of(splats: Splats, photos: Iterable[Photo], rasterizer: Rasterizer) -> dict[str, Exposure]:
+    """The exposure with which each photo shows the splats, by its name."""
+    shown = ((photo, rasterizer(splats, photo.camera)) for photo in photos)
+    return {photo.name: exposure_of(*fitted(rendered, photo.image, photo.usable)) for photo, rendered in shown}
 
 
 def fitted(
@@ -72,15 +74,6 @@ def fitted(
 ) -> tuple[Float[Tensor, " 3"], Float[Tensor, " 3"]]:
     """Gain and offset that bring a rendering closest to its photo, where that is usable, opaque and not clipped."""
     weight = usable * (rendered.alpha >= MIN_ALPHA) * (image <= CLIPPED)
-    total = weight.sum(dim=(0, 2, 3))
-
-    def mean(values: Tensor) -> Float[Tensor, " 3"]:
-        return (values * weight).sum(dim=(0, 2, 3)) / total.clamp_min(1.0)
-
-    scene, photo = mean(rendered.color), mean(image)
-    centered = rendered.color - scene[:, None, None]
-    variance, covariance = mean(centered.square()), mean(centered * (image - photo[:, None, None]))
-    gain = (covariance + ABOUT_BLACK * scene * photo) / (variance + ABOUT_BLACK * scene.square()).clamp_min(1e-8)
-    told = (total > 0) & (gain > 0)
-    gain = torch.where(told, gain, torch.ones_like(gain))
-    return gain, torch.where(told, photo - gain * scene, torch.zeros_like(gain))
+    gain, offset = gain_and_offset(rendered.color, image, weight, about_black=ABOUT_BLACK)
+    possible = gain > 0
+    return torch.where(possible, gain, 1.0), torch.where(possible, offset, 0.0)

@@ -95,7 +95,7 @@ def reconstruct(
         checkpoint=checkpoint,
     )
     splats = parameters.splats(parameters.sh_degree).detach()
-    result = Reconstruction(splats, _exposures(splats, photos, rasterizer, config))
+    result = Reconstruction(splats, exposures_of(splats, photos, rasterizer) if config.exposures else {})
     if capture.held_out:
         judged = Photos(leveled(capture, result.exposures).held_out, device)
         yield Measured(STAGE, held_out_psnr(splats, judged, rasterizer))
@@ -124,7 +124,7 @@ def adopt(
     if broken:
         yield Noted(STAGE, f"{broken} splats of {file} have numbers that are not finite, and were dropped", "warning")
     splats = splats.to(device)
-    exposures = _exposures(splats, Photos(capture.views, device), rasterizer, config)
+    exposures = exposures_of(splats, Photos(capture.views, device), rasterizer) if config.exposures else {}
     scores = held_out_psnr(splats, Photos(spread(capture.views, ADOPTED_VIEWS), device), rasterizer)
     yield Noted(STAGE, f"{len(splats)} splats from {file}")
     if scores["held_out_psnr"] < FOREIGN_DB:
@@ -135,12 +135,6 @@ def adopt(
         )
     yield Measured(STAGE, {"adopted_psnr": scores["held_out_psnr"]})
     return Reconstruction(splats, exposures)
-
-
-def _exposures(splats: Splats, photos: Photos, rasterizer: Rasterizer, config: ReconstructConfig) -> dict[str, Exposure]:
-    if not config.exposures:
-        return {}
-    return dict(zip([view.name for view in photos.views], exposures_of(splats, photos, rasterizer), strict=True))
 
 
 def seed_splats(points: PointCloud, config: ReconstructConfig) -> Splats:
