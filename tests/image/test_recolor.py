@@ -17,7 +17,8 @@ def test_an_affine_change_is_found_exactly():
 
 
 def test_the_more_a_mere_gain_is_preferred_the_less_offset_there_is():
-    offsets = [gain_and_offset(*pictures(), about_black=share)[1].abs() for share in (0.0, 0.3, 1e4)]
+    given = pictures()
+    offsets = [gain_and_offset(*given, about_black=share)[1].abs() for share in (0.0, 0.3, 1e4)]
     changed = OFFSET != 0
     assert (offsets[0] > offsets[1])[changed].all()
     assert (offsets[1] > offsets[2])[changed].all()
