@@ -38,17 +38,20 @@ from splatpaint.stages.run import pick_device, run
 
 ABLATIONS = {
     "exemplar": ("inpaint.finish=prior",),
+    "haze": ("inpaint.pieces=1.0",),
     "rounds": ("inpaint.rounds=1",),
     "depth": ("inpaint.seed.depth=scattered",),
     "exposure": ("inpaint.rates.shN=0.0",),
     "leveling": ("reconstruct.exposures=false",),
+    "leash": ("inpaint.leash=false",),
     "rim": ("inpaint.rim_share=1.0",),
     "crops": ("inpaint.context=100.0",),
     "witnesses": ("remove.holes.min_views=1000000",),
 }
-"""What `ours-PART` sets: a last round painted by the prior in place of pieces of the photos, one round only and so half the
-steps, seeds anywhere along their rays, a fill that looks the same from everywhere, photos taken to be exposed alike, no kept
-splats that learn with the fill, whole views in place of windows around the holes, holes wherever the object was."""
+"""What `ours-PART` sets: a last round painted by the prior in place of pieces of the photos, pieces without any haze, one round
+only and so half the steps, seeds anywhere along their rays, a fill that looks the same from everywhere, photos taken to be
+exposed alike, a rim and a fill that may change what photos show away from the holes, no kept splats that learn with the fill,
+whole views in place of windows around the holes, holes wherever the object was."""
 ADDITIONS = {
     "perceptual": ("inpaint.perceptual.weight=0.1",),
     "update": ("inpaint.finish=prior", "inpaint.strength_last=0.2"),
@@ -59,15 +62,14 @@ ADDITIONS = {
     ),
     "adversarial": ("inpaint.adversarial.weight=0.3",),
     "distill": ("inpaint.distill.weight=0.1",),
-    "leash": ("inpaint.leash=true",),
     "novel": ("inpaint.novel.share=0.2",),
     "reference": ("inpaint.reference=beside",),
     "warped": ("inpaint.reference=warped",),
 }
 """What `ours+PART` sets: a perceptual distance to what was painted, a last round that begins from the rendering (a dataset
 update by partial denoising), a LoRA that learns the scene, a rim that learns color and opacity from known pixels alone, the
-masked adversarial loss, score distillation, nothing that photos show away from the holes changed, samples at new poses, holes
-painted beside another view, holes that another view is warped into."""
+masked adversarial loss, score distillation, samples at new poses, holes painted beside another view, holes that another view is
+warped into."""
 
 
 def method(name: str) -> Method:

@@ -43,6 +43,9 @@ class InpaintConfig:
     """How the last round paints. prior = anew; exemplar = with pieces of the photos (image/exemplar.py), chosen also by the
     colors that the rounds before agreed on, one view after the other, each beginning with what was finished in others;
     auto = exemplar if the prior is one of few steps, as the bundled one, which knows colors and not detail."""
+    pieces: float = 0.7
+    """So much of a finish with pieces is theirs; the rest are the colors that they were chosen by. No piece is what was there:
+    measured, a little haze over it is nearer to that and looks no less like it."""
     views: int = 64
     """At most this many views, evenly spread over those with a hole, are painted and fitted."""
     context: float = 0.25
@@ -51,8 +54,9 @@ class InpaintConfig:
     """So far around the holes the photos teach the fill and the rim what is there."""
     rim_share: float = 0.8
     """A kept splat belongs to the rim if this share of what it paints is in the holes or that near to them."""
-    leash: bool = False
-    """Where a photo shows something farther than `rim_px` from the holes, its view does not change (see stages/leash.py)."""
+    leash: bool = True
+    """Where a photo shows something farther than `rim_px` from the holes, its view does not change (see stages/leash.py).
+    Without, what the object left there in other splats is mended too, and what mends it shows elsewhere."""
     growth: float = 1.0
     """The fill may grow to so many times its seeds, where the losses pull; 1 = no splat is added or dropped while it learns."""
     min_inside: float = 0.3
@@ -80,6 +84,8 @@ class InpaintConfig:
     def __post_init__(self) -> None:
         if self.growth < 1:
             raise ConfigError(f"growth is {self.growth}, expected at least 1 (no growth)")
+        if not 0 <= self.pieces <= 1:
+            raise ConfigError(f"pieces is {self.pieces}, expected a share from 0 to 1")
 
 
 def name_of_round(number: int, config: InpaintConfig) -> str:

@@ -80,7 +80,8 @@ def repaint(
             painted = paint(prior, query, start=current, strength=strength, steps=steps, generator=generator)
         if finishing:
             guide = cloned(query.images, query.holes, Reference(painted, torch.zeros_like(query.holes)))
-            painted = complete_by_example(query.images, query.holes, view.seen, guide=guide, generator=generator)
+            pieces = complete_by_example(query.images, query.holes, view.seen, guide=guide, generator=generator)
+            painted = torch.lerp(guide, pieces, config.pieces)
         if shown:
             shown[place] = replace(shown[place], image=painted, known=torch.ones_like(view.hole))
         targets[place] = torch.lerp(window.bare, window.box.crop(painted), window.taught)

@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from splatpaint.errors import ConfigError
 from splatpaint.events import Noted, Progressed, drain
 from splatpaint.fit.parameters import LearningRates
 from splatpaint.fit.seeding import round_splats
@@ -21,13 +22,21 @@ from splatpaint.stages.inpaint_config import InpaintConfig, strength_of_round
 from splatpaint.stages.novel import NovelConfig
 from splatpaint.stages.remove import Hole, Removal
 from splatpaint.stages.rim import rim_of
+from splatpaint.stages.windows import choose_windows
 from tests.support.walls import SIZE, holed_wall, wall_with_ball
 
 CPU = torch.device("cpu")
 GREEN = torch.tensor([0.1, 0.7, 0.2])
 QUICK = InpaintConfig(
-    rounds=2, steps=60, views=3, denoise_steps=4, rim_px=4, rates=LearningRates(means=1e-5, means_final=1e-6, sh0=0.1)
+    rounds=2,
+    steps=60,
+    views=3,
+    denoise_steps=4,
+    rim_px=4,
+    leash=False,
+    rates=LearningRates(means=1e-5, means_final=1e-6, sh0=0.1),
 )
+"""Without the leash: everything in pictures this small is seen near some hole and far from another."""
 PRIOR = GaussianPrior(mu=GREEN[None, :, None, None], s=0.02)
 GRAY = GaussianPrior(mu=torch.full((1, 3, 1, 1), 0.55), s=0.02)
 
@@ -124,7 +133,7 @@ def test_the_last_round_can_finish_one_view_with_pieces_of_its_photo_and_the_oth
     scene, removal = holed_wall(tmp_path)
     for view in scene.capture.views:
         write_image(view.image, rasterize(scene.wall, view.camera).color[0].clamp(0, 1))
-    config = replace(QUICK, finish="exemplar")
+    config = replace(QUICK, finish="exemplar", pieces=1.0)
     filled = drain(inpaint(scene.capture, removal, PRIOR, rasterize, config, device=CPU, seed=0))
     assert rounds == [1, 1, 1], "the prior paints the first round only, in one step"
     assert len(left) == 3
@@ -134,6 +143,27 @@ def test_the_last_round_can_finish_one_view_with_pieces_of_its_photo_and_the_oth
     view, hole = scene.capture.views[0], removal.holes[0].hole[0, 0] > 0
     color = rasterize(filled, view.camera).color[0][:, hole].mean(dim=1)
     assert color[1] - color[0] < 0.1, "the photos show a gray wall, though the prior painted it green"
+
+
+def test_what_the_pieces_were_chosen_by_has_a_share_in_the_finish(tmp_path, monkeypatch):
+    black, white = (lambda image, hole, *_, color=color, **_more: torch.where(hole > 0, color, image) for color in (0.0, 1.0))
+    monkeypatch.setattr(repaint, "complete_by_example", black)
+    monkeypatch.setattr(repaint, "cloned", white)
+    scene, removal = holed_wall(tmp_path)
+    config = replace(QUICK, finish="exemplar", pieces=0.75)
+    views = surroundings(scene.capture, removal, rasterize, CPU)
+    nothing = removal.kept[:0]
+    windows = choose_windows(views, removal.kept, removal.kept, nothing, rasterize, config)
+    finish = repaint.repaint(views, windows[:1], removal.kept, PRIOR, rasterize, config, number=1, seed=0)
+    (target,) = drain(finish)
+    hole = windows[0].hole.expand_as(target) > 0
+    assert torch.allclose(target[hole], torch.tensor(0.25))
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.5])
+def test_a_share_of_pieces_is_a_share(share):
+    with pytest.raises(ConfigError, match=f"pieces is {share}"):
+        InpaintConfig(pieces=share)
 
 
 @pytest.mark.parametrize(("finish", "most_steps", "pieces"), [("auto", 2, 3), ("auto", None, 0), ("prior", 2, 0)])
