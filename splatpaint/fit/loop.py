@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from splatpaint.events import Events, Progressed
+from splatpaint.fit.apart import Apart
 from splatpaint.fit.checkpoint import load_checkpoint, save_checkpoint
 from splatpaint.fit.density import Density
 from splatpaint.fit.exposures import Exposures
@@ -30,6 +31,8 @@ class Example:
     holes: Float[Tensor, "v 1 h w"]
     behind: Splats | None = None
     """Frozen splats that are drawn together with the trained ones."""
+    hidden: Bool[Tensor, " n"] | None = None
+    """Trained splats that are not drawn. How many there are must not change any more."""
     guide: Float[Tensor, "v 1 h w"] | None = None
     """See `Step`."""
     photo: int | None = None
@@ -65,6 +68,7 @@ def optimize(
     stage: str,
     density: Density | None = None,
     exposures: Exposures | None = None,
+    apart: Apart | None = None,
     checkpoint: Path | None = None,
     rim: int = 0,
 ) -> Events[None]:
@@ -74,11 +78,12 @@ def optimize(
         sample: the example of a step, counted from 1. With a checkpoint it must depend on nothing but the step, so that a
             resumed run sees the same.
         exposures: with which photos among the examples show the splats; found on the way.
+        apart: by what `sample` hides splats; kept in the checkpoint.
         checkpoint: where the state is kept every `save_every` steps; continued from if it exists.
         rim: so many splats, the first, are the rim, which objectives may reach otherwise than the rest.
     """
     device = parameters.params["means"].device
-    companions = {"density": density, "exposures": exposures}
+    companions = {"density": density, "exposures": exposures, "apart": apart}
     companions = {name: companion for name, companion in companions.items() if companion is not None}
     first = 1
     if checkpoint is not None and (state := load_checkpoint(checkpoint, device)) is not None:
@@ -89,9 +94,11 @@ def optimize(
     for step in range(first, config.steps + 1):
         example = sample(step)
         own = parameters.splats(sh_degree(step, parameters.sh_degree, config))
-        scene = own if example.behind is None else concatenate([example.behind, own])
+        shown = own if example.hidden is None else own[~example.hidden]
+        scene = shown if example.behind is None else concatenate([example.behind, shown])
         rendered = rasterizer(scene, example.cameras)
-        if density is not None:
+        growing = density if example.hidden is None else None
+        if growing is not None:
             rendered.means2d.retain_grad()
         if exposures is not None and example.photo is not None:
             exposures.observe(rendered, example.photo, example.target, example.weight)
@@ -108,10 +115,10 @@ def optimize(
             guide=example.guide,
         )
         losses = pull(parameters, objectives, given, rim=rim)
-        if density is not None:
+        if growing is not None:
             moved = rendered.means2d.grad
             assert moved is not None, "no objective reaches the geometry of the splats that shall grow"
-            density.observe(
+            growing.observe(
                 moved[:, -len(own) :],
                 rendered.radii[:, -len(own) :],
                 width=example.cameras.width,

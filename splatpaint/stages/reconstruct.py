@@ -1,13 +1,14 @@
 """Photos to splats, the object still in place."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 
-from splatpaint.errors import FormatError
+from splatpaint.errors import ConfigError, FormatError
 from splatpaint.events import Events, Measured, Noted
+from splatpaint.fit.apart import Apart
 from splatpaint.fit.density import Density, DensityConfig
 from splatpaint.fit.exposures import Exposures, exposures_of
 from splatpaint.fit.loop import Example, LoopConfig, optimize
@@ -22,6 +23,7 @@ from splatpaint.scene.splats import Splats
 from splatpaint.scene.views import Capture, PointCloud, spread
 from splatpaint.stages.export import in_world
 from splatpaint.stages.exposures import leveled
+from splatpaint.stages.remove import RemoveConfig, ballot_of, object_of
 
 STAGE = "reconstruct"
 ADOPTED_VIEWS = 8
@@ -42,11 +44,20 @@ class ReconstructConfig:
     initial_opacity: float = 0.5
     max_initial_scale: float = 0.1
     """World units (the median viewing depth is 1): bounds the splats of stray points."""
+    apart: float = 0.2
+    """For this share of the steps, the last, every other one looks at the scene without the object (see fit/apart.py)."""
     exposures: bool = True
     """Whether every photo has an exposure and a white balance of its own; the scene is as bright as they are on average."""
     photometric: PhotometricConfig = field(default_factory=PhotometricConfig)
     rates: LearningRates = field(default_factory=LearningRates)
     density: DensityConfig = field(default_factory=DensityConfig)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.apart <= 1 - self.density.stop:
+            raise ConfigError(
+                f"apart is {self.apart}, expected a share from 0 to {1 - self.density.stop:g}: it begins when no splats are"
+                f" added any more (density.stop is {self.density.stop})"
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,22 +76,41 @@ def reconstruct(
     *,
     device: torch.device,
     seed: int,
+    removing: RemoveConfig | None = None,
     checkpoint: Path | None = None,
 ) -> Events[Reconstruction]:
     """Splats fitted to the capture's views, in the capture's world.
 
     Pixels under an ignore mask never count; pixels under a fill mask do, since the object must be there to be found and
     removed. Held-out views are measured, not learned.
+
+    Args:
+        capture: photos and where splats may start.
+        rasterizer: any.
+        config: see there.
+        device: where everything happens.
+        seed: same seed, same splats (on a CPU, bit for bit).
+        removing: how the object under the fill masks will be told, so that the scene learns to do without it; None: it stays.
+        checkpoint: where the state is kept every now and then; continued from if it exists.
     """
     photos = Photos(capture.views, device)
     assert capture.points is not None, "prepare() gives every capture points"
     parameters = SplatParameters(seed_splats(capture.points, config).to(device), config.rates)
     yield Noted(STAGE, f"{len(photos)} photos, {len(parameters)} points to start from")
 
+    apart = None
+    if removing is not None and config.apart:
+        together = config.steps - round(config.apart * config.steps)
+        apart = Apart(lambda splats: object_of(splats, photos, rasterizer, removing), together)
+
     def sample(step: int) -> Example:
         number = view_of_step(step, len(photos), seed)
         photo = photos[number]
-        return Example(photo.camera, photo.image, photo.usable, torch.zeros_like(photo.usable), photo=number)
+        whole = Example(photo.camera, photo.image, photo.usable, torch.zeros_like(photo.usable), photo=number)
+        if removing is None or apart is None or not apart.alone(step):
+            return whole
+        clear = photo.usable * (1 - ballot_of(photo, removing).mask)
+        return replace(whole, weight=clear, hidden=apart.object(parameters.splats(parameters.sh_degree)))
 
     torch.manual_seed(seed)
     yield from optimize(
@@ -92,6 +122,7 @@ def reconstruct(
         stage=STAGE,
         density=Density(config.density, parameters),
         exposures=Exposures(len(photos), device) if config.exposures else None,
+        apart=apart,
         checkpoint=checkpoint,
     )
     splats = parameters.splats(parameters.sh_degree).detach()

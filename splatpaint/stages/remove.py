@@ -34,6 +34,9 @@ class RemoveConfig:
     """By so much more of the image side an outline may be off: what a photo shows farther out is surely not the object."""
     threshold: float = 0.25
     """A splat goes if more than this share of the photos that show it have it inside their masks."""
+    min_inside: float = 0.2
+    """But not if it paints less than this share of its pixels inside them: what hangs before one camera may be inside the masks
+    of others. Pixels near a mask do not count, whose outline may be off."""
     buried_threshold: float = 0.6
     """A splat that no photo shows goes if its center lies inside this share of the masks that look at it."""
     background_share: float = 0.05
@@ -134,16 +137,27 @@ def ballot_of(photo: Photo, config: RemoveConfig) -> Ballot:
     return Ballot(photo.camera, mask, dilate(mask, config.outline_error * side), photo.usable)
 
 
+@torch.no_grad()
+def object_of(splats: Splats, photos: Photos, rasterizer: Rasterizer, config: RemoveConfig) -> Bool[Tensor, " n"]:
+    """The splats that the masks vote out.
+
+    Raises:
+        MaskError: if the masks select no splats, or all of them.
+    """
+    ballots = [ballot_of(photo, config) for photo in photos]
+    return _selected(splats, ballots, lift(splats, ballots, rasterizer), rasterizer, config)
+
+
 def _selected(
     splats: Splats, ballots: Sequence[Ballot], votes: Votes, rasterizer: Rasterizer, config: RemoveConfig
 ) -> Bool[Tensor, " n"]:
-    """The splats that the masks vote out."""
     shown = votes.total > MIN_WEIGHT
+    elsewhere = votes.inside < config.min_inside * (votes.inside + votes.clear)
     spared = votes.clear_share > config.background_share
     depths = ((ballot, rasterizer(splats, ballot.camera).depth) for ballot in ballots)
     spared &= on_background(splats, depths, tolerance=config.background_tolerance)
     buried = centers_inside(splats, ballots) > config.buried_threshold
-    gone = torch.where(shown, (votes.share > config.threshold) & ~spared, buried)
+    gone = torch.where(shown, (votes.share > config.threshold) & ~spared & ~elsewhere, buried)
     if not gone.any():
         raise MaskError(
             f"the masks select none of the {len(splats)} splats: check that white marks the object (--mask-polarity) and that "

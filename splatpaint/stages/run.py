@@ -140,7 +140,13 @@ def _reconstructed(
         fit = reconstruct.adopt(file, capture, rasterizer, config.reconstruct, device=device)
     else:
         fit = reconstruct.reconstruct(
-            capture, rasterizer, config.reconstruct, device=device, seed=config.seed, checkpoint=checkpoint
+            capture,
+            rasterizer,
+            config.reconstruct,
+            device=device,
+            seed=config.seed,
+            removing=config.remove if masked(capture) else None,
+            checkpoint=checkpoint,
         )
     found = yield from timed(reconstruct.STAGE, fit)
     write_exposures(folder.stage(reconstruct.STAGE), found.exposures)

@@ -1,6 +1,9 @@
+from dataclasses import replace
+
 import torch
 
 from splatpaint.events import Progressed, drain
+from splatpaint.fit.apart import Apart
 from splatpaint.fit.density import Density, DensityConfig
 from splatpaint.fit.exposures import Exposures
 from splatpaint.fit.loop import Example, LoopConfig, optimize, sh_degree
@@ -23,6 +26,19 @@ def examples(truth):
     return sample
 
 
+def told_apart() -> Apart:
+    """From step 29 on; the object are the splats that are to the left by then, which may be other ones a step later."""
+    return Apart(lambda splats: splats.means[:, 0] < 0, begin=28)
+
+
+def hiding(sample, apart: Apart, parameters: SplatParameters):
+    def example(step: int) -> Example:
+        whole = sample(step)
+        return replace(whole, hidden=apart.object(parameters.splats(1).detach())) if apart.alone(step) else whole
+
+    return example
+
+
 def start() -> SplatParameters:
     splats = cloud(12, degree=1, seed=1)
     splats.sh[:] = 0
@@ -38,30 +54,59 @@ def test_the_loss_falls():
     assert sum(losses[-4:]) < 0.5 * sum(losses[:4])
 
 
+def test_what_is_hidden_is_not_drawn_and_does_not_learn():
+    hidden = torch.arange(12) < 5
+    parameters = start()
+    before = parameters.splats(1).detach()
+    sample = examples(cloud(12, seed=1))
+    density = Density(DensityConfig(), parameters)
+    drawn = []
+
+    def watched(splats, cameras):
+        drawn.append(len(splats))
+        return rasterize(splats, cameras)
+
+    events = optimize(
+        parameters,
+        lambda step: replace(sample(step), hidden=hidden),
+        [PIXELS],
+        watched,
+        LoopConfig(steps=4, sh_every=0.0),
+        stage="fit",
+        density=density,
+    )
+    drain(events)
+    after = parameters.splats(1).detach()
+    assert drawn == [7] * 4
+    assert torch.equal(after.sh[hidden], before.sh[hidden])
+    assert (after.sh[~hidden] != before.sh[~hidden]).any()
+    assert density.seen.sum() == 0
+
+
 def test_an_interrupted_training_ends_where_a_straight_one_does(tmp_path):
     def train(steps_before_the_kill: int | None) -> SplatParameters:
         parameters = start()
-        density = Density(DensityConfig(every=10, start=0.1, stop=0.9, max_splats=20), parameters)
-        exposures = Exposures(4, torch.device("cpu"))
+        density = Density(DensityConfig(every=10, start=0.1, stop=0.7, max_splats=20), parameters)
+        exposures, apart = Exposures(4, torch.device("cpu")), told_apart()
         config = LoopConfig(steps=40, save_every=15, report_every=1)
         checkpoint = tmp_path / f"{steps_before_the_kill}.pt"
         for attempt in (steps_before_the_kill, None):
             torch.manual_seed(0)
             events = optimize(
-                parameters, examples(cloud(12, seed=1)), [PIXELS], rasterize, config,
-                stage="fit", density=density, exposures=exposures, checkpoint=checkpoint,
+                parameters, hiding(examples(cloud(12, seed=1)), apart, parameters), [PIXELS], rasterize, config,
+                stage="fit", density=density, exposures=exposures, apart=apart, checkpoint=checkpoint,
             )  # fmt: skip
             for event in events:
                 if isinstance(event, Progressed) and event.done == attempt:
                     parameters = start()
                     density = Density(density.config, parameters)
-                    exposures = Exposures(4, torch.device("cpu"))
+                    exposures, apart = Exposures(4, torch.device("cpu")), told_apart()
                     break
             if attempt is None:
                 break
         return parameters
 
-    straight, resumed = train(None), train(33)
+    straight, resumed = train(None), train(35)
     assert len(straight) > 12
     for name, value in straight.splats(1).tensors().items():
         assert torch.equal(value, resumed.splats(1).tensors()[name]), name

@@ -1,13 +1,18 @@
 from dataclasses import replace
 
+import pytest
 import torch
 
+from splatpaint.errors import ConfigError
 from splatpaint.events import Measured, drain
 from splatpaint.fit.photos import Photos
 from splatpaint.image.files import read_image, write_image
+from splatpaint.image.region import dilate
 from splatpaint.render.reference import rasterize
 from splatpaint.stages.exposures import leveled
 from splatpaint.stages.reconstruct import ReconstructConfig, Reconstruction, reconstruct, view_of_step
+from splatpaint.stages.remove import RemoveConfig, object_of
+from tests.stages.test_remove import SHARP
 from tests.support.walls import wall_with_ball
 
 CPU = torch.device("cpu")
@@ -57,3 +62,26 @@ def test_photos_that_are_exposed_unlike_show_one_scene(tmp_path):
     wanted = torch.tensor(gains)[:, None].expand(-1, 3)
     torch.testing.assert_close(found / found.mean(dim=0), wanted / wanted.mean(dim=0), atol=0.06, rtol=0)
     assert error(told) < 0.6 * error(untold)
+
+
+def test_the_scene_learns_to_do_without_the_object(tmp_path):
+    """Right around the ball, where the photos show the wall, what is kept shows it better if it was told apart."""
+    wall = wall_with_ball(tmp_path)
+    photos = Photos(wall.capture.views, CPU)
+
+    def error(*, removing: RemoveConfig | None) -> float:
+        config = ReconstructConfig(steps=400, sh_degree=0, apart=0.4)
+        fit = reconstruct(wall.capture, rasterize, config, device=CPU, seed=0, removing=removing)
+        splats = drain(fit).splats
+        kept = splats[~object_of(splats, photos, rasterize, SHARP)]
+        around = [dilate(photo.fill, 3) * (1 - photo.fill) for photo in photos]
+        wrong = [(rasterize(kept, photo.camera).color - photo.image).abs() for photo in photos]
+        return sum(float((each * where).sum() / where.sum()) for each, where in zip(wrong, around, strict=True))
+
+    assert error(removing=SHARP) < 0.95 * error(removing=None)
+
+
+@pytest.mark.parametrize("share", [-0.1, 0.5])
+def test_the_object_is_told_apart_when_no_splats_are_added_any_more(share):
+    with pytest.raises(ConfigError, match=f"apart is {share}, expected a share from 0 to 0.4"):
+        ReconstructConfig(apart=share)

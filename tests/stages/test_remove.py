@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -8,8 +10,9 @@ from splatpaint.image.region import dilate
 from splatpaint.masks.holes import HolesConfig
 from splatpaint.masks.lift import Ballot, lift
 from splatpaint.render.reference import rasterize
+from splatpaint.scene.splats import concatenate
 from splatpaint.stages.remove import RemoveConfig, remove
-from tests.support.walls import SIZE, wall_with_ball
+from tests.support.walls import SIZE, flat, wall_with_ball
 
 CPU = torch.device("cpu")
 SHARP = RemoveConfig(mask_grow=0.0, holes=HolesConfig(min_area_px=4))
@@ -49,6 +52,20 @@ def test_where_more_went_than_the_masks_cover_the_photo_knows_what_was_there(tmp
         assert view.fill_mask
         assert (hole.torn * read_mask(view.fill_mask)[None]).sum() == 0
         assert (hole.torn * hole.hole).sum() == 0
+
+
+def test_what_shows_mostly_elsewhere_stays_against_the_vote(tmp_path):
+    scene = wall_with_ball(tmp_path)
+    hung = torch.lerp(scene.capture.views[0].camera.centers[0], torch.tensor([0.0, 0.0, 0.6]), 0.3)
+    veil = flat(hung[None], torch.tensor([[0.2, 0.2, 0.9]]), 0.06, opacity=0.2)
+
+    def keeps_the_veil(min_inside: float) -> bool:
+        config = replace(SHARP, threshold=0.05, outline_error=0.0, background_share=1.0, min_inside=min_inside)
+        removal = drain(remove(concatenate([scene.scene, veil]), scene.capture, rasterize, config, device=CPU))
+        return bool((removal.kept.means == hung).all(dim=1).any())
+
+    assert not keeps_the_veil(0.0)
+    assert keeps_the_veil(0.3)
 
 
 def test_what_shows_only_in_holes_goes_too(tmp_path):
