@@ -31,12 +31,12 @@ class Example:
     holes: Float[Tensor, "v 1 h w"]
     behind: Splats | None = None
     """Frozen splats that are drawn together with the trained ones."""
-    hidden: Bool[Tensor, " n"] | None = None
-    """Trained splats that are not drawn. How many there are must not change any more."""
     guide: Float[Tensor, "v 1 h w"] | None = None
     """See `Step`."""
     photo: int | None = None
     """Its number, if it is the photo as it was taken."""
+    hidden: Bool[Tensor, " n"] | None = None
+    """Trained splats that are not drawn. How many there are must not change any more."""
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,7 @@ class Round:
         place = view_of_step(step + self.number * self.config.steps, len(self.windows), self.seed)
         window = self.windows[place]
         behind = self.frozen[window.behind]
-        return Example(window.camera, self.targets[place], window.weight, window.hole, behind, self.guides[place])
+        return Example(window.camera, self.targets[place], window.weight, window.hole, behind=behind, guide=self.guides[place])
 
 
 def inpaint(
