@@ -53,7 +53,7 @@ class ReconstructConfig:
     density: DensityConfig = field(default_factory=DensityConfig)
 
     def __post_init__(self) -> None:
-        if not 0 <= self.apart <= 1 - self.density.stop:
+        if self.apart < 0 or self.apart + self.density.stop > 1:
             raise ConfigError(
                 f"apart is {self.apart}, expected a share from 0 to {1 - self.density.stop:g}: it begins when no splats are"
                 f" added any more (density.stop is {self.density.stop})"

@@ -5,6 +5,7 @@ import torch
 
 from splatpaint.errors import ConfigError
 from splatpaint.events import Measured, drain
+from splatpaint.fit.density import DensityConfig
 from splatpaint.fit.photos import Photos
 from splatpaint.image.files import read_image, write_image
 from splatpaint.image.region import dilate
@@ -85,3 +86,7 @@ def test_the_scene_learns_to_do_without_the_object(tmp_path):
 def test_the_object_is_told_apart_when_no_splats_are_added_any_more(share):
     with pytest.raises(ConfigError, match=f"apart is {share}, expected a share from 0 to 0.4"):
         ReconstructConfig(apart=share)
+
+
+def test_the_object_may_be_told_apart_as_soon_as_no_splats_are_added():
+    assert ReconstructConfig(apart=0.2, density=DensityConfig(stop=0.8)).apart == 0.2
