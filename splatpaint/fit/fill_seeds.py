@@ -2,10 +2,11 @@
 
 Disparity is affine in pixel coordinates on a plane, so its harmonic extension across a hole continues the planes around it
 exactly. Views take turns, the one that shows most of a hole and of what surrounds it first; each adds splats only where the
-ones before left its hole uncovered, so the views share one surface. Nothing is put where many photos saw empty space.
+ones before left its hole uncovered, so the views share one surface. All have their turn: what lies behind an object at the
+border of a picture may be a hole of few views only. Nothing is put where many photos saw empty space.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -25,6 +26,8 @@ from splatpaint.scene.splats import Splats, concatenate
 
 HEARSAY = 0.5
 """What it counts for that others saw what is beside a hole, beside seeing it."""
+LEAST_PX = 10
+"""A view has no turn that has fewer pixels uncovered."""
 HIDDEN_CLEAN_PX = 2
 """Where the fill hides something in no more than twice this many pixels, it is too ragged there to say so."""
 
@@ -33,8 +36,6 @@ HIDDEN_CLEAN_PX = 2
 class SeedConfig:
     """How the fill starts."""
 
-    views: int = 16
-    """At most this many views add splats."""
     spacing_px: float = 1.0
     """Distance between seeds in the view that adds them."""
     opacity: float = 0.9
@@ -70,8 +71,6 @@ class Surroundings:
     """z-depth of the kept splats."""
     alpha: Float[Tensor, "1 1 h w"]
     """Their accumulated opacity."""
-    guide: Float[Tensor, "1 1 h w"] | None = None
-    """Disparity up to scale and shift that a network sees in the painted picture."""
 
     @property
     def blind(self) -> Float[Tensor, "1 1 h w"]:
@@ -84,23 +83,24 @@ class Surroundings:
         return torch.maximum(self.hole, self.torn)
 
 
+Guide = Callable[[Surroundings], Float[Tensor, "1 1 h w"]]
+"""Tells the shape of what would be painted into a view: disparity up to scale and shift."""
+
+
 @torch.no_grad()
-def seed_fill(views: Sequence[Surroundings], rasterizer: Rasterizer, config: SeedConfig, *, sh_degree: int) -> Splats:
+def seed_fill(
+    views: Sequence[Surroundings], rasterizer: Rasterizer, config: SeedConfig, *, sh_degree: int, guide: Guide | None = None
+) -> Splats:
     """Round, nearly opaque splats over the holes, in the colors that diffuse in from around them.
 
-    Empty if no view has a hole.
+    Empty if no view has a hole. The surface is continued along what a guide tells, asked for every view that has a turn;
+    without one smoothly.
     """
     nothing = views[0].depth.new_zeros(0, 3)
     fill = round_splats(nothing, nothing, nothing[:, 0], opacity=config.opacity, sh_degree=sh_degree)
-    for index in telling_views(views, config):
-        fill = concatenate([fill, _seeds_of_view(index, views, fill, rasterizer, config, sh_degree)])
+    for index in sorted(range(len(views)), key=lambda index: -area_in_context(views[index].open, views[index].seen)):
+        fill = concatenate([fill, _seeds_of_view(index, views, fill, rasterizer, config, sh_degree, guide)])
     return fill
-
-
-def telling_views(views: Sequence[Surroundings], config: SeedConfig) -> list[int]:
-    """The views that add splats, in their order: most hole, with most of what surrounds it, first."""
-    order = sorted(range(len(views)), key=lambda index: -area_in_context(views[index].open, views[index].seen))
-    return [index for index in order[: config.views] if views[index].open.any()]
 
 
 def area_in_context(hole: Float[Tensor, "1 1 h w"], seen: Float[Tensor, "1 1 h w"]) -> float:
@@ -130,12 +130,21 @@ def _with_hidden(view: Surroundings, fill: Rendered, config: SeedConfig) -> Floa
 
 
 def _seeds_of_view(
-    index: int, views: Sequence[Surroundings], fill: Splats, rasterizer: Rasterizer, config: SeedConfig, sh_degree: int
+    index: int,
+    views: Sequence[Surroundings],
+    fill: Splats,
+    rasterizer: Rasterizer,
+    config: SeedConfig,
+    sh_degree: int,
+    guide: Guide | None,
 ) -> Splats:
     view = views[index]
     painted = rasterizer(fill, view.camera)
     uncovered = (view.open > 0) & (painted.alpha < 0.5)
-    depth = continued_depth(view, painted.depth * (painted.alpha >= config.min_alpha), config)
+    if uncovered.sum() < LEAST_PX:
+        return fill[:0]
+    told = guide(view) if guide is not None else None
+    depth = continued_depth(view, painted.depth * (painted.alpha >= config.min_alpha), config, told)
     if config.depth == "scattered":
         depth = _scattered(depth, view, config, torch.Generator().manual_seed(index))
     colors = harmonic_fill(view.image, view.blind)
@@ -158,22 +167,24 @@ def _seeds_of_view(
     )
 
 
-def continued_depth(view: Surroundings, fill_depth: Float[Tensor, "1 1 h w"], config: SeedConfig) -> Float[Tensor, "1 1 h w"]:
-    """The view's depth with the hole closed by the harmonic extension of disparity, along the view's guide if it has one.
+def continued_depth(
+    view: Surroundings, fill_depth: Float[Tensor, "1 1 h w"], config: SeedConfig, told: Float[Tensor, "1 1 h w"] | None = None
+) -> Float[Tensor, "1 1 h w"]:
+    """The view's depth with the hole closed by the harmonic extension of disparity, along what a guide told if there is one.
 
     Args:
         view: gives the kept depth around the hole.
         fill_depth: depth of splats that are in the hole already, 0 = none; the extension passes through it.
         config: says from which opacity on a depth is known.
+        told: disparity up to scale and shift.
     """
     around = _known(view, config)
     within = (view.open > 0) & (fill_depth > 0)
     depth, known = torch.where(within, fill_depth, view.depth), around | within
     rim = known & (ring(view.open, config.guide_rim_px) > 0)
-    if view.guide is None or not rim.any():
+    if told is None or not rim.any():
         return continued(depth, (~known).to(depth))
-    guide = fitted_disparity(view.guide, 1 / depth.clamp_min(1e-6), rim.to(depth))
-    return continued(depth, (~known).to(depth), guide)
+    return continued(depth, (~known).to(depth), fitted_disparity(told, 1 / depth.clamp_min(1e-6), rim.to(depth)))
 
 
 def _scattered(

@@ -10,17 +10,17 @@ of MALD-NeRF).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from splatpaint.events import Events, Measured, Noted
 from splatpaint.fit.checkpoint import load_checkpoint, save_checkpoint
 from splatpaint.fit.density import Density, DensityConfig
-from splatpaint.fit.fill_seeds import Surroundings, hidden_by, seed_fill, telling_views
+from splatpaint.fit.fill_seeds import Guide, Surroundings, hidden_by, seed_fill
 from splatpaint.fit.loop import Example, LoopConfig, optimize
 from splatpaint.fit.parameters import SplatParameters
 from splatpaint.fit.photos import Photos
@@ -125,10 +125,8 @@ def inpaint(
         photographed = [view.camera for view in views]
         completed = complete(views, removal.kept, rasterizer, config.unseen, most=config.views)
         views, kept = completed.views, completed.kept
-        if depth is not None:
-            telling = telling_views(views, config.seed)
-            views = [guided(view, prior, depth, seed) if place in telling else view for place, view in enumerate(views)]
-        fill = seed_fill(views, rasterizer, config.seed, sh_degree=kept.sh_degree)
+        guide = guide_of(prior, depth, seed) if depth is not None else None
+        fill = seed_fill(views, rasterizer, config.seed, sh_degree=kept.sh_degree, guide=guide)
     fill = fill[~astray(fill, kept, views, rasterizer, config)]
     if len(fill) == 0:
         yield Noted(STAGE, "every pixel was seen by some photo: nothing to paint")
@@ -214,11 +212,14 @@ def surroundings(capture: Capture, removal: Removal, rasterizer: Rasterizer, dev
     return result
 
 
-def guided(view: Surroundings, prior: Prior, depth: DepthPrior, seed: int) -> Surroundings:
-    """The view with the disparity that is seen in it once it is painted."""
-    generator = torch.Generator().manual_seed(seed)
-    painted = paint(prior, PriorQuery(view.image, view.blind), steps=1, generator=generator)
-    return replace(view, guide=depth(painted))
+def guide_of(prior: Prior, depth: DepthPrior, seed: int) -> Guide:
+    """Tells the disparity that is seen in a view once it is painted."""
+
+    def guide(view: Surroundings) -> Float[Tensor, "1 1 h w"]:
+        generator = torch.Generator().manual_seed(seed)
+        return depth(paint(prior, PriorQuery(view.image, view.blind), steps=1, generator=generator))
+
+    return guide
 
 
 def astray(
