@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from splatpaint.fit.fill_seeds import Surroundings
@@ -23,15 +23,15 @@ from splatpaint.stages.rim import near
 
 CHANGED = 1 / 255
 """A color that differs by no more is the same in a picture of 8 bits."""
-SMALLER = 0.6
-"""A fill splat that changes a photo's view elsewhere is scaled by this."""
-TIMES = 4
-"""So often is something taken back in one go, before the fit goes on."""
+SMALLER = 0.8
+"""A fill splat that changes a photo's view elsewhere is scaled by this,"""
+TIMES = 20
+"""so often at most, before the fit goes on."""
 
 
 @dataclass(frozen=True, eq=False)
 class Leash:
-    """Holds what learns: first the rim, then the fill."""
+    """Holds what learns: first the rim, alone, then the fill beside what is left of that."""
 
     rim: Splats
     """As it was kept."""
@@ -45,49 +45,65 @@ class Leash:
     @torch.no_grad()
     def taken_back(self, learned: Splats) -> Splats:
         """What learned, as many: those taken back that change a photo's view away from the holes. Some fill may still do so."""
+        rim, fill = self._held(learned[: len(self.rim)]), learned[len(self.rim) :]
+        views = self.views
         for _ in range(TIMES):
-            guilty = self._changing(learned)
+            scene = concatenate([self.frozen, rim, fill])
+            changes = self._changes(scene, views)
+            guilty = self._painting(scene, changes)[len(scene) - len(fill) :]
             if not guilty.any():
                 break
-            fill = learned[len(self.rim) :]
-            sizes = fill.log_scales + math.log(SMALLER) * guilty[len(self.rim) :, None]
-            learned = concatenate([self._back(learned, guilty), replace(fill, log_scales=sizes)])
-        return learned
+            fill = replace(fill, log_scales=fill.log_scales + math.log(SMALLER) * guilty[:, None])
+            views = [view for view, _ in changes]
+        return concatenate([rim, fill])
 
     @torch.no_grad()
     def cut(self, learned: Splats) -> Splats:
         """What learned, without the fill that changes a photo's view away from the holes, so that none does any more."""
-        while (guilty := self._changing(learned)).any():
-            fill = learned[len(self.rim) :]
-            learned = concatenate([self._back(learned, guilty), fill[~guilty[len(self.rim) :]]])
-        return learned
+        rim, fill = self._held(learned[: len(self.rim)]), learned[len(self.rim) :]
+        while True:
+            scene = concatenate([self.frozen, rim, fill])
+            guilty = self._painting(scene, self._changes(scene, self.views))[len(scene) - len(fill) :]
+            if not guilty.any():
+                return concatenate([rim, fill])
+            fill = fill[~guilty]
 
-    def _changing(self, learned: Splats) -> Bool[Tensor, " n"]:
-        """What of it changes a view where its photo shows something away from the holes.
+    def _held(self, rim: Splats) -> Splats:
+        """The rim, those as they were that change something even without a fill."""
+        before, views = concatenate([self.frozen, self.rim]), self.views
+        while True:
+            after = concatenate([self.frozen, rim])
+            changes = self._changes(after, views)
+            # What faded away changes what it painted.
+            painting = self._painting(before, changes) | self._painting(after, changes)
+            guilty = painting[len(self.frozen) :] & _differ(rim, self.rim)
+            if guilty.any():
+                places = torch.arange(len(rim), device=guilty.device)
+                rim = concatenate([rim, self.rim])[places + len(rim) * guilty]
+                views = [view for view, _ in changes]
+            elif len(views) < len(self.views):
+                views = self.views  # what was taken back may show in others
+            else:
+                return rim
 
-        The fill is innocent until the rim is what it was: much of it shows beside what the rim changes.
-        """
-        before, after = concatenate([self.frozen, self.rim]), concatenate([self.frozen, learned])
-        moved = torch.ones(len(learned), dtype=torch.bool, device=learned.means.device)
-        moved[: len(self.rim)] = _differ(learned[: len(self.rim)], self.rim)
-        guilty = torch.zeros_like(moved)
-        for view in self.views:
+    def _changes(self, scene: Splats, views: Sequence[Surroundings]) -> list[tuple[Surroundings, Float[Tensor, "1 1 h w"]]]:
+        """The views that change where their photo shows something away from the holes, and 1 where they do."""
+        before = concatenate([self.frozen, self.rim])
+        found = []
+        for view in views:
             elsewhere = view.seen * (1 - near(view, self.config))
             if not elsewhere.any():
                 continue
-            was, now = (self.rasterizer(scene, view.camera).color.clamp(0, 1) for scene in (before, after))
+            was, now = (self.rasterizer(each, view.camera).color.clamp(0, 1) for each in (before, scene))
             changed = ((now - was).abs().amax(dim=1, keepdim=True) > CHANGED) * elsewhere
             if changed.any():
-                votes = lift(after, [Ballot(view.camera, changed, changed, changed)], self.rasterizer)
-                guilty |= moved & (votes.inside[len(self.frozen) :] > MIN_WEIGHT)
-        if guilty[: len(self.rim)].any():
-            guilty[len(self.rim) :] = False
-        return guilty
+                found.append((view, changed))
+        return found
 
-    def _back(self, learned: Splats, guilty: Bool[Tensor, " n"]) -> Splats:
-        """The rim, with the guilty as they were."""
-        places = torch.arange(len(self.rim), device=guilty.device)
-        return concatenate([learned[: len(self.rim)], self.rim])[places + len(self.rim) * guilty[: len(self.rim)]]
+    def _painting(self, scene: Splats, changes: Sequence[tuple[Surroundings, Float[Tensor, "1 1 h w"]]]) -> Bool[Tensor, " n"]:
+        """Which of the scene paint pixels that change."""
+        ballots = (Ballot(view.camera, changed, changed, changed) for view, changed in changes)
+        return lift(scene, ballots, self.rasterizer).inside > MIN_WEIGHT
 
 
 def _differ(some: Splats, others: Splats) -> Bool[Tensor, " n"]:

@@ -86,6 +86,15 @@ def test_a_rim_splat_that_changes_something_elsewhere_is_again_what_it_was(tmp_p
     assert_same(back[1:], concatenate([dyed[1:], fill]))
 
 
+def test_a_rim_splat_that_fades_from_where_it_shows_elsewhere_is_again_what_it_was(tmp_path):
+    _, kept, views = scene_with_views(tmp_path)
+    away = (kept.means - torch.tensor([0.5, 0.0, 1.0])).norm(dim=1).argmin() == torch.arange(len(kept))
+    leash = Leash(kept[away], kept[~away], views, rasterize, LEASH)
+    faded = replace(kept[away], logit_opacities=torch.tensor([-20.0]))
+    assert most_changed(kept, concatenate([kept[~away], faded]), views) > 1
+    assert_same(leash.taken_back(faded), kept[away])
+
+
 def test_fill_that_changes_something_elsewhere_is_made_smaller_or_given_up(tmp_path):
     _, kept, views = scene_with_views(tmp_path)
     wide, away = one([0.0, 0.0], scale=0.15, nearer=0.1), one([0.5, 0.0], nearer=0.1)
