@@ -24,9 +24,9 @@ from splatpaint.stages.rim import near
 CHANGED = 1 / 255
 """A color that differs by no more is the same in a picture of 8 bits."""
 SMALLER = 0.8
-"""A fill splat that changes a photo's view elsewhere is scaled by this,"""
-TIMES = 20
-"""so often at most, before the fit goes on."""
+"""A fill splat that changes a photo's view elsewhere is scaled by this, again and again"""
+HELPS = 0.9
+"""as long as no more than this share of the changed pixels is left by it: what is centered there shows at any size."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,16 +46,16 @@ class Leash:
     def taken_back(self, learned: Splats) -> Splats:
         """What learned, as many: those taken back that change a photo's view away from the holes. Some fill may still do so."""
         rim, fill = self._held(learned[: len(self.rim)]), learned[len(self.rim) :]
-        views = self.views
-        for _ in range(TIMES):
+        views, before = self.views, math.inf
+        while True:
             scene = concatenate([self.frozen, rim, fill])
             changes = self._changes(scene, views)
+            pixels = sum(float(changed.sum()) for _, changed in changes)
+            if pixels == 0 or pixels > HELPS * before:
+                return concatenate([rim, fill])
             guilty = self._painting(scene, changes)[len(scene) - len(fill) :]
-            if not guilty.any():
-                break
             fill = replace(fill, log_scales=fill.log_scales + math.log(SMALLER) * guilty[:, None])
-            views = [view for view, _ in changes]
-        return concatenate([rim, fill])
+            views, before = [view for view, _ in changes], pixels
 
     @torch.no_grad()
     def cut(self, learned: Splats) -> Splats:
