@@ -67,11 +67,12 @@ ADDITIONS = {
     "novel": ("inpaint.novel.share=0.2",),
     "reference": ("inpaint.reference=beside",),
     "warped": ("inpaint.reference=warped",),
+    "haze": ("inpaint.pieces=0.4",),
 }
 """What `ours+PART` sets: a perceptual distance to what was painted, a last round that begins from the rendering (a dataset
 update by partial denoising), a LoRA that learns the scene, a rim that learns color and opacity from known pixels alone, the
 masked adversarial loss, score distillation, samples at new poses, holes painted beside another view, holes that another view is
-warped into."""
+warped into, a finish that is mostly the colors its pieces were chosen by."""
 
 
 def method(name: str) -> Method:
