@@ -2,8 +2,9 @@
 
 Disparity is affine in pixel coordinates on a plane, so its harmonic extension across a hole continues the planes around it
 exactly. Views take turns, the one that shows most of a hole and of what surrounds it first; each adds splats only where the
-ones before left its hole uncovered, so the views share one surface. All have their turn: what lies behind an object at the
-border of a picture may be a hole of few views only. Nothing is put where many photos saw empty space.
+ones before left its hole uncovered, so the views share one surface. A few lead; the others add what is left, but nothing before
+what those filled: what lies behind an object at the border of a picture may be a hole of few views only. Nothing is put where
+many photos saw empty space.
 """
 
 from collections.abc import Callable, Sequence
@@ -36,6 +37,8 @@ HIDDEN_CLEAN_PX = 2
 class SeedConfig:
     """How the fill starts."""
 
+    views: int = 16
+    """So many views lead. What they filled no seed of another may hide from them: the surface is theirs."""
     spacing_px: float = 1.0
     """Distance between seeds in the view that adds them."""
     opacity: float = 0.9
@@ -98,9 +101,33 @@ def seed_fill(
     """
     nothing = views[0].depth.new_zeros(0, 3)
     fill = round_splats(nothing, nothing, nothing[:, 0], opacity=config.opacity, sh_degree=sh_degree)
-    for index in sorted(range(len(views)), key=lambda index: -area_in_context(views[index].open, views[index].seen)):
+    order = sorted(range(len(views)), key=lambda index: -area_in_context(views[index].open, views[index].seen))
+    for index in order[: config.views]:
         fill = concatenate([fill, _seeds_of_view(index, views, fill, rasterizer, config, sh_degree, guide)])
+    leading = [views[index] for index in order[: config.views]]
+    covered = [(view, rasterizer(fill, view.camera)) for view in leading] if len(order) > config.views else []
+    for index in order[config.views :]:
+        seeds = _seeds_of_view(index, views, fill, rasterizer, config, sh_degree, guide)
+        fill = concatenate([fill, seeds[~before_filled(seeds.means, covered, config)]])
     return fill
+
+
+def before_filled(
+    points: Float[Tensor, "n 3"], covered: Sequence[tuple[Surroundings, Rendered]], config: SeedConfig
+) -> Bool[Tensor, " n"]:
+    """Which points stand before what fills a hole already, in any of the views.
+
+    Args:
+        points: in the world.
+        covered: views, each with the rendering of what fills its hole.
+        config: says how much nearer a point must be.
+    """
+    result = torch.zeros(len(points), dtype=torch.bool, device=points.device)
+    for view, fill in covered:
+        row, column, depth, within = view.camera.find(points)
+        filled = (view.open[0, 0, row, column] > 0) & (fill.alpha[0, 0, row, column] >= 0.5)
+        result |= within & filled & (depth < (1 - config.carve_tolerance) * fill.depth[0, 0, row, column])
+    return result
 
 
 def area_in_context(hole: Float[Tensor, "1 1 h w"], seen: Float[Tensor, "1 1 h w"]) -> float:

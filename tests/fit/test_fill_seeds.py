@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import torch
 
-from splatpaint.fit.fill_seeds import SeedConfig, Surroundings, continued_depth, hidden_by, objecting, seed_fill
+from splatpaint.fit.fill_seeds import SeedConfig, Surroundings, before_filled, continued_depth, hidden_by, objecting, seed_fill
 from splatpaint.image.region import dilate
 from splatpaint.render.reference import rasterize
 from splatpaint.scene.camera import Cameras
@@ -169,3 +169,11 @@ def test_a_hole_that_few_views_have_is_covered_too_and_others_are_not_asked_agai
     fill = seed_fill([*middle, border], rasterize, SeedConfig(), sh_degree=0, guide=guide)
     assert rasterize(fill, border.camera).alpha[border.hole > 0].mean() > 0.8
     assert [id(view) for view in asked] == [id(middle[0]), id(border)]
+
+
+def test_what_stands_before_the_fill_is_told_from_what_is_behind_or_beside_it():
+    view = slanted_wall(0.0, slice(12, 20))
+    fill = rasterize(seed_fill([view], rasterize, SeedConfig(), sh_degree=0), view.camera)
+    points = torch.tensor([[0.0, 0.0, 2.0], [0.0, 0.0, 4.0], [0.0, 0.0, 6.0], [0.6, 0.0, 2.0]])
+    assert before_filled(points, [(view, fill)], SeedConfig()).tolist() == [True, False, False, False]
+    assert not before_filled(points, [], SeedConfig()).any()
