@@ -102,11 +102,10 @@ def seed_fill(
     nothing = views[0].depth.new_zeros(0, 3)
     fill = round_splats(nothing, nothing, nothing[:, 0], opacity=config.opacity, sh_degree=sh_degree)
     order = sorted(range(len(views)), key=lambda index: -area_in_context(views[index].open, views[index].seen))
-    for index in order[: config.views]:
-        fill = concatenate([fill, _seeds_of_view(index, views, fill, rasterizer, config, sh_degree, guide)])
-    leading = [views[index] for index in order[: config.views]]
-    covered = [(view, rasterizer(fill, view.camera)) for view in leading] if len(order) > config.views else []
-    for index in order[config.views :]:
+    covered: list[tuple[Surroundings, Rendered]] = []
+    for place, index in enumerate(order):
+        if place == config.views:
+            covered = [(views[each], rasterizer(fill, views[each].camera)) for each in order[:place]]
         seeds = _seeds_of_view(index, views, fill, rasterizer, config, sh_degree, guide)
         fill = concatenate([fill, seeds[~before_filled(seeds.means, covered, config)]])
     return fill

@@ -177,3 +177,16 @@ def test_what_stands_before_the_fill_is_told_from_what_is_behind_or_beside_it():
     points = torch.tensor([[0.0, 0.0, 2.0], [0.0, 0.0, 4.0], [0.0, 0.0, 6.0], [0.6, 0.0, 2.0]])
     assert before_filled(points, [(view, fill)], SeedConfig()).tolist() == [True, False, False, False]
     assert not before_filled(points, [], SeedConfig()).any()
+
+
+def test_only_a_leading_view_puts_seeds_before_what_another_filled():
+    leading, other = slanted_wall(0.0, slice(12, 20)), slanted_wall(1.0, slice(0, 14))
+    other.depth[:] = 2.0  # it guesses a surface halfway
+    filled = rasterize(seed_fill([leading], rasterize, SeedConfig(), sh_degree=0), leading.camera)
+
+    def before(views: int) -> bool:
+        fill = seed_fill([leading, other], rasterize, SeedConfig(views=views), sh_degree=0)
+        return bool(before_filled(fill.means, [(leading, filled)], SeedConfig()).any())
+
+    assert before(views=2)
+    assert not before(views=1)
