@@ -8,6 +8,7 @@ the end by dropping it.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Float
@@ -16,6 +17,7 @@ from torch import Tensor
 from splatpaint.fit.fill_seeds import Surroundings
 from splatpaint.masks.lift import Ballot, lift
 from splatpaint.render.protocol import Rasterizer
+from splatpaint.scene.camera import Cameras
 from splatpaint.scene.splats import Splats, concatenate
 from splatpaint.stages.inpaint_config import InpaintConfig
 from splatpaint.stages.remove import MIN_WEIGHT
@@ -27,6 +29,17 @@ SMALLER = 0.8
 """A fill splat that changes a photo's view elsewhere is scaled by this, again and again"""
 HELPS = 0.9
 """as long as no more than this share of the changed pixels is left by it: what is centered there shows at any size."""
+
+
+@dataclass(frozen=True, eq=False)
+class Watched:
+    """A view that is to stay as it was where its photo shows something away from the holes."""
+
+    camera: Cameras
+    elsewhere: Float[Tensor, "1 1 h w"]
+    """1 where it is to stay."""
+    color: Float[Tensor, "1 3 h w"]
+    """As it was."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +59,7 @@ class Leash:
     def taken_back(self, learned: Splats) -> Splats:
         """What learned, as many: those taken back that change a photo's view away from the holes. Some fill may still do so."""
         rim, fill = self._held(learned[: len(self.rim)]), learned[len(self.rim) :]
-        views, before = self.views, math.inf
+        views, before = self._watched, math.inf
         while True:
             scene = concatenate([self.frozen, rim, fill])
             changes = self._changes(scene, views)
@@ -63,14 +76,14 @@ class Leash:
         rim, fill = self._held(learned[: len(self.rim)]), learned[len(self.rim) :]
         while True:
             scene = concatenate([self.frozen, rim, fill])
-            guilty = self._painting(scene, self._changes(scene, self.views))[len(scene) - len(fill) :]
+            guilty = self._painting(scene, self._changes(scene, self._watched))[len(scene) - len(fill) :]
             if not guilty.any():
                 return concatenate([rim, fill])
             fill = fill[~guilty]
 
     def _held(self, rim: Splats) -> Splats:
         """The rim, those as they were that change something even without a fill."""
-        before, views = concatenate([self.frozen, self.rim]), self.views
+        before, views = concatenate([self.frozen, self.rim]), self._watched
         while True:
             after = concatenate([self.frozen, rim])
             changes = self._changes(after, views)
@@ -81,26 +94,35 @@ class Leash:
                 places = torch.arange(len(rim), device=guilty.device)
                 rim = concatenate([rim, self.rim])[places + len(rim) * guilty]
                 views = [view for view, _ in changes]
-            elif len(views) < len(self.views):
-                views = self.views  # what was taken back may show in others
+            elif len(views) < len(self._watched):
+                views = self._watched  # what was taken back may show in others
             else:
                 return rim
 
-    def _changes(self, scene: Splats, views: Sequence[Surroundings]) -> list[tuple[Surroundings, Float[Tensor, "1 1 h w"]]]:
-        """The views that change where their photo shows something away from the holes, and 1 where they do."""
-        before = concatenate([self.frozen, self.rim])
+    @cached_property
+    def _watched(self) -> list[Watched]:
+        """All views that there is something to watch in."""
+        before, result = concatenate([self.frozen, self.rim]), []
+        for view in self.views:
+            elsewhere = view.seen * (1 - near(view, self.config))
+            if elsewhere.any():
+                result.append(Watched(view.camera, elsewhere, self._color(before, view.camera)))
+        return result
+
+    def _changes(self, scene: Splats, views: Sequence[Watched]) -> list[tuple[Watched, Float[Tensor, "1 1 h w"]]]:
+        """The views that change where they are to stay, and 1 where they do."""
         found = []
         for view in views:
-            elsewhere = view.seen * (1 - near(view, self.config))
-            if not elsewhere.any():
-                continue
-            was, now = (self.rasterizer(each, view.camera).color.clamp(0, 1) for each in (before, scene))
-            changed = ((now - was).abs().amax(dim=1, keepdim=True) > CHANGED) * elsewhere
+            change = (self._color(scene, view.camera) - view.color).abs().amax(dim=1, keepdim=True)
+            changed = (change > CHANGED) * view.elsewhere
             if changed.any():
                 found.append((view, changed))
         return found
 
-    def _painting(self, scene: Splats, changes: Sequence[tuple[Surroundings, Float[Tensor, "1 1 h w"]]]) -> Bool[Tensor, " n"]:
+    def _color(self, scene: Splats, camera: Cameras) -> Float[Tensor, "1 3 h w"]:
+        return self.rasterizer(scene, camera).color.clamp(0, 1)
+
+    def _painting(self, scene: Splats, changes: Sequence[tuple[Watched, Float[Tensor, "1 1 h w"]]]) -> Bool[Tensor, " n"]:
         """Which of the scene paint pixels that change."""
         ballots = (Ballot(view.camera, changed, changed, changed) for view, changed in changes)
         return lift(scene, ballots, self.rasterizer).inside > MIN_WEIGHT
