@@ -39,7 +39,7 @@ from splatpaint.scene.views import Capture, Similarity, View
 from splatpaint.stages.config import RunConfig
 from splatpaint.stages.export import in_input_frame
 from splatpaint.stages.exposures import read_exposures, write_exposures
-from splatpaint.stages.reconstruct import Reconstruction, reconstruct, seed_splats, view_of_step
+from splatpaint.stages.reconstruct import Reconstruction, background_of_step, reconstruct, seed_splats, view_of_step
 from splatpaint.stages.run import pick_device
 
 TELEA_RADIUS_PX = 5
@@ -112,7 +112,8 @@ def fit_in_features(
     def sample(step: int) -> Example:
         index = view_of_step(step, len(photos), config.seed)
         photo = photos[index]
-        return Example(photo.camera, photo.image, photo.usable, holes[index], photo=index)
+        behind = background_of_step(step, wanted, config.seed, device)
+        return Example(photo.camera, photo.image, photo.usable, holes[index], photo=index, background=behind)
 
     # More than beside a pixel loss, as in our fills: here it is all that teaches the holes.
     objectives = [Photometric(replace(wanted.photometric, holes=0.0), "known"), Perceptual(PerceptualConfig(weight=0.5), codec)]

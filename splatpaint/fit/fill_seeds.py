@@ -4,7 +4,7 @@ Disparity is affine in pixel coordinates on a plane, so its harmonic extension a
 exactly. Views take turns, the one that shows most of a hole and of what surrounds it first; each adds splats only where the
 ones before left its hole uncovered, so the views share one surface. A few lead; the others add what is left, but nothing before
 what those filled: what lies behind an object at the border of a picture may be a hole of few views only. Nothing is put where
-many photos saw empty space.
+many photos saw empty space, nor before what a photo shows well away from its holes.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
 from splatpaint.fit.seeding import round_splats
 from splatpaint.image.harmonic import harmonic_fill
-from splatpaint.image.region import dilate, erode, ring
+from splatpaint.image.region import components, dilate, erode, ring
 from splatpaint.masks.background import continued
 from splatpaint.priors.depth import fitted_disparity
 from splatpaint.render.protocol import Rasterizer, Rendered
@@ -29,6 +29,8 @@ HEARSAY = 0.5
 """What it counts for that others saw what is beside a hole, beside seeing it."""
 LEAST_PX = 10
 """A view has no turn that has fewer pixels uncovered."""
+BEYOND = 3.0
+"""A seed that would have to go back to more than so many times its depth is dropped."""
 HIDDEN_CLEAN_PX = 2
 """Where the fill hides something in no more than twice this many pixels, it is too ragged there to say so."""
 
@@ -55,6 +57,9 @@ class SeedConfig:
     """No seed goes where more than this share of the views that have the place in the frame object."""
     carve_smooth_px: int = 4
     """Objections are averaged this far around: surfaces shall be carved in whole pieces, not perforated."""
+    clear_px: int = 16
+    """What a photo shows farther than this from its holes no seed may hide: one that would goes back along its ray until it is
+    behind everything that photos show so."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,11 +107,12 @@ def seed_fill(
     nothing = views[0].depth.new_zeros(0, 3)
     fill = round_splats(nothing, nothing, nothing[:, 0], opacity=config.opacity, sh_degree=sh_degree)
     order = sorted(range(len(views)), key=lambda index: -area_in_context(views[index].open, views[index].seen))
+    clear = [replace(view, seen=view.seen * (1 - dilate(view.open, config.clear_px))) for view in views]
     covered: list[tuple[Surroundings, Rendered]] = []
     for place, index in enumerate(order):
         if place == config.views:
             covered = [(views[each], rasterizer(fill, views[each].camera)) for each in order[:place]]
-        seeds = _seeds_of_view(index, views, fill, rasterizer, config, sh_degree, guide)
+        seeds = _seeds_of_view(index, views, clear, fill, rasterizer, config, sh_degree, guide)
         fill = concatenate([fill, seeds[~before_filled(seeds.means, covered, config)]])
     return fill
 
@@ -130,14 +136,22 @@ def before_filled(
 
 
 def area_in_context(hole: Float[Tensor, "1 1 h w"], seen: Float[Tensor, "1 1 h w"]) -> float:
-    """Pixels of a hole, less the less of its outline lies on what the view's photo shows.
+    """Pixels of a view's holes, each less the less of its outline lies on what the view's photo shows.
 
     On the picture's border nothing is known to continue; and what other views saw beside the hole may be far behind it.
     """
-    around = ring(hole, 1)
-    told = float((around * (HEARSAY + (1 - HEARSAY) * seen)).sum())
-    border = float(sum(edge.sum() for edge in (hole[..., 0, :], hole[..., -1, :], hole[..., 0], hole[..., -1])))
-    return float(hole.sum()) * (told / max(float(around.sum()) + border, 1.0)) ** 4
+    labels, count = components(hole[0])
+    outline = ring(hole, 1)[0, 0]
+    beside = F.max_pool2d(labels[None, None].float(), 3, stride=1, padding=1)[0, 0].long()
+
+    def sums(of: Int[Tensor, "*px"], values: Float[Tensor, "*px"]) -> Float[Tensor, " holes"]:
+        return torch.bincount(of.flatten(), values.flatten(), minlength=count + 1)[1:]
+
+    area, around = sums(labels, hole[0, 0]), sums(beside, outline)
+    told = sums(beside, outline * (HEARSAY + (1 - HEARSAY) * seen[0, 0]))
+    edges = torch.cat([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
+    border = sums(edges, torch.ones_like(edges, dtype=hole.dtype))
+    return float((area * (told / (around + border).clamp_min(1)) ** 4).sum())
 
 
 @torch.no_grad()
@@ -158,6 +172,7 @@ def _with_hidden(view: Surroundings, fill: Rendered, config: SeedConfig) -> Floa
 def _seeds_of_view(
     index: int,
     views: Sequence[Surroundings],
+    clear: Sequence[Surroundings],
     fill: Splats,
     rasterizer: Rasterizer,
     config: SeedConfig,
@@ -174,6 +189,7 @@ def _seeds_of_view(
     if config.depth == "scattered":
         depth = _scattered(depth, view, config, torch.Generator().manual_seed(index))
     colors = harmonic_fill(view.image, view.blind)
+    depth = set_back(depth, uncovered & (depth > 0), view.camera, clear, config)
     chosen = uncovered & (depth > 0)
     points = view.camera.unproject(depth)[0]
     objections = torch.zeros_like(depth)
@@ -213,6 +229,33 @@ def continued_depth(
     return continued(depth, (~known).to(depth), fitted_disparity(told, 1 / depth.clamp_min(1e-6), rim.to(depth)))
 
 
+def set_back(
+    depth: Float[Tensor, "1 1 h w"],
+    chosen: Bool[Tensor, "1 1 h w"],
+    camera: Cameras,
+    clear: Sequence[Surroundings],
+    config: SeedConfig,
+) -> Float[Tensor, "1 1 h w"]:
+    """The depth, where it is chosen increased until no view objects that it hides something, or 0 if that leads nowhere.
+
+    Args:
+        depth: of a view.
+        chosen: where there is a depth that may be increased.
+        camera: of the same view.
+        clear: views that say they see what nothing may hide.
+        config: says by how much it is increased at a time.
+    """
+    found = depth.clone()
+    hiding = chosen.clone()
+    while hiding.any():
+        points = camera.unproject(found)[0][hiding[0, 0]]
+        hiding[hiding.clone()] = objecting(points, clear, config, reach=1 + config.carve_tolerance) > 0
+        found[hiding] *= 1 + config.carve_tolerance
+        lost = hiding & (found > BEYOND * depth)
+        found[lost], hiding = 0.0, hiding & ~lost
+    return found
+
+
 def _scattered(
     depth: Float[Tensor, "1 1 h w"], view: Surroundings, config: SeedConfig, generator: torch.Generator
 ) -> Float[Tensor, "1 1 h w"]:
@@ -228,8 +271,18 @@ def _known(view: Surroundings, config: SeedConfig) -> Bool[Tensor, "1 1 h w"]:
     return (view.open == 0) & (view.alpha >= config.min_alpha) & (view.depth > 0)
 
 
-def objecting(points: Float[Tensor, "n 3"], views: Sequence[Surroundings], config: SeedConfig) -> Float[Tensor, " n"]:
-    """Share of the views with the point in their frame whose photo shows empty space there: something farther."""
+def objecting(
+    points: Float[Tensor, "n 3"], views: Sequence[Surroundings], config: SeedConfig, *, reach: float | None = None
+) -> Float[Tensor, " n"]:
+    """Share of the views with the point in their frame whose photo shows something farther there.
+
+    Args:
+        points: in the world.
+        views: a view that shows its hole there, or what others tell, has nothing to object.
+        config: says from which opacity on it is known how far that is, and, without `reach`, how much farther it must be.
+        reach: a view objects to what is nearer than so many times the depth of what it shows.
+    """
+    reach = 1 - config.carve_tolerance if reach is None else reach
     objections = torch.zeros(len(points), device=points.device)
     looked = torch.zeros_like(objections)
     for view in views:
@@ -237,7 +290,7 @@ def objecting(points: Float[Tensor, "n 3"], views: Sequence[Surroundings], confi
         shown = (view.open[0, 0, row, column] == 0) & (view.seen[0, 0, row, column] > 0)
         knows = within & shown & (view.alpha[0, 0, row, column] >= config.min_alpha)
         looked += within
-        objections += knows & (depth < (1 - config.carve_tolerance) * view.depth[0, 0, row, column])
+        objections += knows & (depth < reach * view.depth[0, 0, row, column])
     return objections / looked.clamp_min(1)
 
 

@@ -37,6 +37,8 @@ class Example:
     """Its number, if it is the photo as it was taken."""
     hidden: Bool[Tensor, " n"] | None = None
     """Trained splats that are not drawn. How many there are must not change any more."""
+    background: Float[Tensor, " 3"] | None = None
+    """What shows through the splats; black if none is given."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ def optimize(
         own = parameters.splats(sh_degree(step, parameters.sh_degree, config))
         shown = own if example.hidden is None else own[~example.hidden]
         scene = shown if example.behind is None else concatenate([example.behind, shown])
-        rendered = rasterizer(scene, example.cameras)
+        rendered = rasterizer(scene, example.cameras, background=example.background)
         growing = density if example.hidden is None else None
         if growing is not None:
             rendered.means2d.retain_grad()

@@ -3,8 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from splatpaint.errors import ConfigError, FormatError
 from splatpaint.events import Events, Measured, Noted
@@ -44,10 +47,13 @@ class ReconstructConfig:
     initial_opacity: float = 0.5
     max_initial_scale: float = 0.1
     """World units (the median viewing depth is 1): bounds the splats of stray points."""
-    apart: float = 0.2
+    apart: float = 0.4
     """For this share of the steps, the last, every other one looks at the scene without the object (see fit/apart.py)."""
     exposures: bool = True
     """Whether every photo has an exposure and a white balance of its own; the scene is as bright as they are on average."""
+    background: Literal["random", "black"] = "random"
+    """What is behind the splats: another color at every step, so that they must hide it; or black, and then black things may
+    well be nothing at all, and what is filled in behind them shows through."""
     photometric: PhotometricConfig = field(default_factory=PhotometricConfig)
     rates: LearningRates = field(default_factory=LearningRates)
     density: DensityConfig = field(default_factory=DensityConfig)
@@ -106,7 +112,8 @@ def reconstruct(
     def sample(step: int) -> Example:
         number = view_of_step(step, len(photos), seed)
         photo = photos[number]
-        whole = Example(photo.camera, photo.image, photo.usable, torch.zeros_like(photo.usable), photo=number)
+        nowhere, behind = torch.zeros_like(photo.usable), background_of_step(step, config, seed, device)
+        whole = Example(photo.camera, photo.image, photo.usable, nowhere, photo=number, background=behind)
         if removing is None or apart is None or not apart.alone(step):
             return whole
         clear = photo.usable * (1 - ballot_of(photo, removing).mask)
@@ -184,6 +191,15 @@ def view_of_step(step: int, views: int, seed: int) -> int:
     epoch, place = divmod(step - 1, views)
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
     return int(torch.randperm(views, generator=generator)[place])
+
+
+def background_of_step(step: int, config: ReconstructConfig, seed: int, device: torch.device) -> Float[Tensor, " 3"] | None:
+    """What is behind the splats in a step; depends on nothing but step, config and seed."""
+    match config.background:
+        case "black":
+            return None
+        case "random":
+            return torch.rand(3, generator=torch.Generator().manual_seed(seed * 1_000_003 + step)).to(device)
 
 
 @torch.no_grad()

@@ -2,7 +2,17 @@ from dataclasses import replace
 
 import torch
 
-from splatpaint.fit.fill_seeds import SeedConfig, Surroundings, before_filled, continued_depth, hidden_by, objecting, seed_fill
+from splatpaint.fit.fill_seeds import (
+    SeedConfig,
+    Surroundings,
+    area_in_context,
+    before_filled,
+    continued_depth,
+    hidden_by,
+    objecting,
+    seed_fill,
+    set_back,
+)
 from splatpaint.image.region import dilate
 from splatpaint.render.reference import rasterize
 from splatpaint.scene.camera import Cameras
@@ -129,6 +139,16 @@ def test_the_view_whose_photo_surrounds_the_hole_comes_before_one_where_others_t
     assert_begins_with_seeds_of(shown, fill)
 
 
+def test_what_surrounds_other_holes_of_a_view_does_not_count():
+    cut, whole = slanted_wall(0.0, slice(0, 13)), slanted_wall(0.0, slice(8, 20))
+    cut.image[:] = 0.1
+    speckled = replace(cut, hole=cut.hole.clone())
+    speckled.hole[..., ::2, 22::2] = 1
+    assert area_in_context(speckled.hole, cut.seen) < area_in_context(whole.hole, whole.seen)
+    fill = seed_fill([speckled, whole], rasterize, SeedConfig(), sh_degree=0)
+    assert_begins_with_seeds_of(whole, fill)
+
+
 def test_what_the_fill_hides_is_hole_where_no_photo_shows_it():
     view = slanted_wall(0.0, slice(12, 20))
     fill = seed_fill([view], rasterize, SeedConfig(), sh_degree=0)
@@ -190,3 +210,28 @@ def test_only_a_leading_view_puts_seeds_before_what_another_filled():
 
     assert before(views=2)
     assert not before(views=1)
+
+
+def test_seeds_go_back_until_they_hide_nothing_that_a_photo_shows():
+    """At three quarters of the depth of the wall they would hide it from the right, beside the hole."""
+    view, witness = slanted_wall(0.0, slice(12, 20)), slanted_wall(1.2, slice(0, 0))
+    near = 0.75 * view.depth
+    chosen = view.hole > 0
+    found = set_back(near, chosen, view.camera, [witness], SeedConfig())
+    points = view.camera.unproject(found)[0][chosen[0, 0]]
+    assert not objecting(points, [witness], SeedConfig(), reach=1.05).any()
+    assert torch.equal(found[~chosen], near[~chosen]), "only what is chosen moves"
+    within = witness.camera.find(view.camera.unproject(near)[0][chosen[0, 0]])[3]
+    assert within.any()
+    moved = found[chosen][within] / view.depth[chosen][within]
+    assert moved.min() > 1
+    assert moved.max() < 1.15, "and no farther than it must"
+
+
+def test_seeds_that_cannot_hide_are_dropped():
+    view = slanted_wall(0.0, slice(12, 20))
+    far = replace(slanted_wall(1.2, slice(0, 0)), depth=torch.full_like(view.depth, 100.0))
+    found = set_back(view.depth, view.hole > 0, view.camera, [far], SeedConfig())
+    seen = far.camera.find(view.camera.unproject(view.depth)[0][view.hole[0, 0] > 0])[3]
+    assert seen.any()
+    assert not found[view.hole > 0][seen].any()

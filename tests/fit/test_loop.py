@@ -62,9 +62,9 @@ def test_what_is_hidden_is_not_drawn_and_does_not_learn():
     density = Density(DensityConfig(), parameters)
     drawn = []
 
-    def watched(splats, cameras):
+    def watched(splats, cameras, **given):
         drawn.append(len(splats))
-        return rasterize(splats, cameras)
+        return rasterize(splats, cameras, **given)
 
     events = optimize(
         parameters,
