@@ -193,7 +193,7 @@ def _seeds_of_view(
     chosen = uncovered & (depth > 0)
     points = view.camera.unproject(depth)[0]
     objections = torch.zeros_like(depth)
-    objections[chosen] = objecting(points[chosen[0, 0]], views, config)
+    objections[chosen] = objecting(points[chosen[0, 0]], views, config, reach=1 - config.carve_tolerance)
     side = 2 * config.carve_smooth_px + 1
     around = F.avg_pool2d(torch.cat([objections, chosen.to(depth)]), side, stride=1, padding=config.carve_smooth_px)
     chosen &= around[:1] <= config.carve_share * around[1:]
@@ -272,17 +272,16 @@ def _known(view: Surroundings, config: SeedConfig) -> Bool[Tensor, "1 1 h w"]:
 
 
 def objecting(
-    points: Float[Tensor, "n 3"], views: Sequence[Surroundings], config: SeedConfig, *, reach: float | None = None
+    points: Float[Tensor, "n 3"], views: Sequence[Surroundings], config: SeedConfig, *, reach: float
 ) -> Float[Tensor, " n"]:
     """Share of the views with the point in their frame whose photo shows something farther there.
 
     Args:
         points: in the world.
         views: a view that shows its hole there, or what others tell, has nothing to object.
-        config: says from which opacity on it is known how far that is, and, without `reach`, how much farther it must be.
+        config: says from which opacity on it is known how far that is.
         reach: a view objects to what is nearer than so many times the depth of what it shows.
     """
-    reach = 1 - config.carve_tolerance if reach is None else reach
     objections = torch.zeros(len(points), device=points.device)
     looked = torch.zeros_like(objections)
     for view in views:

@@ -109,12 +109,14 @@ def test_no_hole_means_no_seeds():
 def test_views_that_saw_past_a_point_object_to_it():
     through = [slanted_wall(0.0, slice(0, 0)), slanted_wall(0.2, slice(0, 0))]
     points = torch.tensor([[0.0, 0.0, 2.0], [0.0, 0.0, 4.0], [0.0, 0.0, 6.0]])
-    assert objecting(points, through, SeedConfig()).tolist() == [1.0, 0.0, 0.0]
+    assert objecting(points, through, SeedConfig(), reach=0.95).tolist() == [1.0, 0.0, 0.0]
     blind = slanted_wall(0.0, slice(0, SIZE))
-    assert not objecting(points, [blind], SeedConfig()).any(), "a view with a hole there knows nothing"
-    assert objecting(points, [through[0], blind], SeedConfig()).tolist() == [0.5, 0.0, 0.0]
+    assert not objecting(points, [blind], SeedConfig(), reach=0.95).any(), "a view with a hole there knows nothing"
+    assert objecting(points, [through[0], blind], SeedConfig(), reach=0.95).tolist() == [0.5, 0.0, 0.0]
     told = replace(through[0], seen=torch.zeros_like(through[0].seen))
-    assert not objecting(points, [told], SeedConfig()).any(), "that others saw the wall does not say that it is seen from here"
+    assert not objecting(points, [told], SeedConfig(), reach=0.95).any(), (
+        "that others saw the wall does not say that it is seen from here"
+    )
 
 
 def assert_begins_with_seeds_of(view, fill):
