@@ -39,7 +39,7 @@ from splatpaint.scene.views import Capture, Similarity, View
 from splatpaint.stages.config import RunConfig
 from splatpaint.stages.export import in_input_frame
 from splatpaint.stages.exposures import read_exposures, write_exposures
-from splatpaint.stages.reconstruct import Reconstruction, background_of_step, reconstruct, seed_splats, view_of_step
+from splatpaint.stages.reconstruct import Reconstruction, background_of_step, reconstruct, seed_splats, veils_of, view_of_step
 from splatpaint.stages.run import pick_device
 
 TELEA_RADIUS_PX = 5
@@ -125,7 +125,7 @@ def fit_in_features(
         rasterizer,
         LoopConfig(steps=wanted.steps),
         stage="fit",
-        density=Density(wanted.density, parameters),
+        density=Density(wanted.density, parameters, veils=veils_of(photos, capture.points, wanted)),
         exposures=Exposures(len(photos), device) if wanted.exposures else None,
     )
     drain(fit)

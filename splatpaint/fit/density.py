@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from splatpaint.fit.parameters import SplatParameters
+from splatpaint.fit.veils import Veils
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,10 @@ class DensityConfig:
 class Density:
     """Statistics and refinements of one set of splats, of which the first `settled` neither go nor grow."""
 
-    def __init__(self, config: DensityConfig, parameters: SplatParameters, *, settled: int = 0) -> None:
-        self.config, self.settled = config, settled
+    def __init__(
+        self, config: DensityConfig, parameters: SplatParameters, *, settled: int = 0, veils: Veils | None = None
+    ) -> None:
+        self.config, self.settled, self.veils = config, settled, veils
         self.parameters = parameters
         self.initial = len(parameters)
         self._reset()
@@ -77,11 +80,13 @@ class Density:
 
     @torch.no_grad()
     def refine(self, step: int, total: int) -> None:
-        """Drops faint splats, then duplicates or splits those under the strongest pull."""
+        """Drops faint splats and veils, then duplicates or splits those under the strongest pull."""
         from gsplat.strategy.ops import duplicate, remove, split
 
         params, optimizers = self.parameters.params, self.parameters.optimizers
         drop = params["opacities"].sigmoid() < self.config.prune_opacity
+        if self.veils is not None:
+            drop |= self.veils.among(params["means"])
         drop[: self.settled] = False
         state: dict[str, Any] = {"pull": self.pull / self.seen.clamp_min(1)}
         state["pull"][: self.settled] = 0

@@ -18,6 +18,7 @@ from splatpaint.fit.loop import Example, LoopConfig, optimize
 from splatpaint.fit.parameters import LearningRates, SplatParameters
 from splatpaint.fit.photos import Photos
 from splatpaint.fit.seeding import round_splats, spacing
+from splatpaint.fit.veils import Veils
 from splatpaint.formats import drop_nonfinite, read_splats
 from splatpaint.objectives.photometric import Photometric, PhotometricConfig
 from splatpaint.render.protocol import Rasterizer
@@ -47,6 +48,9 @@ class ReconstructConfig:
     initial_opacity: float = 0.5
     max_initial_scale: float = 0.1
     """World units (the median viewing depth is 1): bounds the splats of stray points."""
+    veil: float = 0.25
+    """Splats nearer before a camera than this share of the depth of the nearest points in its frame are dropped (see
+    fit/veils.py); 0: none."""
     apart: float = 0.4
     """For this share of the steps, the last, every other one looks at the scene without the object (see fit/apart.py)."""
     exposures: bool = True
@@ -59,6 +63,8 @@ class ReconstructConfig:
     density: DensityConfig = field(default_factory=DensityConfig)
 
     def __post_init__(self) -> None:
+        if not 0 <= self.veil < 1:
+            raise ConfigError(f"veil is {self.veil}, expected a share from 0 to below 1")
         if self.apart < 0 or self.apart + self.density.stop > 1:
             raise ConfigError(
                 f"apart is {self.apart}, expected a share from 0 to {1 - self.density.stop:g}: it begins when no splats are"
@@ -127,7 +133,7 @@ def reconstruct(
         rasterizer,
         LoopConfig(steps=config.steps),
         stage=STAGE,
-        density=Density(config.density, parameters),
+        density=Density(config.density, parameters, veils=veils_of(photos, capture.points, config)),
         exposures=Exposures(len(photos), device) if config.exposures else None,
         apart=apart,
         checkpoint=checkpoint,
@@ -184,6 +190,11 @@ def seed_splats(points: PointCloud, config: ReconstructConfig) -> Splats:
         opacity=config.initial_opacity,
         sh_degree=config.sh_degree,
     )
+
+
+def veils_of(photos: Photos, points: PointCloud, config: ReconstructConfig) -> Veils:
+    """What would be a veil before one of the photos."""
+    return Veils([photo.camera for photo in photos], points.positions.to(photos.device), config.veil)
 
 
 def view_of_step(step: int, views: int, seed: int) -> int:

@@ -2,6 +2,8 @@ import torch
 
 from splatpaint.fit.density import Density, DensityConfig
 from splatpaint.fit.parameters import LearningRates, SplatParameters
+from splatpaint.fit.veils import Veils
+from splatpaint.scene.camera import Cameras
 from tests.support.scenes import cloud
 
 TOTAL = 1000
@@ -53,6 +55,19 @@ def test_faint_splats_go():
     density = density_of(splats)
     density.refine(step=600, total=TOTAL)
     assert len(density.parameters) == 5
+
+
+def test_veils_go_however_opaque():
+    splats = cloud(6)
+    splats.logit_opacities[:] = 9.0
+    camera = Cameras(torch.tensor([[[50.0, 0, 50], [0, 50, 50], [0, 0, 1]]]), torch.eye(4)[None], width=100, height=100)
+    splats.means[:] = torch.tensor([0.0, 0, 4])
+    splats.means[2, 2] = 0.5
+    parameters = SplatParameters(splats, LearningRates())
+    density = Density(DensityConfig(), parameters, veils=Veils([camera], splats.means[3:], share=0.25))
+    density.refine(step=600, total=TOTAL)
+    assert (parameters.splats(0).means[:, 2] == 4).all()
+    assert len(parameters) == 5
 
 
 def test_the_allowance_rises_from_the_initial_number_to_the_maximum():

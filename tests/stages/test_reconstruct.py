@@ -11,6 +11,7 @@ from splatpaint.fit.photos import Photos
 from splatpaint.image.files import read_image, write_image
 from splatpaint.image.region import dilate
 from splatpaint.render.reference import rasterize
+from splatpaint.scene.views import PointCloud
 from splatpaint.stages.exposures import leveled
 from splatpaint.stages.reconstruct import ReconstructConfig, Reconstruction, background_of_step, reconstruct, view_of_step
 from splatpaint.stages.remove import RemoveConfig, object_of
@@ -109,6 +110,27 @@ def test_the_scene_learns_to_do_without_the_object(tmp_path):
 def test_the_object_is_told_apart_when_no_splats_are_added_any_more(share):
     with pytest.raises(ConfigError, match=f"apart is {share}, expected a share from 0 to 0.4"):
         ReconstructConfig(apart=share)
+
+
+def test_what_hangs_right_before_a_camera_goes(tmp_path):
+    capture = wall_with_ball(tmp_path).capture
+    points, camera = capture.points, capture.views[0].camera
+    middle = camera.unproject(torch.full((1, 1, camera.height, camera.width), 0.05))[0, camera.height // 2, camera.width // 2]
+    veiled = PointCloud(torch.cat([points.positions, middle[None]]), torch.cat([points.colors, points.colors[:1]]))
+
+    def nearest(veil: float) -> float:
+        config = ReconstructConfig(steps=20, sh_degree=0, veil=veil, density=DensityConfig(every=10))
+        fit = reconstruct(replace(capture, points=veiled), rasterize, config, device=CPU, seed=0)
+        _, _, depth, within = camera.find(drain(fit).splats.means)
+        return float(depth[within].min())
+
+    assert nearest(0.0) < 0.2 < nearest(0.25)
+
+
+@pytest.mark.parametrize("veil", [-0.1, 1.0])
+def test_a_share_that_would_call_everything_a_veil_is_refused(veil):
+    with pytest.raises(ConfigError, match=f"veil is {veil}, expected a share from 0 to below 1"):
+        ReconstructConfig(veil=veil)
 
 
 def test_the_object_may_be_told_apart_as_soon_as_no_splats_are_added():
