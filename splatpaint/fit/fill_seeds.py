@@ -57,9 +57,6 @@ class SeedConfig:
     """No seed goes where more than this share of the views that have the place in the frame object."""
     carve_smooth_px: int = 4
     """Objections are averaged this far around: surfaces shall be carved in whole pieces, not perforated."""
-    clear_px: int = 16
-    """What a photo shows farther than this from its holes no seed may hide: one that would goes back along its ray until it is
-    behind everything that photos show so."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,17 +94,29 @@ Guide = Callable[[Surroundings], Float[Tensor, "1 1 h w"]]
 
 @torch.no_grad()
 def seed_fill(
-    views: Sequence[Surroundings], rasterizer: Rasterizer, config: SeedConfig, *, sh_degree: int, guide: Guide | None = None
+    views: Sequence[Surroundings],
+    rasterizer: Rasterizer,
+    config: SeedConfig,
+    *,
+    rim_px: int,
+    sh_degree: int,
+    guide: Guide | None = None,
 ) -> Splats:
-    """Round, nearly opaque splats over the holes, in the colors that diffuse in from around them.
+    """Round, nearly opaque splats over the holes, in the colors that diffuse in from around them; none if no view has a hole.
 
-    Empty if no view has a hole. The surface is continued along what a guide tells, asked for every view that has a turn;
-    without one smoothly.
+    Args:
+        views: of the scene without the object.
+        rasterizer: any.
+        config: see there.
+        rim_px: what a photo shows farther than this from its holes no seed may hide. One that would goes back along its ray
+            until it is behind everything that photos show so.
+        sh_degree: of the seeds.
+        guide: asked for every view that has a turn; the surface is continued along what it tells, without one smoothly.
     """
     nothing = views[0].depth.new_zeros(0, 3)
     fill = round_splats(nothing, nothing, nothing[:, 0], opacity=config.opacity, sh_degree=sh_degree)
     order = sorted(range(len(views)), key=lambda index: -area_in_context(views[index].open, views[index].seen))
-    clear = [replace(view, seen=view.seen * (1 - dilate(view.open, config.clear_px))) for view in views]
+    clear = [replace(view, seen=view.seen * (1 - dilate(view.open, rim_px))) for view in views]
     covered: list[tuple[Surroundings, Rendered]] = []
     for place, index in enumerate(order):
         if place == config.views:

@@ -126,7 +126,7 @@ def inpaint(
         completed = complete(views, removal.kept, rasterizer, config.unseen, most=config.views)
         views, kept = completed.views, completed.kept
         guide = guide_of(prior, depth, seed) if depth is not None else None
-        fill = seed_fill(views, rasterizer, config.seed, sh_degree=kept.sh_degree, guide=guide)
+        fill = seed_fill(views, rasterizer, config.seed, rim_px=config.rim_px, sh_degree=kept.sh_degree, guide=guide)
     fill = fill[~astray(fill, kept, views, rasterizer, config)]
     if len(fill) == 0:
         yield Noted(STAGE, "every pixel was seen by some photo: nothing to paint")

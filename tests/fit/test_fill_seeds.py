@@ -51,7 +51,7 @@ def test_planes_are_continued_exactly():
 
 def test_seeds_cover_the_hole_on_the_surface_in_the_color_around_it():
     view = slanted_wall(0.0, slice(12, 20))
-    fill = seed_fill([view], rasterize, SeedConfig(), sh_degree=0)
+    fill = seed_fill([view], rasterize, SeedConfig(), rim_px=16, sh_degree=0)
     torch.testing.assert_close(fill.means[:, 2], 4 + 0.5 * fill.means[:, 0], rtol=5e-3, atol=0)
     torch.testing.assert_close(0.5 + SH_C0 * fill.sh[:, 0], COLOR.expand(len(fill), 3), rtol=1e-2, atol=0)
     alpha = rasterize(fill, view.camera).alpha
@@ -63,8 +63,8 @@ def test_seeds_cover_the_hole_on_the_surface_in_the_color_around_it():
 
 def test_scattered_seeds_stand_anywhere_within_the_known_depths():
     view = slanted_wall(0.0, slice(12, 20))
-    fill = seed_fill([view], rasterize, SeedConfig(depth="scattered"), sh_degree=0)
-    again = seed_fill([view], rasterize, SeedConfig(depth="scattered"), sh_degree=0)
+    fill = seed_fill([view], rasterize, SeedConfig(depth="scattered"), rim_px=16, sh_degree=0)
+    again = seed_fill([view], rasterize, SeedConfig(depth="scattered"), rim_px=16, sh_degree=0)
     assert torch.equal(fill.means, again.means)
     away = (fill.means[:, 2] - (4 + 0.5 * fill.means[:, 0])).abs()
     assert away.mean() > 0.3
@@ -77,7 +77,7 @@ def test_what_is_torn_and_hidden_by_the_object_takes_its_color_from_around():
     view.torn[..., 10:22, 16:20] = 1
     view.seen[view.torn > 0] = 0
     view.image.copy_(torch.where(view.torn > 0, torch.rand_like(view.image), view.image))
-    fill = seed_fill([view], rasterize, SeedConfig(), sh_degree=0)
+    fill = seed_fill([view], rasterize, SeedConfig(), rim_px=16, sh_degree=0)
     assert (view.camera.project(fill.means)[0][0, :, 0] > 17).any()
     torch.testing.assert_close(0.5 + SH_C0 * fill.sh[:, 0], COLOR.expand(len(fill), 3), rtol=1e-2, atol=0)
 
@@ -87,7 +87,7 @@ def test_what_is_torn_is_covered_too_in_the_colors_of_the_photo():
     view.torn[..., 10:22, 16:20] = 1
     view.image[..., 10:22, 16:20] = 0.9
     view.alpha[view.torn > 0] = 0
-    fill = seed_fill([view], rasterize, SeedConfig(), sh_degree=0)
+    fill = seed_fill([view], rasterize, SeedConfig(), rim_px=16, sh_degree=0)
     assert rasterize(fill, view.camera).alpha[view.torn > 0].mean() > 0.8
     pixels, _ = view.camera.project(fill.means)
     in_torn = pixels[0, :, 0] > 16.5
@@ -96,14 +96,14 @@ def test_what_is_torn_is_covered_too_in_the_colors_of_the_photo():
 
 def test_a_second_view_adds_only_what_the_first_left_uncovered():
     first, second = slanted_wall(0.0, slice(10, 22)), slanted_wall(0.0, slice(10, 22))
-    one = seed_fill([first], rasterize, SeedConfig(), sh_degree=0)
-    both = seed_fill([first, second], rasterize, SeedConfig(), sh_degree=0)
+    one = seed_fill([first], rasterize, SeedConfig(), rim_px=16, sh_degree=0)
+    both = seed_fill([first, second], rasterize, SeedConfig(), rim_px=16, sh_degree=0)
     assert len(one) <= len(both) < 1.2 * len(one)
 
 
 def test_no_hole_means_no_seeds():
     view = slanted_wall(0.0, slice(0, 0))
-    assert len(seed_fill([view], rasterize, SeedConfig(), sh_degree=1)) == 0
+    assert len(seed_fill([view], rasterize, SeedConfig(), rim_px=16, sh_degree=1)) == 0
 
 
 def test_views_that_saw_past_a_point_object_to_it():
@@ -120,7 +120,7 @@ def test_views_that_saw_past_a_point_object_to_it():
 
 
 def assert_begins_with_seeds_of(view, fill):
-    alone = seed_fill([view], rasterize, SeedConfig(), sh_degree=0)
+    alone = seed_fill([view], rasterize, SeedConfig(), rim_px=16, sh_degree=0)
     assert 0 < len(alone) < len(fill)
     torch.testing.assert_close(fill.means[: len(alone)], alone.means)
     torch.testing.assert_close(fill.sh[: len(alone)], alone.sh)
@@ -129,7 +129,7 @@ def assert_begins_with_seeds_of(view, fill):
 def test_the_view_with_the_hole_surrounded_comes_before_one_that_cuts_it():
     cut, whole = slanted_wall(0.0, slice(0, 14)), slanted_wall(0.0, slice(8, 20))
     cut.image[:] = 0.1
-    fill = seed_fill([cut, whole], rasterize, SeedConfig(), sh_degree=0)
+    fill = seed_fill([cut, whole], rasterize, SeedConfig(), rim_px=16, sh_degree=0)
     assert_begins_with_seeds_of(whole, fill)
 
 
@@ -137,7 +137,7 @@ def test_the_view_whose_photo_surrounds_the_hole_comes_before_one_where_others_t
     told, shown = slanted_wall(0.0, slice(10, 22)), slanted_wall(0.0, slice(12, 20))
     told.seen[:] = 0
     told.image[:] = 0.1
-    fill = seed_fill([told, shown], rasterize, SeedConfig(), sh_degree=0)
+    fill = seed_fill([told, shown], rasterize, SeedConfig(), rim_px=16, sh_degree=0)
     assert_begins_with_seeds_of(shown, fill)
 
 
@@ -147,13 +147,13 @@ def test_what_surrounds_other_holes_of_a_view_does_not_count():
     speckled = replace(cut, hole=cut.hole.clone())
     speckled.hole[..., ::2, 22::2] = 1
     assert area_in_context(speckled.hole, cut.seen) < area_in_context(whole.hole, whole.seen)
-    fill = seed_fill([speckled, whole], rasterize, SeedConfig(), sh_degree=0)
+    fill = seed_fill([speckled, whole], rasterize, SeedConfig(), rim_px=16, sh_degree=0)
     assert_begins_with_seeds_of(whole, fill)
 
 
 def test_what_the_fill_hides_is_hole_where_no_photo_shows_it():
     view = slanted_wall(0.0, slice(12, 20))
-    fill = seed_fill([view], rasterize, SeedConfig(), sh_degree=0)
+    fill = seed_fill([view], rasterize, SeedConfig(), rim_px=16, sh_degree=0)
     far = replace(view, hole=torch.zeros_like(view.hole), depth=2 * view.depth)
     (seen,) = hidden_by(fill, [far], rasterize, SeedConfig())
     assert not seen.hole[view.seen > 0].any(), "never where the photo shows something"
@@ -173,7 +173,7 @@ def test_a_networks_disparity_shapes_the_fill_whatever_its_scale():
     unknown = replace(view, depth=torch.where(view.hole > 0, 99.0, view.depth))
     filled = continued_depth(unknown, torch.zeros_like(view.depth), SeedConfig(), told)
     torch.testing.assert_close(filled, truth, rtol=5e-3, atol=0)
-    fill = seed_fill([unknown], rasterize, SeedConfig(), sh_degree=0, guide=lambda _: told)
+    fill = seed_fill([unknown], rasterize, SeedConfig(), rim_px=16, sh_degree=0, guide=lambda _: told)
     row, column, depth, within = view.camera.find(fill.means)
     assert within.all()
     torch.testing.assert_close(depth, truth[0, 0, row, column], rtol=2e-2, atol=0)
@@ -188,14 +188,14 @@ def test_a_hole_that_few_views_have_is_covered_too_and_others_are_not_asked_agai
         asked.append(view)
         return 1 / view.depth
 
-    fill = seed_fill([*middle, border], rasterize, SeedConfig(), sh_degree=0, guide=guide)
+    fill = seed_fill([*middle, border], rasterize, SeedConfig(), rim_px=16, sh_degree=0, guide=guide)
     assert rasterize(fill, border.camera).alpha[border.hole > 0].mean() > 0.8
     assert [id(view) for view in asked] == [id(middle[0]), id(border)]
 
 
 def test_what_stands_before_the_fill_is_told_from_what_is_behind_or_beside_it():
     view = slanted_wall(0.0, slice(12, 20))
-    fill = rasterize(seed_fill([view], rasterize, SeedConfig(), sh_degree=0), view.camera)
+    fill = rasterize(seed_fill([view], rasterize, SeedConfig(), rim_px=16, sh_degree=0), view.camera)
     points = torch.tensor([[0.0, 0.0, 2.0], [0.0, 0.0, 4.0], [0.0, 0.0, 6.0], [0.6, 0.0, 2.0]])
     assert before_filled(points, [(view, fill)], SeedConfig()).tolist() == [True, False, False, False]
     assert not before_filled(points, [], SeedConfig()).any()
@@ -204,10 +204,10 @@ def test_what_stands_before_the_fill_is_told_from_what_is_behind_or_beside_it():
 def test_only_a_leading_view_puts_seeds_before_what_another_filled():
     leading, other = slanted_wall(0.0, slice(12, 20)), slanted_wall(1.0, slice(0, 14))
     other.depth[:] = 2.0  # it guesses a surface halfway
-    filled = rasterize(seed_fill([leading], rasterize, SeedConfig(), sh_degree=0), leading.camera)
+    filled = rasterize(seed_fill([leading], rasterize, SeedConfig(), rim_px=16, sh_degree=0), leading.camera)
 
     def before(views: int) -> bool:
-        fill = seed_fill([leading, other], rasterize, SeedConfig(views=views), sh_degree=0)
+        fill = seed_fill([leading, other], rasterize, SeedConfig(views=views), rim_px=16, sh_degree=0)
         return bool(before_filled(fill.means, [(leading, filled)], SeedConfig()).any())
 
     assert before(views=2)

@@ -113,7 +113,7 @@ def test_gaps_between_photos_are_filled_and_the_photos_stay_as_they_were(tmp_pat
     ignored = [replace(view, seen=(view.alpha > 0.8).to(view.seen)) for view in photos]
     views = complete(ignored, removal.kept, rasterize, UnseenConfig(between=3), most=9).views
     assert [bool(view.hole.any()) for view in views] == [False] * len(photos) + [True] * 3
-    fill = seed_fill(views, rasterize, SeedConfig(), sh_degree=0)
+    fill = seed_fill(views, rasterize, SeedConfig(), rim_px=16, sh_degree=0)
     assert len(fill) > 0
     config = InpaintConfig(unseen=UnseenConfig(between=3), rim_px=4)
     windows = choose_windows(views, removal.kept, removal.kept, fill, rasterize, config)
