@@ -1,10 +1,10 @@
 """A first fill: splats on the surface that the hole's surroundings suggest.
 
 Disparity is affine in pixel coordinates on a plane, so its harmonic extension across a hole continues the planes around it
-exactly. Views take turns, the one that shows most of a hole and of what surrounds it first; each adds splats only where the
-ones before left its hole uncovered, so the views share one surface. A few lead; the others add what is left, but nothing before
-what those filled: what lies behind an object at the border of a picture may be a hole of few views only. Nothing is put where
-many photos saw empty space, nor before what a photo shows well away from its holes.
+exactly. Views take turns (see fit/leading.py); each adds splats only where the ones before left its hole uncovered, so the
+views share one surface. A few lead; the others add what is left, but nothing before what those filled: what lies behind an
+object at the border of a picture may be a hole of few views only. Nothing is put where many photos saw empty space, nor
+before what a photo shows well away from its holes.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,21 +12,21 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from splatpaint.fit.leading import in_turn
 from splatpaint.fit.seeding import round_splats
+from splatpaint.fit.surroundings import Surroundings
 from splatpaint.image.harmonic import harmonic_fill
-from splatpaint.image.region import components, dilate, erode, ring
+from splatpaint.image.region import dilate, erode, ring
 from splatpaint.masks.background import continued
 from splatpaint.priors.depth import fitted_disparity
 from splatpaint.render.protocol import Rasterizer, Rendered
 from splatpaint.scene.camera import Cameras
 from splatpaint.scene.splats import Splats, concatenate
 
-HEARSAY = 0.5
-"""What it counts for that others saw what is beside a hole, beside seeing it."""
 LEAST_PX = 10
 """A view has no turn that has fewer pixels uncovered."""
 BEYOND = 3.0
@@ -59,35 +59,6 @@ class SeedConfig:
     """Objections are averaged this far around: surfaces shall be carved in whole pieces, not perforated."""
 
 
-@dataclass(frozen=True, eq=False)
-class Surroundings:
-    """One view without the object."""
-
-    camera: Cameras
-    image: Float[Tensor, "1 3 h w"]
-    """The photo, or the kept splats where the object hid them; meaningless inside the hole."""
-    seen: Float[Tensor, "1 1 h w"]
-    """1 = it is the photo's; 0 where the photo shows the object or nothing usable."""
-    hole: Float[Tensor, "1 1 h w"]
-    """1 = nobody saw it."""
-    torn: Float[Tensor, "1 1 h w"]
-    """1 = the image shows it, but its splats went with the object."""
-    depth: Float[Tensor, "1 1 h w"]
-    """z-depth of the kept splats."""
-    alpha: Float[Tensor, "1 1 h w"]
-    """Their accumulated opacity."""
-
-    @property
-    def blind(self) -> Float[Tensor, "1 1 h w"]:
-        """1 = the image says nothing: nobody saw what is there, or others did, but its splats went with the object."""
-        return torch.maximum(self.hole, self.torn * (1 - self.seen))
-
-    @property
-    def open(self) -> Float[Tensor, "1 1 h w"]:
-        """1 = the fill belongs here."""
-        return torch.maximum(self.hole, self.torn)
-
-
 Guide = Callable[[Surroundings], Float[Tensor, "1 1 h w"]]
 """Tells the shape of what would be painted into a view: disparity up to scale and shift."""
 
@@ -115,7 +86,8 @@ def seed_fill(
     """
     nothing = views[0].depth.new_zeros(0, 3)
     fill = round_splats(nothing, nothing, nothing[:, 0], opacity=config.opacity, sh_degree=sh_degree)
-    order = sorted(range(len(views)), key=lambda index: -area_in_context(views[index].open, views[index].seen))
+    guesses = [continued_depth(view, torch.zeros_like(view.depth), config) for view in views]
+    order = in_turn(views, guesses, tolerance=config.carve_tolerance)
     clear = [replace(view, seen=view.seen * (1 - dilate(view.open, rim_px))) for view in views]
     covered: list[tuple[Surroundings, Rendered]] = []
     for place, index in enumerate(order):
@@ -142,25 +114,6 @@ def before_filled(
         filled = (view.open[0, 0, row, column] > 0) & (fill.alpha[0, 0, row, column] >= 0.5)
         result |= within & filled & (depth < (1 - config.carve_tolerance) * fill.depth[0, 0, row, column])
     return result
-
-
-def area_in_context(hole: Float[Tensor, "1 1 h w"], seen: Float[Tensor, "1 1 h w"]) -> float:
-    """Pixels of a view's holes, each less the less of its outline lies on what the view's photo shows.
-
-    On the picture's border nothing is known to continue; and what other views saw beside the hole may be far behind it.
-    """
-    labels, count = components(hole[0])
-    outline = ring(hole, 1)[0, 0]
-    beside = F.max_pool2d(labels[None, None].float(), 3, stride=1, padding=1)[0, 0].long()
-
-    def sums(of: Int[Tensor, "*px"], values: Float[Tensor, "*px"]) -> Float[Tensor, " holes"]:
-        return torch.bincount(of.flatten(), values.flatten(), minlength=count + 1)[1:]
-
-    area, around = sums(labels, hole[0, 0]), sums(beside, outline)
-    told = sums(beside, outline * (HEARSAY + (1 - HEARSAY) * seen[0, 0]))
-    edges = torch.cat([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
-    border = sums(edges, torch.ones_like(edges, dtype=hole.dtype))
-    return float((area * (told / (around + border).clamp_min(1)) ** 4).sum())
 
 
 @torch.no_grad()

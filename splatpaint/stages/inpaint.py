@@ -20,10 +20,11 @@ from torch import Tensor
 from splatpaint.events import Events, Measured, Noted
 from splatpaint.fit.checkpoint import load_checkpoint, save_checkpoint
 from splatpaint.fit.density import Density, DensityConfig
-from splatpaint.fit.fill_seeds import Guide, Surroundings, hidden_by, seed_fill
+from splatpaint.fit.fill_seeds import Guide, hidden_by, seed_fill
 from splatpaint.fit.loop import Example, LoopConfig, optimize
 from splatpaint.fit.parameters import SplatParameters
 from splatpaint.fit.photos import Photos
+from splatpaint.fit.surroundings import Surroundings
 from splatpaint.masks.lift import Ballot, lift
 from splatpaint.objectives.adversarial import Adversarial
 from splatpaint.objectives.disparity import Disparity

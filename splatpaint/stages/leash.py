@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from splatpaint.fit.fill_seeds import Surroundings
+from splatpaint.fit.surroundings import Surroundings
 from splatpaint.masks.lift import Ballot, lift
 from splatpaint.render.protocol import Rasterizer
 from splatpaint.scene.camera import Cameras

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from splatpaint.errors import ConfigError
-from splatpaint.fit.fill_seeds import Surroundings
+from splatpaint.fit.surroundings import Surroundings
 from splatpaint.image.region import dilate, erode
 from splatpaint.masks.lift import Ballot, lift
 from splatpaint.render.protocol import Rasterizer, Rendered

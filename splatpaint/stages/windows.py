@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from splatpaint.fit.fill_seeds import Surroundings
+from splatpaint.fit.surroundings import Surroundings
 from splatpaint.image.region import Box, bounding_box
 from splatpaint.render.protocol import Rasterizer
 from splatpaint.scene.camera import Cameras

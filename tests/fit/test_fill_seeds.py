@@ -2,17 +2,9 @@ from dataclasses import replace
 
 import torch
 
-from splatpaint.fit.fill_seeds import (
-    SeedConfig,
-    Surroundings,
-    area_in_context,
-    before_filled,
-    continued_depth,
-    hidden_by,
-    objecting,
-    seed_fill,
-    set_back,
-)
+from splatpaint.fit.fill_seeds import SeedConfig, before_filled, continued_depth, hidden_by, objecting, seed_fill, set_back
+from splatpaint.fit.leading import area_in_context
+from splatpaint.fit.surroundings import Surroundings
 from splatpaint.image.region import dilate
 from splatpaint.render.reference import rasterize
 from splatpaint.scene.camera import Cameras

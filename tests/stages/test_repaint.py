@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import torch
 
-from splatpaint.fit.fill_seeds import Surroundings
+from splatpaint.fit.surroundings import Surroundings
 from splatpaint.priors.protocol import PriorQuery, Reference
 from splatpaint.scene.camera import Cameras
 from splatpaint.stages.repaint import fits, worth_of_anchor
