@@ -1,7 +1,7 @@
 """A first fill: splats on the surface that the hole's surroundings suggest.
 
 Disparity is affine in pixel coordinates on a plane, so its harmonic extension across a hole continues the planes around it
-exactly. Views take turns (see fit/leading.py); each adds splats only where the ones before left its hole uncovered, so the
+exactly. Views take turns (see fit/guesses.py); each adds splats only where the ones before left its hole uncovered, so the
 views share one surface. A few lead; the others add what is left, but nothing before what those filled: what lies behind an
 object at the border of a picture may be a hole of few views only. Nothing is put where many photos saw empty space, nor
 before what a photo shows well away from its holes.
@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from splatpaint.fit.leading import in_turn
+from splatpaint.fit.guesses import Guesses
 from splatpaint.fit.seeding import round_splats
 from splatpaint.fit.surroundings import Surroundings
 from splatpaint.image.harmonic import harmonic_fill
@@ -51,6 +51,9 @@ class SeedConfig:
     """Kept depth counts as known where the kept splats are at least this opaque."""
     guide_rim_px: int = 32
     """A guide is fitted to what is known this near to the hole."""
+    borne_out: float = 0.2
+    """No seed goes where less than this share of the other views with the place in their holes guess the surface to be, if they
+    agree by and large (see fit/guesses.py). Not asked of seeds that a guide shapes, or that are scattered."""
     carve_tolerance: float = 0.05
     """A view objects to a seed that stands nearer than the surface it saw there by more than this share of the depth."""
     carve_share: float = 0.25
@@ -86,15 +89,18 @@ def seed_fill(
     """
     nothing = views[0].depth.new_zeros(0, 3)
     fill = round_splats(nothing, nothing, nothing[:, 0], opacity=config.opacity, sh_degree=sh_degree)
-    guesses = [continued_depth(view, torch.zeros_like(view.depth), config) for view in views]
-    order = in_turn(views, guesses, tolerance=config.carve_tolerance)
+    depths = [continued_depth(view, torch.zeros_like(view.depth), config) for view in views]
+    guesses = Guesses(views, depths, tolerance=config.carve_tolerance)
+    order = guesses.in_turn()
+    share = config.borne_out if guide is None and config.depth == "continued" else 0.0
     clear = [replace(view, seen=view.seen * (1 - dilate(view.open, rim_px))) for view in views]
     covered: list[tuple[Surroundings, Rendered]] = []
     for place, index in enumerate(order):
         if place == config.views:
             covered = [(views[each], rasterizer(fill, views[each].camera)) for each in order[:place]]
         seeds = _seeds_of_view(index, views, clear, fill, rasterizer, config, sh_degree, guide)
-        fill = concatenate([fill, seeds[~before_filled(seeds.means, covered, config)]])
+        alone = guesses.alone(seeds.means, views[index], share=share)
+        fill = concatenate([fill, seeds[~(before_filled(seeds.means, covered, config) | alone)]])
     return fill
 
 

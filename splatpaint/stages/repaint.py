@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from splatpaint.events import Events, Progressed
-from splatpaint.fit.leading import area_in_context
+from splatpaint.fit.guesses import area_in_context
 from splatpaint.fit.surroundings import Surroundings
 from splatpaint.image.exemplar import complete_by_example
 from splatpaint.image.region import dilate

@@ -3,7 +3,7 @@ from dataclasses import replace
 import torch
 
 from splatpaint.fit.fill_seeds import SeedConfig, before_filled, continued_depth, hidden_by, objecting, seed_fill, set_back
-from splatpaint.fit.leading import area_in_context
+from splatpaint.fit.guesses import area_in_context
 from splatpaint.fit.surroundings import Surroundings
 from splatpaint.image.region import dilate
 from splatpaint.render.reference import rasterize

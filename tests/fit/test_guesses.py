@@ -1,0 +1,54 @@
+from dataclasses import replace
+
+from splatpaint.fit.guesses import Guesses
+from splatpaint.fit.surroundings import Surroundings
+from tests.fit.test_fill_seeds import slanted_wall
+
+
+def guesses_of(*views: Surroundings) -> Guesses:
+    return Guesses(views, [view.depth for view in views], tolerance=0.05)
+
+
+def test_views_of_one_wall_guess_the_same():
+    views = [slanted_wall(x, slice(8, 20)) for x in (0.0, 0.3, 0.6)]
+    assert guesses_of(*views).shared == [1.0, 1.0, 1.0]
+
+
+def test_a_view_that_is_alone_with_its_guess_comes_last_however_large_its_hole():
+    views = [slanted_wall(x, slice(8, 20)) for x in (0.0, 0.3, 0.6)]
+    large = slanted_wall(0.2, slice(4, 24))
+    astray = replace(large, depth=0.5 * large.depth)
+    all_of_one = [*views, large]
+    assert guesses_of(*all_of_one).in_turn()[0] == 3
+    with_one_astray = [*views, astray]
+    assert guesses_of(*with_one_astray).in_turn()[-1] == 3
+
+
+def test_where_every_view_guesses_otherwise_the_hole_in_context_decides():
+    walls = [slanted_wall(0.1 * number, slice(12 - 2 * number, 16 + 2 * number)) for number in range(3)]
+    views = [replace(wall, depth=factor * wall.depth) for factor, wall in zip((0.5, 1.0, 2.0), walls, strict=True)]
+    assert guesses_of(*views).in_turn() == [2, 1, 0]
+
+
+def test_a_hole_that_no_other_view_has_is_not_alone():
+    here, aside = slanted_wall(0.0, slice(2, 8)), slanted_wall(0.0, slice(22, 28))
+    views = [here, aside]
+    assert guesses_of(*views).shared == [None, None]
+    assert sorted(guesses_of(*views).in_turn()) == [0, 1]
+
+
+def test_a_place_that_hardly_another_view_guesses_is_alone():
+    views = [slanted_wall(x, slice(8, 20)) for x in (0.0, 0.3, 0.6)]
+    on_wall = views[0].camera.unproject(views[0].depth)[0][views[0].open[0, 0] > 0]
+    before_it = views[0].camera.unproject(0.8 * views[0].depth)[0][views[0].open[0, 0] > 0]
+    guesses = guesses_of(*views)
+    assert not guesses.alone(on_wall, views[0], share=0.2).any()
+    assert guesses.alone(before_it, views[0], share=0.2).float().mean() > 0.5
+    assert not guesses.alone(before_it, views[0], share=0.0).any()
+
+
+def test_where_the_views_do_not_agree_no_place_is_alone():
+    walls = [slanted_wall(x, slice(8, 20)) for x in (0.0, 0.3, 0.6)]
+    views = [replace(wall, depth=factor * wall.depth) for factor, wall in zip((0.5, 1.0, 2.0), walls, strict=True)]
+    places = views[0].camera.unproject(views[0].depth)[0][views[0].open[0, 0] > 0]
+    assert not guesses_of(*views).alone(places, views[0], share=0.2).any()
