@@ -43,13 +43,13 @@ class Guesses:
         self.shared = [self._shared(view, depth) for view, depth in zip(views, depths, strict=True)]
         """What share of the others' guesses is each view's; None for a view whose hole is in no other's."""
         told = [share for share in self.shared if share is not None]
-        self.agreed = bool(told) and median(told) >= LEAST_SHARED
+        self._usual = median(told) if told else 0.0
+        self.agreed = self._usual >= LEAST_SHARED
         """Whether the views agree, by and large."""
 
     def in_turn(self) -> list[int]:
         """The order in which the views shall fill their holes: most hole in context first, but last those that are alone."""
-        told = [share for share in self.shared if share is not None]
-        least = ALONE * median(told) if self.agreed else 0.0
+        least = ALONE * self._usual if self.agreed else 0.0
         alone = [share is not None and share < least for share in self.shared]
         areas = [area_in_context(view.open, view.seen) for view in self.views]
         return sorted(range(len(self.views)), key=lambda index: (alone[index], -areas[index]))
@@ -62,8 +62,10 @@ class Guesses:
             view: one of the views.
             share: of the other views that have the place in their hole.
         """
+        if not self.agreed:
+            return torch.zeros(len(places), dtype=torch.bool, device=places.device)
         same, looked = self._borne_out(places, view)
-        return (same < share * looked) & self.agreed
+        return same < share * looked
 
     def _shared(self, view: Surroundings, depth: Float[Tensor, "1 1 h w"]) -> float | None:
         places = view.camera.unproject(depth)[0][view.open[0, 0] > 0]

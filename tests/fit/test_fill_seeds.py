@@ -1,8 +1,18 @@
 from dataclasses import replace
+from typing import Literal
 
 import torch
 
-from splatpaint.fit.fill_seeds import SeedConfig, before_filled, continued_depth, hidden_by, objecting, seed_fill, set_back
+from splatpaint.fit.fill_seeds import (
+    Guide,
+    SeedConfig,
+    before_filled,
+    continued_depth,
+    hidden_by,
+    objecting,
+    seed_fill,
+    set_back,
+)
 from splatpaint.fit.guesses import area_in_context
 from splatpaint.fit.surroundings import Surroundings
 from splatpaint.image.region import dilate
@@ -229,3 +239,18 @@ def test_seeds_that_cannot_hide_are_dropped():
     seen = far.camera.find(view.camera.unproject(view.depth)[0][view.hole[0, 0] > 0])[3]
     assert seen.any()
     assert not found[view.hole > 0][seen].any()
+
+
+def test_seeds_go_only_where_enough_of_the_other_views_guess_the_surface_to_be():
+    """Two views guess one wall, two another at half the depth: each guess is a third of the others'."""
+    walls = [slanted_wall(x, slice(8, 20)) for x in (0.0, 0.2)]
+    views = [*walls, *(replace(wall, depth=0.5 * wall.depth) for wall in walls)]
+
+    def seeds(borne_out: float, depth: Literal["continued", "scattered"] = "continued", guide: Guide | None = None) -> int:
+        config = SeedConfig(borne_out=borne_out, depth=depth)
+        return len(seed_fill(views, rasterize, config, rim_px=16, sh_degree=0, guide=guide))
+
+    assert seeds(0.5) == 0
+    assert 0 < seeds(0.2) <= seeds(0.0)
+    assert seeds(0.5, depth="scattered") > 0, "scattered seeds are not asked"
+    assert seeds(0.5, guide=lambda view: 1 / view.depth) > 0, "nor are those that a guide shapes"
