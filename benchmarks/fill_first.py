@@ -97,7 +97,7 @@ class FillThenFit:
 
 def fit_in_features(
     capture: Capture,
-    holes: list[Float[Tensor, "1 1 h w"]],
+    holes: list[Float[Tensor, "1 1 _ _"]],
     codec: Codec,
     rasterizer: Rasterizer,
     config: RunConfig,

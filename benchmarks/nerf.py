@@ -207,7 +207,7 @@ def _rays(camera: Cameras) -> tuple[Float[Tensor, "n 3"], Float[Tensor, "n 3"], 
 
 
 def rays_of(
-    cameras: Sequence[Cameras], images: Sequence[Float[Tensor, "1 3 h w"]], usable: Sequence[Float[Tensor, "1 1 h w"]]
+    cameras: Sequence[Cameras], images: Sequence[Float[Tensor, "1 3 _ _"]], usable: Sequence[Float[Tensor, "1 1 _ _"]]
 ) -> Rays:
     """The usable pixels of pictures."""
     found = []

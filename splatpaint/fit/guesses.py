@@ -31,7 +31,7 @@ WITNESSES = 64
 class Guesses:
     """The surface that each view, by itself, guesses to be in its hole."""
 
-    def __init__(self, views: Sequence[Surroundings], depths: Sequence[Float[Tensor, "1 1 h w"]], *, tolerance: float) -> None:
+    def __init__(self, views: Sequence[Surroundings], depths: Sequence[Float[Tensor, "1 1 _ _"]], *, tolerance: float) -> None:
         """
         Args:
             views: any number.

@@ -59,7 +59,7 @@ class Revealed:
     kept_alpha: Float[Tensor, "1 1 h w"]
 
 
-def find_holes(views: Sequence[Revealed], config: HolesConfig) -> list[Float[Tensor, "1 1 h w"]]:
+def find_holes(views: Sequence[Revealed], config: HolesConfig) -> list[Float[Tensor, "1 1 _ _"]]:
     """The hole of every view, within what the object covered: 1 = never seen."""
     return [_hole(index, views, config) for index in range(len(views))]
 

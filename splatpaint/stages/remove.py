@@ -125,7 +125,7 @@ def untouched(splats: Splats, capture: Capture) -> Removal:
     return Removal(splats, tuple(Hole(view.name, nothing(view), nothing(view), nothing(view)) for view in capture.views))
 
 
-def mean_share(masks: Sequence[Float[Tensor, "1 1 h w"]]) -> float:
+def mean_share(masks: Sequence[Float[Tensor, "1 1 _ _"]]) -> float:
     """Mean over the masks of the share of pixels inside."""
     return sum(float(mask.mean()) for mask in masks) / len(masks)
 

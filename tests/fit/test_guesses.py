@@ -1,5 +1,7 @@
 from dataclasses import replace
 
+from torch.nn import functional as F
+
 from splatpaint.fit.guesses import Guesses
 from splatpaint.fit.surroundings import Surroundings
 from tests.fit.test_fill_seeds import slanted_wall
@@ -28,6 +30,18 @@ def test_where_every_view_guesses_otherwise_the_hole_in_context_decides():
     walls = [slanted_wall(0.1 * number, slice(12 - 2 * number, 16 + 2 * number)) for number in range(3)]
     views = [replace(wall, depth=factor * wall.depth) for factor, wall in zip((0.5, 1.0, 2.0), walls, strict=True)]
     assert guesses_of(*views).in_turn() == [2, 1, 0]
+
+
+def test_photos_may_be_of_any_size():
+    small, large = slanted_wall(0.0, slice(8, 20)), slanted_wall(0.3, slice(8, 20))
+    camera = large.camera.resized(64, 64)
+    larger = Surroundings(
+        camera,
+        *(F.interpolate(part, (64, 64)) for part in (large.image, large.seen, large.hole, large.torn)),
+        *(F.interpolate(part, (64, 64), mode="bilinear") for part in (large.depth, large.alpha)),
+    )
+    for _ in range(8):  # of a sequence the type checker looks at an item by chance
+        assert guesses_of(small, larger).shared == [1.0, 1.0]
 
 
 def test_a_hole_that_no_other_view_has_is_not_alone():
