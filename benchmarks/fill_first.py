@@ -135,10 +135,12 @@ def fit_in_features(
 
 @dataclass(frozen=True)
 class FillThenNerf:
-    """A NeRF fitted to photos that Telea filled, for as long as splatpaint took for everything (the recipe of SPIn-NeRF)."""
+    """A NeRF fitted to photos that Telea filled (the recipe of SPIn-NeRF)."""
 
     kind: Literal["compact", "nerfacto"]
     """benchmarks/nerf.py, or nerfstudio's."""
+    times: int = 1
+    """So many times as long as splatpaint took for everything."""
 
     def fit(self, task: Path, work: Path, config: RunConfig, judged: Sequence[View], /) -> Fitted:
         """See `Method`.
@@ -147,8 +149,8 @@ class FillThenNerf:
             ValueError: if `ours` has not been run: there is no time to equal.
             NerfactoError: if nerfstudio does not work here.
         """
-        seconds = seconds_of_ours(work)
-        folder = work / ("nerf" if self.kind == "compact" else "nerfacto")
+        seconds = self.times * seconds_of_ours(work)
+        folder = work / f"{'nerf' if self.kind == 'compact' else 'nerfacto'}-x{self.times}"
         given = drain(prepare(task, config.capture, cache=folder / "cache"))
         fill_photos(folder / "filled", given, telea)
         if self.kind == "nerfacto":

@@ -9,12 +9,14 @@ nerfacto    the photos filled by Telea, then nerfstudio's nerfacto in place of s
             recipe of SPIn-NeRF
 nerf        the same with a compact NeRF of our own (benchmarks/nerf.py), which needs no other environment
 nerf-ours   that NeRF under splatpaint's objectives and prior, for as long as ours takes: splats against a field, all else equal
+NERF-xN     any of these three for N times as long as ours takes
 ours        splatpaint
 ours-PART   splatpaint without a part, see `ABLATIONS`
 ours+PART   splatpaint with a part that is off by default, see `ADDITIONS`
 photos      the truth itself, at the depth of ours: how far photos of what was really there agree with each other
 """
 
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -87,6 +89,8 @@ def method(name: str) -> Method:
     """
     if name.startswith("ours+") and name.removeprefix("ours+") in ADDITIONS:
         return Ours(part=name, settings=ADDITIONS[name.removeprefix("ours+")])
+    if nerf := re.fullmatch(r"(nerf|nerf-ours|nerfacto)(?:-x([1-9]\d*))?", name):
+        return _nerf(nerf[1], int(nerf[2] or 1))
     match name.split("-", 1):
         case ["delete"]:
             return Ours(stage="remove")
@@ -102,15 +106,15 @@ def method(name: str) -> Method:
             return FillThenFit("diffusion")
         case ["diffusion", "perceptual"]:
             return FillThenFit("diffusion", perceptual=True)
-        case ["nerfacto"]:
-            return FillThenNerf("nerfacto")
-        case ["nerf"]:
-            return FillThenNerf("compact")
-        case ["nerf", "ours"]:
-            return NerfOurs()
         case ["photos"]:
             return UntouchedPhotos()
     raise ValueError(f"no method is called {name!r}")
+
+
+def _nerf(name: str, times: int) -> Method:
+    if name == "nerf-ours":
+        return NerfOurs(times)
+    return FillThenNerf("compact" if name == "nerf" else "nerfacto", times)
 
 
 @dataclass(frozen=True)
@@ -153,7 +157,10 @@ class Ours:
 
 @dataclass(frozen=True)
 class NerfOurs:
-    """A compact NeRF under the objectives, prior and schedule of splatpaint's fill, for as long as splatpaint took."""
+    """A compact NeRF under the objectives, prior and schedule of splatpaint's fill."""
+
+    times: int = 1
+    """So many times as long as splatpaint took."""
 
     def fit(self, task: Path, work: Path, config: RunConfig, _judged: Sequence[View], /) -> Fitted:
         """See `Method`.
@@ -161,7 +168,7 @@ class NerfOurs:
         Raises:
             ValueError: if `ours` has not been run: there is no time to equal.
         """
-        seconds = seconds_of_ours(work)
+        seconds = self.times * seconds_of_ours(work)
         device = pick_device(config.device)
         capture = drain(prepare(task, config.capture, cache=work / "nerf-ours"))
         prior = load_prior(config.prior, device)

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from benchmarks import removal
-from benchmarks.fill_first import FillThenFit, FillThenNerf, fill_photos, telea
-from benchmarks.methods import ABLATIONS, ADDITIONS, NerfOurs, method
+from benchmarks.fill_first import FillThenFit, fill_photos, telea
+from benchmarks.methods import ABLATIONS, ADDITIONS, method
 from benchmarks.protocol import Fitted
 from benchmarks.removal import SUITES, Task, configured, read_scores, scored, summary, task_of
 from splatpaint.capture import CaptureConfig, prepare
@@ -45,9 +45,10 @@ def test_parts_share_what_comes_before_them(task: Path, tmp_path: Path):
     assert whole - blind == {"reconstruct"}
 
 
-def test_an_unknown_method_is_refused():
-    with pytest.raises(ValueError, match="ours-magic"):
-        method("ours-magic")
+@pytest.mark.parametrize("name", ["ours-magic", "nerf-x0", "telea-x2"])
+def test_an_unknown_method_is_refused(name: str):
+    with pytest.raises(ValueError, match=name):
+        method(name)
 
 
 def test_filled_photos_differ_only_under_the_masks(task: Path, tmp_path: Path):
@@ -92,18 +93,18 @@ def test_pixels_matched_in_features_need_not_have_the_painted_colors(task: Path,
     assert not torch.allclose(colors, features, atol=0.01)
 
 
-@pytest.mark.parametrize("nerf", [FillThenNerf("compact"), NerfOurs()])
-def test_a_nerf_gets_the_time_of_ours_and_is_drawn_by_the_cameras_of_the_task(
-    nerf: FillThenNerf | NerfOurs, task: Path, tmp_path: Path
+@pytest.mark.parametrize(("name", "seconds"), [("nerf", 6), ("nerf-x2", 12), ("nerf-ours", 6)])
+def test_a_nerf_gets_the_time_of_ours_or_some_times_as_much_and_is_drawn_by_the_cameras_of_the_task(
+    name: str, seconds: float, task: Path, tmp_path: Path
 ):
-    work = tmp_path / "work"
+    nerf, work = method(name), tmp_path / "work"
     config = load(RunConfig, None, ["rasterizer=native"])
     with pytest.raises(ValueError, match="run ours"):
         nerf.fit(task, work, config, [])
     (work / "run").mkdir(parents=True)
     (work / "run" / "metrics.json").write_text(json.dumps({"reconstruct": {"seconds": 4.0}, "inpaint": {"seconds": 2.0}}))
     fitted = nerf.fit(task, work, config, [])
-    assert fitted.seconds == 6
+    assert fitted.seconds == seconds
     assert error_beside_the_mask(fitted, task, tmp_path / "cache") < 0.15
 
 
