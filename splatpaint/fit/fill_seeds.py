@@ -94,11 +94,12 @@ def seed_fill(
     order = guesses.in_turn()
     share = config.borne_out if guide is None and config.depth == "continued" else 0.0
     clear = [replace(view, seen=view.seen * (1 - dilate(view.open, rim_px))) for view in views]
+    sower = _Sower(views, clear, rasterizer, config, sh_degree, guide)
     covered: list[tuple[Surroundings, Rendered]] = []
     for place, index in enumerate(order):
         if place == config.views:
             covered = [(views[each], rasterizer(fill, views[each].camera)) for each in order[:place]]
-        seeds = _seeds_of_view(index, views, clear, fill, rasterizer, config, sh_degree, guide)
+        seeds = sower.seeds(index, fill)
         alone = guesses.alone(seeds.means, views[index], share=share)
         fill = concatenate([fill, seeds[~(before_filled(seeds.means, covered, config) | alone)]])
     return fill
@@ -137,44 +138,56 @@ def _with_hidden(view: Surroundings, fill: Rendered, config: SeedConfig) -> Floa
     return torch.maximum(view.hole, dilate(erode(hidden, HIDDEN_CLEAN_PX), HIDDEN_CLEAN_PX))
 
 
-def _seeds_of_view(
-    index: int,
-    views: Sequence[Surroundings],
-    clear: Sequence[Surroundings],
-    fill: Splats,
-    rasterizer: Rasterizer,
-    config: SeedConfig,
-    sh_degree: int,
-    guide: Guide | None,
-) -> Splats:
-    view = views[index]
-    painted = rasterizer(fill, view.camera)
-    uncovered = (view.open > 0) & (painted.alpha < 0.5)
-    if uncovered.sum() < LEAST_PX:
-        return fill[:0]
-    told = guide(view) if guide is not None else None
-    depth = continued_depth(view, painted.depth * (painted.alpha >= config.min_alpha), config, told)
-    if config.depth == "scattered":
-        depth = _scattered(depth, view, config, torch.Generator().manual_seed(index))
-    colors = harmonic_fill(view.image, view.blind)
-    depth = set_back(depth, uncovered & (depth > 0), view.camera, clear, config)
-    chosen = uncovered & (depth > 0)
-    points = view.camera.unproject(depth)[0]
-    objections = torch.zeros_like(depth)
-    objections[chosen] = objecting(points[chosen[0, 0]], views, config, reach=1 - config.carve_tolerance)
-    side = 2 * config.carve_smooth_px + 1
-    around = F.avg_pool2d(torch.cat([objections, chosen.to(depth)]), side, stride=1, padding=config.carve_smooth_px)
-    chosen &= around[:1] <= config.carve_share * around[1:]
-    chosen &= _lattice(uncovered, config.spacing_px)
-    points = points[chosen[0, 0]]
-    footprint = config.spacing_px * depth[chosen] / view.camera.K[0, 0, 0]
-    return round_splats(
-        points,
-        colors[0].permute(1, 2, 0)[chosen[0, 0]].clamp(0, 1),
-        0.8 * footprint,
-        opacity=config.opacity,
-        sh_degree=sh_degree,
-    )
+@dataclass(frozen=True, eq=False)
+class _Sower:
+    """What the seeds of every view are chosen by."""
+
+    views: Sequence[Surroundings]
+    clear: Sequence[Surroundings]
+    """The views, of which each says that it sees what nothing may hide."""
+    rasterizer: Rasterizer
+    config: SeedConfig
+    sh_degree: int
+    guide: Guide | None
+
+    def seeds(self, index: int, fill: Splats) -> Splats:
+        """Of one view, where its hole is not covered by the fill; few views object to any of them."""
+        view, config = self.views[index], self.config
+        painted = self.rasterizer(fill, view.camera)
+        uncovered = (view.open > 0) & (painted.alpha < 0.5)
+        if uncovered.sum() < LEAST_PX:
+            return fill[:0]
+        depth = self._surface(index, painted, uncovered)
+        chosen = self._unopposed(view.camera, depth, uncovered & (depth > 0)) & _lattice(uncovered, config.spacing_px)
+        footprint = config.spacing_px * depth[chosen] / view.camera.K[0, 0, 0]
+        return round_splats(
+            view.camera.unproject(depth)[0][chosen[0, 0]],
+            harmonic_fill(view.image, view.blind)[0].permute(1, 2, 0)[chosen[0, 0]].clamp(0, 1),
+            0.8 * footprint,
+            opacity=config.opacity,
+            sh_degree=self.sh_degree,
+        )
+
+    def _surface(self, index: int, painted: Rendered, uncovered: Bool[Tensor, "1 1 h w"]) -> Float[Tensor, "1 1 h w"]:
+        """Depth in the view's hole, so far back where nothing covers it that nothing is hidden; 0 where there is none."""
+        view, config = self.views[index], self.config
+        told = self.guide(view) if self.guide is not None else None
+        depth = continued_depth(view, painted.depth * (painted.alpha >= config.min_alpha), config, told)
+        if config.depth == "scattered":
+            depth = _scattered(depth, view, config, torch.Generator().manual_seed(index))
+        return set_back(depth, uncovered & (depth > 0), view.camera, self.clear, config)
+
+    def _unopposed(
+        self, camera: Cameras, depth: Float[Tensor, "1 1 h w"], chosen: Bool[Tensor, "1 1 h w"]
+    ) -> Bool[Tensor, "1 1 h w"]:
+        """Those of the chosen pixels around which few views object to what would be put there."""
+        config = self.config
+        points = camera.unproject(depth)[0][chosen[0, 0]]
+        objections = torch.zeros_like(depth)
+        objections[chosen] = objecting(points, self.views, config, reach=1 - config.carve_tolerance)
+        side = 2 * config.carve_smooth_px + 1
+        around = F.avg_pool2d(torch.cat([objections, chosen.to(depth)]), side, stride=1, padding=config.carve_smooth_px)
+        return chosen & (around[:1] <= config.carve_share * around[1:])
 
 
 def continued_depth(
