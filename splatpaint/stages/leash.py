@@ -76,7 +76,10 @@ class Leash:
         rim, fill = self._held(learned[: len(self.rim)]), learned[len(self.rim) :]
         while True:
             scene = concatenate([self.frozen, rim, fill])
-            guilty = self._painting(scene, self._changes(scene, self._watched))[len(scene) - len(fill) :]
+            changes = self._changes(scene, self._watched)
+            guilty = self._painting(scene, changes)[len(scene) - len(fill) :]
+            if not guilty.any():
+                guilty = self._painting(fill, changes)  # as `_held`
             if not guilty.any():
                 return concatenate([rim, fill])
             fill = fill[~guilty]
@@ -90,6 +93,9 @@ class Leash:
             # What faded away changes what it painted.
             painting = self._painting(before, changes) | self._painting(after, changes)
             guilty = painting[len(self.frozen) :] & _differ(rim, self.rim)
+            if not guilty.any():
+                # What is too faint to paint can make a pixel full before what was the last to paint there: alone it paints.
+                guilty = (self._painting(self.rim, changes) | self._painting(rim, changes)) & _differ(rim, self.rim)
             if guilty.any():
                 places = torch.arange(len(rim), device=guilty.device)
                 rim = concatenate([rim, self.rim])[places + len(rim) * guilty]

@@ -107,6 +107,24 @@ def test_fill_that_changes_something_elsewhere_is_made_smaller_or_given_up(tmp_p
     assert_same(leash.cut(smaller), smaller[torch.tensor([0, 2])])
 
 
+def layer(depth, opacity, scale):
+    place, red = torch.tensor([[0.5, 0.0, depth]]), torch.tensor([[0.9, 0.1, 0.1]])
+    return round_splats(place, red, torch.tensor([scale]), opacity=opacity, sh_degree=0)
+
+
+def test_what_is_too_faint_to_paint_but_makes_a_pixel_full_is_given_up(tmp_path):
+    _, kept, views = scene_with_views(tmp_path)
+    # Of the light 0.01005 passes the first layer, and 0.0001005 the second, which is just enough for it to be painted.
+    frozen, faint = concatenate([kept, layer(0.6, 0.98995, 9.0), layer(0.8, 0.99, 9.0)]), layer(0.7, 0.02, 0.01)
+    assert most_changed(frozen, concatenate([frozen, faint]), views) > 1
+    as_fill, as_rim = (
+        Leash(frozen[:0], frozen, views, rasterize, LEASH),
+        Leash(layer(0.7, 0.001, 0.01), frozen, views, rasterize, LEASH),
+    )
+    assert len(as_fill.cut(faint)) == 0
+    assert_same(as_rim.cut(faint), as_rim.rim)
+
+
 def assert_same(one, other):
     for name, value in one.tensors().items():
         assert torch.equal(value, other.tensors()[name]), name
