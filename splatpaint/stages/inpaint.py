@@ -1,12 +1,12 @@
 """Fills the holes with splats that look, from every view, like what the prior would paint.
 
-The kept splats are frozen and the fill is a second set, so nothing away from the holes can change by construction. Only the
-rim learns with the fill: kept splats that show right around a hole were fitted together with the object, and the photos show
-there what they should look like without it. A round paints the hole of every view and then fits fill and rim to all of them at
-once: what the views disagree on averages out, and what the object hid in one view is learned from those that show it, so the
-next round paints beside better surroundings. With a noise level that falls from round to round, a round begins from the current
-rendering instead, and sharpens what the views agree on (the dataset update of Instruct-NeRF2NeRF, with the square-root schedule
-of MALD-NeRF).
+The kept splats are frozen and the fill is a second set; where it spills over what photos show, it is taken back (see leash.py).
+Only the rim learns with the fill: kept splats that show right around a hole were fitted together with the object, and the
+photos show there what they should look like without it. A round paints the hole of every view and then fits fill and rim to all
+of them at once: what the views disagree on averages out, and what the object hid in one view is learned from those that show
+it, so the next round paints beside better surroundings. With a noise level that falls from round to round, a round begins from
+the current rendering instead, and sharpens what the views agree on (the dataset update of Instruct-NeRF2NeRF, with the
+square-root schedule of MALD-NeRF).
 """
 
 from collections.abc import Sequence
@@ -125,14 +125,17 @@ def inpaint(
         views = surroundings(capture, removal, rasterizer, device)
         photographed = [view.camera for view in views]
         completed = complete(views, removal.kept, rasterizer, config.unseen, most=config.views)
-        views, kept = completed.views, completed.kept
+        views, kept = telling(completed.views), completed.kept
         guide = guide_of(prior, depth, seed) if depth is not None else None
         fill = seed_fill(views, rasterizer, config.seed, rim_px=config.rim_px, sh_degree=kept.sh_degree, guide=guide)
     fill = fill[~astray(fill, kept, views, rasterizer, config)]
-    if len(fill) == 0:
+    if not any(view.open.any() for view in views):
         yield Noted(STAGE, "every pixel was seen by some photo: nothing to paint")
         return removal.kept
-    views = hidden_by(fill, views, rasterizer, config.seed)
+    views = telling(hidden_by(fill, views, rasterizer, config.seed))
+    if len(fill) == 0 or not any(view.open.any() for view in views):
+        yield Noted(STAGE, "no photo tells where the surface in the holes may be: they stay open", "warning")
+        return removal.kept
     yield Noted(
         STAGE, f"{sum(bool(view.hole.any()) for view in views)} views have holes, {len(fill)} splats seeded to fill them"
     )
@@ -211,6 +214,11 @@ def surroundings(capture: Capture, removal: Removal, rasterizer: Rasterizer, dev
         image = torch.lerp(behind.clamp(0, 1), photo.image, trusted)
         result.append(Surroundings(photo.camera, image, trusted, hole.hole, hole.torn, bare.depth, bare.alpha))
     return result
+
+
+def telling(views: Sequence[Surroundings]) -> list[Surroundings]:
+    """Without views that are blind from edge to edge, as close-ups of the object may be: nothing is known to paint beside."""
+    return [view for view in views if not view.blind.all()]
 
 
 def guide_of(prior: Prior, depth: DepthPrior, seed: int) -> Guide:

@@ -5,6 +5,7 @@ import torch
 
 from splatpaint.errors import ConfigError
 from splatpaint.events import Noted, Progressed, drain
+from splatpaint.fit.fill_seeds import SeedConfig
 from splatpaint.fit.parameters import LearningRates
 from splatpaint.fit.seeding import round_splats
 from splatpaint.image.exemplar import complete_by_example
@@ -283,6 +284,29 @@ def test_without_holes_there_is_nothing_to_paint(tmp_path):
     assert any(isinstance(event, Noted) and "nothing to paint" in event.message for event in events)
     filled = drain(inpaint(scene.capture, removal, PRIOR, rasterize, QUICK, device=CPU, seed=0))
     assert all(torch.equal(value, filled.tensors()[name]) for name, value in removal.kept.tensors().items())
+
+
+def test_a_close_up_that_is_hole_from_edge_to_edge_is_no_hindrance(tmp_path):
+    scene, removal = holed_wall(tmp_path)
+    first, *others = removal.holes
+    everything = torch.ones_like(first.hole)
+    close_up = replace(first, hole=everything, covered=everything)
+    filled, plain = (
+        drain(inpaint(scene.capture, Removal(removal.kept, (hole, *others)), PRIOR, rasterize, QUICK, device=CPU, seed=0))
+        for hole in (close_up, replace(first, hole=0 * everything, covered=0 * everything))
+    )
+    for view, hole in zip(scene.capture.views[1:], others, strict=True):
+        one, other = (rasterize(each, view.camera).color[0][:, hole.hole[0, 0] > 0] for each in (filled, plain))
+        assert (one - other).abs().mean() < 0.05, "it is filled as if that view were not there"
+
+
+def test_holes_of_which_nothing_is_told_stay_open_and_that_is_said(tmp_path):
+    scene, removal = holed_wall(tmp_path)
+    nowhere = replace(QUICK, seed=SeedConfig(carve_share=-1.0))
+    events = list(inpaint(scene.capture, removal, PRIOR, rasterize, nowhere, device=CPU, seed=0))
+    assert [(event.message, event.level) for event in events if isinstance(event, Noted)] == [
+        ("no photo tells where the surface in the holes may be: they stay open", "warning")
+    ]
 
 
 def test_noise_falls_with_the_square_root_of_the_rounds():
