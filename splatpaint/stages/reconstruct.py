@@ -169,15 +169,13 @@ def adopt(
         yield Noted(STAGE, f"{broken} splats of {file} have numbers that are not finite, and were dropped", "warning")
     splats = splats.to(device)
     exposures = exposures_of(splats, Photos(capture.views, device), rasterizer) if config.exposures else {}
-    scores = held_out_psnr(splats, Photos(spread(capture.views, ADOPTED_VIEWS), device), rasterizer)
+    shown = held_out_psnr(splats, Photos(spread(capture.views, ADOPTED_VIEWS), device), rasterizer).get("held_out_psnr")
     yield Noted(STAGE, f"{len(splats)} splats from {file}")
-    if scores["held_out_psnr"] < FOREIGN_DB:
-        yield Noted(
-            STAGE,
-            f"{file} shows the photos at only {scores['held_out_psnr']:.1f} dB: are its splats in the frame of the poses?",
-            "warning",
-        )
-    yield Measured(STAGE, {"adopted_psnr": scores["held_out_psnr"]})
+    if shown is not None:
+        if shown < FOREIGN_DB:
+            message = f"{file} shows the photos at only {shown:.1f} dB: are its splats in the frame of the poses?"
+            yield Noted(STAGE, message, "warning")
+        yield Measured(STAGE, {"adopted_psnr": shown})
     return Reconstruction(splats, exposures)
 
 
@@ -215,7 +213,7 @@ def background_of_step(step: int, config: ReconstructConfig, seed: int, device: 
 
 @torch.no_grad()
 def held_out_psnr(splats: Splats, photos: Photos, rasterizer: Rasterizer) -> dict[str, float]:
-    """Mean PSNR in dB over views: of all usable pixels, and of those that no fill mask covers.
+    """Mean PSNR in dB over views: of all usable pixels, and of those that no fill mask covers; neither if no view has any.
 
     Photos are judged as they were taken: what is rendered gets the exposure that they are given.
     """
@@ -227,4 +225,5 @@ def held_out_psnr(splats: Splats, photos: Photos, rasterizer: Rasterizer) -> dic
             if weight.any():
                 mse = (squared * weight).sum() / weight.sum()
                 scores.append(float(-10 * torch.log10(mse.clamp_min(1e-10))))
-    return {"held_out_psnr": sum(whole) / len(whole), "held_out_psnr_unmasked": sum(unmasked) / max(len(unmasked), 1)}
+    means = {"held_out_psnr": whole, "held_out_psnr_unmasked": unmasked}
+    return {name: sum(scores) / len(scores) for name, scores in means.items() if scores}
