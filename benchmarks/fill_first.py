@@ -1,6 +1,5 @@
 """Methods that fill the photos one by one first, and fit a scene to them afterwards, as to any photos."""
 
-import json
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -39,6 +38,7 @@ from splatpaint.scene.views import Capture, Similarity, View
 from splatpaint.stages.config import RunConfig
 from splatpaint.stages.export import in_input_frame
 from splatpaint.stages.exposures import read_exposures, write_exposures
+from splatpaint.stages.folder import RunFolder, is_run
 from splatpaint.stages.reconstruct import Reconstruction, background_of_step, reconstruct, seed_splats, veils_of, view_of_step
 from splatpaint.stages.run import pick_device
 
@@ -175,12 +175,11 @@ def seconds_of_ours(work: Path) -> float:
     """How long splatpaint took for the same task and seed.
 
     Raises:
-        ValueError: if it has not been run.
+        ValueError: if it has not been run to the end.
     """
-    metrics = work / "run" / "metrics.json"
-    if not metrics.exists():
+    if not (is_run(work / "run") and (run := RunFolder.read(work / "run")).finished):
         raise ValueError("NeRFs get the seconds that ours took: run ours before them")
-    return sum(stage.get("seconds", 0.0) for stage in json.loads(metrics.read_text()).values())
+    return sum(stage.get("seconds") or 0.0 for stage in run.metrics.values())
 
 
 def in_world(camera: Cameras, world_from_input: Similarity) -> Cameras:

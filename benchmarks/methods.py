@@ -139,7 +139,11 @@ class Ours:
         with RunFolder.open(folder, task, config, resume=True) as opened:
             for stage in self._shared_stages:
                 if shared is not None and (shared / stage).exists() and not opened.splats(stage).exists():
-                    shutil.copytree(shared / stage, folder / stage)
+                    partial = folder / f"{stage}.partial"
+                    for begun in (partial, folder / stage):
+                        shutil.rmtree(begun, ignore_errors=True)
+                    shutil.copytree(shared / stage, partial)
+                    partial.rename(folder / stage)
             scene = drain(opened.logged(run(task, opened, config)))
             splats = scene if self.stage == "inpaint" else read_splats(opened.splats("remove"))
             metrics = RunFolder.read(shared or folder).metrics | opened.metrics

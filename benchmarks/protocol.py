@@ -30,7 +30,7 @@ class Fitted:
 
     draw: Draw
     seconds: float
-    """All the work it took, interruptions and shared parts counted in once."""
+    """All the work it took, parts that it shares with others too; of a stage that was interrupted, what it took in the end."""
 
 
 class Method(Protocol):

@@ -42,6 +42,11 @@ def test_parts_share_what_comes_before_them(task: Path, tmp_path: Path):
         set(RunFolder.read(tmp_path / name).metrics) for name in ("run", "run-ours+routing", "run-ours-witnesses")
     )
     assert whole - routed == {"reconstruct", "remove"}
+    half_copied = tmp_path / "run-ours+routing" / "reconstruct" / "splats.safetensors"
+    half_copied.unlink()
+    method("ours+routing").fit(task, tmp_path, config, [])
+    assert half_copied.exists()
+    assert set(RunFolder.read(tmp_path / "run-ours+routing").metrics) == routed
     assert whole - blind == {"reconstruct"}
 
 
@@ -99,10 +104,13 @@ def test_a_nerf_gets_the_time_of_ours_or_some_times_as_much_and_is_drawn_by_the_
 ):
     nerf, work = method(name), tmp_path / "work"
     config = load(RunConfig, None, ["rasterizer=native"])
-    with pytest.raises(ValueError, match="run ours"):
-        nerf.fit(task, work, config, [])
-    (work / "run").mkdir(parents=True)
-    (work / "run" / "metrics.json").write_text(json.dumps({"reconstruct": {"seconds": 4.0}, "inpaint": {"seconds": 2.0}}))
+    with RunFolder.open(work / "run", task, config, resume=True) as run:
+        run.record("reconstruct", {"seconds": 4.0})
+        run.record("inpaint", {"seconds": 2.0})
+        with pytest.raises(ValueError, match="run ours"):
+            nerf.fit(task, work, config, [])
+        run.stage("inpaint")
+        run.splats("inpaint").touch()
     fitted = nerf.fit(task, work, config, [])
     assert fitted.seconds == seconds
     assert error_beside_the_mask(fitted, task, tmp_path / "cache") < 0.15
