@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -8,12 +9,19 @@ from splatpaint.errors import ConfigError
 from splatpaint.events import Measured, drain
 from splatpaint.fit.density import DensityConfig
 from splatpaint.fit.photos import Photos
-from splatpaint.image.files import read_image, write_image
+from splatpaint.image.files import read_image, write_image, write_mask
 from splatpaint.image.region import dilate
 from splatpaint.render.reference import rasterize
 from splatpaint.scene.views import PointCloud
 from splatpaint.stages.exposures import leveled
-from splatpaint.stages.reconstruct import ReconstructConfig, Reconstruction, background_of_step, reconstruct, view_of_step
+from splatpaint.stages.reconstruct import (
+    ReconstructConfig,
+    Reconstruction,
+    background_of_step,
+    held_out_psnr,
+    reconstruct,
+    view_of_step,
+)
 from splatpaint.stages.remove import RemoveConfig, object_of
 from tests.stages.test_remove import SHARP
 from tests.support.walls import wall_with_ball
@@ -40,6 +48,20 @@ def test_held_out_views_get_better_with_training(tmp_path):
     before, after = score(1), score(60)
     assert after > before + 2
     assert after > 20
+
+
+def test_of_photos_that_are_masked_or_ignored_there_is_no_score(tmp_path):
+    scene = wall_with_ball(tmp_path)
+    everything = tmp_path / "everything.png"
+    write_mask(everything, torch.ones(1, 32, 40))
+
+    def scores(**masks: Path) -> set[str]:
+        views = [replace(view, **masks) for view in scene.capture.views]
+        return set(held_out_psnr(scene.scene, Photos(views, CPU), rasterize))
+
+    assert scores() == {"held_out_psnr", "held_out_psnr_unmasked"}
+    assert scores(fill_mask=everything) == {"held_out_psnr"}
+    assert scores(ignore_mask=everything) == set()
 
 
 def test_photos_that_are_exposed_unlike_show_one_scene(tmp_path):
