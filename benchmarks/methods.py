@@ -54,12 +54,12 @@ ABLATIONS = {
     "crops": ("inpaint.context=100.0",),
     "witnesses": ("remove.holes.min_views=1000000",),
 }
-"""What `ours-PART` sets: a last round painted by the prior in place of pieces of the photos, pieces without any haze, one round
-only and so half the steps, seeds anywhere along their rays, seeds where a single view guesses the surface, a fill that looks
-the same from everywhere, photos taken to be exposed alike, a scene that was never fitted without the object, one that had
-nothing but black behind it while it was fitted, one that may hang veils before single cameras, a rim and a fill that may change
-what photos show away from the holes, no kept splats that learn with the fill, whole views in place of windows around the holes,
-holes wherever the object was."""
+"""What `ours-PART` sets: a last round painted by the prior in place of pieces of the photos, pieces without any haze, one
+round only and so half the steps, seeds anywhere along their rays, seeds where a single view guesses the surface as soon as
+where many do, a fill that looks the same from everywhere, photos taken to be exposed alike, a scene that was never fitted
+without the object, one that had nothing but black behind it while it was fitted, one that may hang veils before single
+cameras, a rim and a fill that may change what photos show away from the holes, no kept splats that learn with the fill, whole
+views in place of windows around the holes, holes wherever the object was."""
 ADDITIONS = {
     "perceptual": ("inpaint.perceptual.weight=0.1",),
     "update": ("inpaint.finish=prior", "inpaint.strength_last=0.2"),

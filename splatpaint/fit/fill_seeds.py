@@ -52,8 +52,9 @@ class SeedConfig:
     guide_rim_px: int = 32
     """A guide is fitted to what is known this near to the hole."""
     borne_out: float = 0.2
-    """No seed goes where less than this share of the other views with the place in their holes guess the surface to be, if they
-    agree by and large (see fit/guesses.py). Not asked of seeds that a guide shapes, or that are scattered."""
+    """Where less than this share of the other views with the place in their holes guess the surface to be, seeds go last, and
+    only if no view sees them before others. Asked if the views agree by and large (see fit/guesses.py), and not of seeds that a
+    guide shapes, or that are scattered."""
     carve_tolerance: float = 0.05
     """A view objects to a seed that stands nearer than the surface it saw there by more than this share of the depth."""
     carve_share: float = 0.25
@@ -79,7 +80,7 @@ def seed_fill(
     """Round, nearly opaque splats over the holes, in the colors that diffuse in from around them; none if no view has a hole.
 
     Args:
-        views: of the scene without the object.
+        views: of the scene without the object; of each something is known.
         rasterizer: any.
         config: see there.
         rim_px: what a photo shows farther than this from its holes no seed may hide. One that would goes back along its ray
@@ -96,12 +97,20 @@ def seed_fill(
     clear = [replace(view, seen=view.seen * (1 - dilate(view.open, rim_px))) for view in views]
     sower = _Sower(views, clear, rasterizer, config, sh_degree, guide)
     covered: list[tuple[Surroundings, Rendered]] = []
+    left_out = False
     for place, index in enumerate(order):
         if place == config.views:
             covered = [(views[each], rasterizer(fill, views[each].camera)) for each in order[:place]]
         seeds = sower.seeds(index, fill)
         alone = guesses.alone(seeds.means, views[index], share=share)
+        left_out |= bool(alone.any())
         fill = concatenate([fill, seeds[~(before_filled(seeds.means, covered, config) | alone)]])
+    if left_out:
+        # A lonely guess is better than a hole that stays open, before which nothing is.
+        covered = [(view, rasterizer(fill, view.camera)) for view in views]
+        for index in order:
+            seeds = sower.seeds(index, fill)
+            fill = concatenate([fill, seeds[~before_filled(seeds.means, covered, config)]])
     return fill
 
 

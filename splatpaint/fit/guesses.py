@@ -25,7 +25,7 @@ LEAST_SHARED = 0.25
 POINTS = 2000
 """A view's guess is judged by so many places in its hole."""
 WITNESSES = 64
-"""By so many views."""
+"""By so many of the views that have a hole."""
 
 
 class Guesses:
@@ -39,7 +39,8 @@ class Guesses:
             tolerance: guesses that differ by less than this share of the depth are the same.
         """
         self.views, self.tolerance = views, tolerance
-        self._witnesses = spread(list(zip(views, depths, strict=True)), WITNESSES)
+        holed = [(view, depth) for view, depth in zip(views, depths, strict=True) if view.open.any()]
+        self._witnesses = spread(holed, WITNESSES)
         self.shared = [self._shared(view, depth) for view, depth in zip(views, depths, strict=True)]
         """What share of the others' guesses is each view's; None for a view whose hole is in no other's."""
         told = [share for share in self.shared if share is not None]

@@ -18,7 +18,7 @@ from splatpaint.fit.surroundings import Surroundings
 from splatpaint.image.region import dilate
 from splatpaint.render.reference import rasterize
 from splatpaint.scene.camera import Cameras
-from splatpaint.scene.splats import SH_C0
+from splatpaint.scene.splats import SH_C0, Splats
 
 SIZE = 32
 COLOR = torch.tensor([0.8, 0.4, 0.2])
@@ -241,16 +241,45 @@ def test_seeds_that_cannot_hide_are_dropped():
     assert not found[view.hole > 0][seen].any()
 
 
-def test_seeds_go_only_where_enough_of_the_other_views_guess_the_surface_to_be():
-    """Two views guess one wall, two another at half the depth: each guess is a third of the others'."""
-    walls = [slanted_wall(x, slice(8, 20)) for x in (0.0, 0.2)]
-    views = [*walls, *(replace(wall, depth=0.5 * wall.depth) for wall in walls)]
+def walls_with_two_holes(right: tuple[slice, ...], factors: tuple[float, ...]) -> list[Surroundings]:
+    """Views that see the wall alike around the left hole, and by some factor of the depth around the right one."""
+    views = []
+    for number, (columns, factor) in enumerate(zip(right, factors, strict=True)):
+        view = slanted_wall(0.2 * number, slice(4, 10))
+        view.hole[..., 10:22, columns] = 1
+        view.depth[..., 16:] *= factor
+        views.append(replace(view, seen=1 - view.hole, alpha=1 - view.hole))
+    return views
 
-    def seeds(borne_out: float, depth: Literal["continued", "scattered"] = "continued", guide: Guide | None = None) -> int:
+
+def test_what_hardly_another_view_guesses_hides_nothing_that_was_filled():
+    views = walls_with_two_holes((slice(20, 26), slice(20, 26), slice(17, 29)), (1.0, 1.0, 0.6))
+    wall = seed_fill(views[:2], rasterize, SeedConfig(), rim_px=16, sh_degree=0)
+    covered = [(view, rasterize(wall, view.camera)) for view in views[:2]]
+
+    def hiding(borne_out: float) -> int:
+        fill = seed_fill(views, rasterize, SeedConfig(borne_out=borne_out), rim_px=16, sh_degree=0)
+        return int(before_filled(fill.means, covered, SeedConfig()).sum())
+
+    assert hiding(0.0) > 20
+    assert hiding(0.2) == 0
+
+
+def test_a_hole_of_which_no_two_views_guess_the_same_is_filled_last():
+    views = walls_with_two_holes((slice(20, 26),) * 3, (1.0, 0.8, 0.6))
+
+    def seeds(borne_out: float, depth: Literal["continued", "scattered"] = "continued", guide: Guide | None = None) -> Splats:
         config = SeedConfig(borne_out=borne_out, depth=depth)
-        return len(seed_fill(views, rasterize, config, rim_px=16, sh_degree=0, guide=guide))
+        return seed_fill(views, rasterize, config, rim_px=16, sh_degree=0, guide=guide)
 
-    assert seeds(0.5) == 0
-    assert 0 < seeds(0.2) <= seeds(0.0)
-    assert seeds(0.5, depth="scattered") > 0, "scattered seeds are not asked"
-    assert seeds(0.5, guide=lambda view: 1 / view.depth) > 0, "nor are those that a guide shapes"
+    def last(fill: Splats) -> float:
+        """Share of the right hole's seeds that came after all of the left one's."""
+        right = views[0].camera.project(fill.means)[0][0, :, 0] > 15
+        return float(right[int(torch.nonzero(~right).max()) :].sum() / right.sum())
+
+    assert last(seeds(0.2)) > 0.6
+    assert last(seeds(0.0)) < 0.2
+    assert last(seeds(0.2, depth="scattered")) < 0.2, "scattered seeds are not asked"
+    assert last(seeds(0.2, guide=lambda view: 1 / view.depth)) < 0.2, "nor are those that a guide shapes"
+    for view in views:
+        assert rasterize(seeds(0.2), view.camera).alpha[view.hole > 0].mean() > 0.8, "nothing stays open"

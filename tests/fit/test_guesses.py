@@ -2,7 +2,7 @@ from dataclasses import replace
 
 from torch.nn import functional as F
 
-from splatpaint.fit.guesses import Guesses
+from splatpaint.fit.guesses import WITNESSES, Guesses
 from splatpaint.fit.surroundings import Surroundings
 from tests.fit.test_fill_seeds import slanted_wall
 
@@ -30,6 +30,24 @@ def test_where_every_view_guesses_otherwise_the_hole_in_context_decides():
     walls = [slanted_wall(0.1 * number, slice(12 - 2 * number, 16 + 2 * number)) for number in range(3)]
     views = [replace(wall, depth=factor * wall.depth) for factor, wall in zip((0.5, 1.0, 2.0), walls, strict=True)]
     assert guesses_of(*views).in_turn() == [2, 1, 0]
+
+
+def test_where_few_guess_alike_none_is_last_for_being_alone():
+    pairs = [slanted_wall(0.1 * number, slice(10, 18)) for number in range(6)]
+    views = [replace(wall, depth=factor * wall.depth) for wall, factor in zip(pairs, (1, 1, 0.8, 0.8, 0.6, 0.6), strict=True)]
+    large = slanted_wall(0.2, slice(4, 24))
+    guesses = guesses_of(*views, replace(large, depth=0.4 * large.depth))
+    assert guesses.shared[-1] == 0
+    assert not guesses.agreed
+    assert guesses.in_turn()[0] == 6
+
+
+def test_views_without_a_hole_are_no_witnesses():
+    holed = [slanted_wall(x, slice(8, 20)) for x in (0.0, 0.3, 0.6)]
+    whole = [slanted_wall(0.1, slice(0, 0))] * (3 * WITNESSES)
+    guesses = guesses_of(*whole, *holed)
+    assert guesses.shared[-3:] == [1.0, 1.0, 1.0]
+    assert guesses.agreed
 
 
 def test_photos_may_be_of_any_size():
