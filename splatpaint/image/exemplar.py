@@ -34,7 +34,7 @@ COLOR_WEIGHT = 0.15
 SEAM = 0.02
 """Cost of a pixel of seam, beside what it shows."""
 UNKNOWN = 0.3
-"""Cost of a border pixel beside which a piece has nothing to compare."""
+"""Cost of a pixel beside which a piece has nothing to compare."""
 GUIDE_WEIGHT = 3.0
 """Cost of a squared distance to the guide, both blurred over `BLUR_PX`, at the rim of the hole."""
 TRUST_PX = 16.0
@@ -73,7 +73,7 @@ def complete_by_example(
     """The image with its hole made of pieces of the source.
 
     Args:
-        image: in [0, 1]; known outside the hole.
+        image: in [0, 1]; known outside the hole, and what it holds there is never looked at.
         hole: 1 where it shall be completed.
         source: 1 where pieces may be taken from; what of it is in the hole does not count.
         guide: rough colors in the hole; the result where there is nothing to copy.
@@ -82,13 +82,14 @@ def complete_by_example(
     inside = hole > 0.5
     if not inside.any():
         return image.clone()
+    image = torch.where(inside, guide, image)
     copied = (source > 0.5) & ~inside
     rim_px = torch.from_numpy(distance_transform_edt(inside.cpu().numpy())).to(image)
     levels = _pyramid(image, inside, copied, torch.cat([guide, torch.exp(-rim_px / TRUST_PX)], dim=1))
     coarsest = levels[-1]
     offsets = candidate_offsets(coarsest.image, coarsest.hole, coarsest.copied, generator=generator)
     if not len(offsets):
-        return torch.where(inside, guide, image)
+        return image
     puzzle = _Puzzle(coarsest, offsets)
     labels = puzzle.cheapest()
     for _ in range(SWEEPS):
@@ -100,7 +101,8 @@ def complete_by_example(
         puzzle, labels = _Puzzle(fine, offsets), _enlarged(labels, coarse, fine)
         for label in range(len(offsets)):
             labels = puzzle.expanded(labels, label, puzzle.near(labels, label))
-    return seamless(image[0], inside[0, 0], puzzle.taken(labels), ~inside[0, 0])[None]
+    taken, copied = puzzle.taken(labels)
+    return seamless(image[0], inside[0, 0], taken, ~inside[0, 0] | ~copied)[None]
 
 
 def _pyramid(
@@ -156,7 +158,8 @@ class _Puzzle:
 
     def _alone(self, level: _Level, offsets: Int[Tensor, "k 2"]) -> Float[Tensor, "k n"]:
         """What a pixel costs with every label, whatever its neighbors in the hole have."""
-        image, guide = (_blurred(picture) for picture in (level.image, level.guide))
+        known = (~level.hole).to(level.image)[None]
+        image, guide = _blurred(level.image * known) / _blurred(known).clamp_min(1e-6), _blurred(level.guide)
         unlike = (image.flatten(1)[:, self._sources] - guide[:, level.hole][:, None]).square().sum(dim=0)
         costs = GUIDE_WEIGHT * level.trust[level.hole] * unlike
         costs += PLACE_WEIGHT * offsets.to(costs).norm(dim=1, keepdim=True) / max(level.hole.shape)
@@ -188,12 +191,14 @@ class _Puzzle:
         """Every pixel's best label, were there no neighbors."""
         return self._costs.argmin(dim=0)
 
-    def taken(self, labels: Int[Tensor, " n"]) -> Int[Tensor, "h w"]:
-        """Flat index of the pixel that is copied to each; its own outside the hole."""
+    def taken(self, labels: Int[Tensor, " n"]) -> tuple[Int[Tensor, "h w"], Bool[Tensor, "h w"]]:
+        """Flat index of the pixel that is copied to each, and where one is: not outside the hole, nor where no label may be."""
         height, width = self.hole.shape
         taken = torch.arange(height * width, device=labels.device).view(height, width)
-        taken[self.hole] = self._sources.gather(0, labels[None])[0]
-        return taken
+        copied = torch.zeros_like(self.hole)
+        sources, copied[self.hole] = (each.gather(0, labels[None])[0] for each in (self._sources, self._allowed))
+        taken[copied] = sources[copied[self.hole]]
+        return taken, copied
 
     def near(self, labels: Int[Tensor, " n"], label: int) -> Bool[Tensor, " n"]:
         """The pixels near those of the label."""
@@ -235,12 +240,14 @@ class _Puzzle:
         one_reach, other_reach = self._reach[one], self._reach[other]
         here_one, here_other = (self._picture[:, self._at(here, reach)] for reach in (one_reach, other_reach))
         there_one, there_other = (self._picture[:, self._at(there, reach)] for reach in (one_reach, other_reach))
-        apart = _length(here_one - here_other) + _length(there_one - there_other)
+        goes_on = self._known[self._at(there, one_reach)], self._known[self._at(here, other_reach)]
+        apart = torch.where(goes_on[0], COLOR_WEIGHT * _length(there_one - there_other), UNKNOWN)
+        apart = apart + torch.where(goes_on[1], COLOR_WEIGHT * _length(here_one - here_other), UNKNOWN)
         change = _length((there_one - here_one) - (there_other - here_other))
-        return torch.where(one == other, 0, COLOR_WEIGHT * apart + change + SEAM)
+        return torch.where(one == other, 0, apart + torch.where(goes_on[0] & goes_on[1], change, 0) + SEAM)
 
 
-def _blurred(picture: Float[Tensor, "3 h w"]) -> Float[Tensor, "3 h w"]:
+def _blurred(picture: Float[Tensor, "c h w"]) -> Float[Tensor, "c h w"]:
     return F.avg_pool2d(F.pad(picture[None], (BLUR_PX // 2,) * 4, mode="replicate"), BLUR_PX, 1)[0]
 
 

@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from splatpaint.image.exemplar import complete_by_example
@@ -88,13 +89,14 @@ def test_the_guide_says_which_of_two_surfaces_it_is():
 
 
 def darkened(row: int) -> float:
-    """How much darker a light hole beside a dark surface becomes where its guide has a dark spot."""
+    """How much darker a light hole beside a dark surface becomes by a darker spot of its guide, there."""
     generator = torch.Generator().manual_seed(0)
     image, hole = 0.6 + 0.1 * torch.rand(1, 3, 96, 160, generator=generator), square(96, 160, top=14, left=70, side=68)
     image[..., :40] -= 0.35
-    guide, spot = torch.full_like(image, 0.65), (..., slice(row - 8, row + 8), slice(96, 112))
-    guide[spot] = 0.3
-    return 0.65 - float(completed(image, hole, guide=guide)[spot].mean())
+    light, spot = torch.full_like(image, 0.65), (..., slice(row - 8, row + 8), slice(96, 112))
+    dark = light.clone()
+    dark[spot] = 0.45
+    return float((completed(image, hole, guide=light) - completed(image, hole, guide=dark))[spot].mean())
 
 
 def test_the_guide_says_less_far_from_the_rim():
@@ -121,6 +123,24 @@ def test_a_hole_at_the_border_is_filled_with_what_is_known():
     hole[..., :20, 30:60] = 1
     wrong = (completed(image, hole) - image).abs().amax(dim=1)[hole[:, 0] > 0]
     assert (wrong < 0.02).float().mean() > 0.9
+
+
+@pytest.mark.parametrize(
+    "hole", [(slice(40, None), slice(None)), (slice(None), slice(40, None)), (slice(10, 40), slice(40, 90))]
+)
+def test_what_the_picture_holds_in_the_hole_does_not_count(hole: tuple[slice, slice]):
+    """Where an edge of the picture cuts the hole no offset may lead to what is known."""
+    image, guide = 0.5 + 0.5 * checks(90, 120, 12), torch.full((1, 3, 90, 120), 0.6)
+    inside = torch.zeros(1, 1, 90, 120)
+    inside[..., hole[0], hole[1]] = 1
+    black, white = (
+        complete_by_example(
+            torch.where(inside > 0, value, image), inside, 1 - inside, guide, generator=torch.Generator().manual_seed(0)
+        )
+        for value in (0.0, 1.0)
+    )
+    assert torch.equal(black, white)
+    assert black.min() > 0.4
 
 
 def test_the_same_seed_gives_the_same_picture():
