@@ -125,7 +125,7 @@ def _search(places: list[Path], posed: PosedPhotos, *, taken: set[Path]) -> tupl
 def _match(folder: Path, posed: PosedPhotos) -> dict[str, Path]:
     """The masks in a folder by the name of their photo. Among the photos, a mask does not have the bare name of one."""
     files = pictures_in(folder)
-    bare = ("",) if folder != posed.image_folder else ()
+    bare = ("",) if folder.resolve() != posed.image_folder.resolve() else ()
     matched = {}
     for photo in posed.photos:
         names = dict.fromkeys((photo.name, photo.name.rsplit("/", 1)[-1]))

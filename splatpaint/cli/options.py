@@ -34,4 +34,4 @@ def found_from_here(masks: str | None) -> str | None:
 
 def assignments(options: dict[str, Any]) -> list[str]:
     """`a.b=c` for every option that was given."""
-    return [f"{key}={json.dumps(value)}" for key, value in options.items() if value is not None]
+    return [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in options.items() if value is not None]

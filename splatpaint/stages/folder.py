@@ -255,9 +255,12 @@ def _locked(path: Path) -> IO[str]:
         raise RunError(f"the run folder {path} cannot be written ({error.strerror}): choose a folder that can") from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+    except BlockingIOError as error:
         lock.close()
         raise RunError(f"another splatpaint is working in {path}: wait for it, or choose another folder") from error
+    except OSError as error:
+        lock.close()
+        raise RunError(f"{path} is on a disk that knows no locks ({error.strerror}): choose a folder on another") from error
     return lock
 
 

@@ -188,7 +188,7 @@ def _read_truth(path: Path, width: int, height: int) -> Float[Tensor, "1 3 h w"]
             f"the truth {path} is {picture.shape[3]}x{picture.shape[2]} pixels and its view {width}x{height}, another shape: "
             "give pictures without lens distortion, taken by the capture's cameras"
         )
-    return picture if picture.shape[3] == width else resize_area(picture, width=width, height=height)
+    return picture if picture.shape[2:] == (height, width) else resize_area(picture, width=width, height=height)
 
 
 def _panels(pair: Pair, has_truth: bool) -> dict[str, Float[Tensor, "3 h w"]]:

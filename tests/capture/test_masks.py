@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -37,6 +39,14 @@ def test_masks_may_lie_among_the_photos(tmp_path, end):
     write_masks(tmp_path / "images", SHOTS, end=end)
     found = find(tmp_path, polarity="black")
     assert found.fill == {name: tmp_path / "images" / f"{name}{end}" for name in SHOTS.names}
+
+
+def test_photos_are_no_masks_whatever_way_their_folder_is_named(tmp_path, monkeypatch):
+    write_transforms(tmp_path / "capture", SHOTS)
+    write_masks(tmp_path / "capture" / "images", SHOTS, end=".png.png")
+    monkeypatch.chdir(tmp_path)
+    found = find(Path("capture"), folder=str(tmp_path / "capture" / "images"), polarity="white")
+    assert {path.name for path in found.fill.values()} == {f"{name}.png.png" for name in SHOTS.names}
 
 
 def test_a_second_version_of_a_photo_is_no_mask(tmp_path):

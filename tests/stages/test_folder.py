@@ -1,3 +1,5 @@
+import errno
+import fcntl
 import json
 import math
 import os
@@ -139,6 +141,15 @@ def test_a_missing_capture_makes_no_run(out: Path, tmp_path: Path):
     with pytest.raises(CaptureError, match="is not a folder"):
         RunFolder.open(out, tmp_path / "nowhere", Outer())
     assert not out.exists()
+
+
+def test_a_disk_without_locks_is_told_from_another_process(out: Path, capture: Path, monkeypatch: pytest.MonkeyPatch):
+    def unable(*_: object) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(fcntl, "flock", unable)
+    with pytest.raises(RunError, match="knows no locks"):
+        RunFolder.open(out, capture, Outer())
 
 
 def test_a_run_is_open_in_one_process_at_a_time(out: Path, capture: Path):
