@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as as_bytes
 
 from splatpaint.scene.camera import Cameras
 from splatpaint.scene.views import Capture, PointCloud, Similarity, View
@@ -36,7 +37,8 @@ def is_complete(folder: Path) -> bool:
 def save(folder: Path, capture: Capture) -> None:
     """Writes points and description; the view's files are there already. The description comes last, in one piece."""
     if capture.points is not None:
-        save_file({"positions": capture.points.positions, "colors": capture.points.colors}, folder / "points.safetensors")
+        points = {"positions": capture.points.positions, "colors": capture.points.colors}
+        (folder / "points.safetensors").write_bytes(as_bytes(points))
     described = {
         "views": [_described(view, folder) for view in capture.views],
         "held_out": [_described(view, folder) for view in capture.held_out],

@@ -19,7 +19,7 @@ from splatpaint.cli.commands.render import render
 from splatpaint.cli.interruption import INTERRUPTED
 from splatpaint.errors import SplatpaintError
 
-OUTSIDE_CAUSES = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}
+OUTSIDE_CAUSES = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}
 """What the file system may say that is no bug of ours: full, read-only, forbidden."""
 
 

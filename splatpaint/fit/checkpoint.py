@@ -1,6 +1,7 @@
 """An interrupted optimization, on disk: written whole or not at all."""
 
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -14,7 +15,9 @@ def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
     """Writes tensors and plain values, together with the state of torch's random generator."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
-    torch.save({**state, "random": torch.get_rng_state()}, partial)
+    whole = BytesIO()
+    torch.save({**state, "random": torch.get_rng_state()}, whole)
+    partial.write_bytes(whole.getbuffer())  # written by Python, a full disk is an OSError and says so
     partial.replace(path)
 
 

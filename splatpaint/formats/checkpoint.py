@@ -18,14 +18,15 @@ def write_checkpoint(path: Path, splats: Splats) -> None:
     Raises:
         FormatError: if the file cannot be written.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     # safetensors refuses tensors that share memory, as slices of one parameter do.
     tensors = {
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in splats.tensors().items()
     }
     with replacing(path) as part:
-        save_file(tensors, part, metadata={"format": FORMAT, "space": splats.space})
+        # As bytes: written by Python, a full disk is an OSError and says so.
+        part.write_bytes(save(tensors, metadata={"format": FORMAT, "space": splats.space}))
 
 
 def read_checkpoint(path: Path) -> Splats:

@@ -75,9 +75,9 @@ def _several() -> Iterator[None]:
 def save_lora(unet: Network, name: str, file: Path) -> None:
     """Writes one of the U-Net's LoRAs; the file is there when it is whole."""
     from peft import get_peft_model_state_dict
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     weights = get_peft_model_state_dict(unet, adapter_name=name)
     partial = file.with_suffix(".partial")
-    save_file({f"{PREFIX}.{key}": value.contiguous().cpu() for key, value in weights.items()}, partial)
+    partial.write_bytes(save({f"{PREFIX}.{key}": value.contiguous().cpu() for key, value in weights.items()}))
     partial.replace(file)

@@ -3,6 +3,7 @@
 import copy
 import os
 from contextlib import AbstractContextManager
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -119,5 +120,7 @@ class Training:
         assert self._path is not None, "what has no file is saved beside something that has"
         self._path.parent.mkdir(parents=True, exist_ok=True)
         partial = self._path.with_suffix(".partial")
-        torch.save(self.state() | ({"beside": beside.state()} if beside else {}), partial)
+        whole = BytesIO()
+        torch.save(self.state() | ({"beside": beside.state()} if beside else {}), whole)
+        partial.write_bytes(whole.getbuffer())  # written by Python, a full disk is an OSError and says so
         os.replace(partial, self._path)
