@@ -6,6 +6,7 @@ Averaged over all pixels that count in a step, so that an objective for a part w
 from dataclasses import dataclass, field
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from splatpaint.image.ssim import ssim_map
@@ -42,7 +43,7 @@ class Photometric:
         loss = (1 - self.config.dssim) * ((color - step.target).abs().mean(dim=1, keepdim=True) * weight).sum() / area
         if self.config.dssim > 0:
             # Pixels that do not count are made equal, or the similarity windows would carry them across the border.
-            shown = color * weight + step.target * (1 - weight)
+            shown = torch.where(weight > 0, color, step.target)
             dissimilarity = 1 - ssim_map(shown, step.target).mean(dim=1, keepdim=True)
             loss = loss + self.config.dssim * (dissimilarity * weight).sum() / area
         return {self.name: self.config.weight * loss}

@@ -73,7 +73,7 @@ def decode_change(
     """Pictures of latents, decoded as a change of a picture, so that what the codec loses of that is not lost.
 
     Where pixels are known, what the change is is an error; its membrane is taken off in the holes (Perez et al. 2003, Poisson
-    Image Editing, eq. 4). So there is no step at their rim, and holes narrower than a latent cell, of which a codec says
+    Image Editing, eq. 5). So there is no step at their rim, and holes narrower than a latent cell, of which a codec says
     little, are left to the membrane over the known pixels. Differentiable in the latents, but for that.
 
     Args:

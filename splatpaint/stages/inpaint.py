@@ -126,12 +126,14 @@ def inpaint(
         photographed = [view.camera for view in views]
         completed = complete(views, removal.kept, rasterizer, config.unseen, most=config.views)
         views, kept = telling(completed.views), completed.kept
-        guide = guide_of(prior, depth, seed) if depth is not None else None
-        fill = seed_fill(views, rasterizer, config.seed, rim_px=config.rim_px, sh_degree=kept.sh_degree, guide=guide)
-    fill = fill[~astray(fill, kept, views, rasterizer, config)]
-    if not any(view.open.any() for view in views):
+    if not any(view.open.any() for view in completed.views):
         yield Noted(STAGE, "every pixel was seen by some photo: nothing to paint")
         return removal.kept
+    fill = kept[:0]
+    if any(view.open.any() for view in views):
+        guide = guide_of(prior, depth, seed) if depth is not None else None
+        fill = seed_fill(views, rasterizer, config.seed, rim_px=config.rim_px, sh_degree=kept.sh_degree, guide=guide)
+        fill = fill[~astray(fill, kept, views, rasterizer, config)]
     views = telling(hidden_by(fill, views, rasterizer, config.seed))
     if len(fill) == 0 or not any(view.open.any() for view in views):
         yield Noted(STAGE, "no photo tells where the surface in the holes may be: they stay open", "warning")

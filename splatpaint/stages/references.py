@@ -5,6 +5,7 @@ looked at, the chosen view is brought into the frame of the hole by the affine m
 of both shows the same place at the same size; to be begun from, it is warped pixel by pixel.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -90,7 +91,7 @@ class _Telling:
 
 def _most_telling(target: Shown, hole: Float[Tensor, "1 1 h w"], others: Sequence[Shown]) -> _Telling | None:
     rows, columns = torch.nonzero((hole[0, 0] > 0) & (target.depth[0, 0] > 0), as_tuple=True)
-    step = max(1, len(rows) // POINTS)
+    step = max(1, math.ceil(len(rows) / POINTS))
     rows, columns = rows[::step], columns[::step]
     points = target.camera.unproject(target.depth)[0][rows, columns]
     here = torch.stack([columns, rows], dim=1) + 0.5

@@ -48,3 +48,6 @@ def test_holes_count_as_much_as_they_are_told():
     assert abs(inside - 0.25 * outside) < 1e-7
     inside, outside = steepness(holes=0.0)
     assert inside == 0 < outside
+    whole, half, double = (steepness(dssim=1.0, known=0.0, holes=share)[0] for share in (1.0, 0.5, 2.0))
+    assert abs(half - 0.5 * whole) < 1e-6
+    assert abs(double - 2 * whole) < 1e-6

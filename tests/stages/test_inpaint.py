@@ -302,11 +302,16 @@ def test_a_close_up_that_is_hole_from_edge_to_edge_is_no_hindrance(tmp_path):
 
 def test_holes_of_which_nothing_is_told_stay_open_and_that_is_said(tmp_path):
     scene, removal = holed_wall(tmp_path)
+    first, *others = removal.holes
+    everything, nothing = torch.ones_like(first.hole), torch.zeros_like(first.hole)
+    blind = replace(first, hole=everything, covered=everything)
+    whole = [replace(hole, hole=nothing, covered=nothing) for hole in others]
     nowhere = replace(QUICK, seed=SeedConfig(carve_share=-1.0))
-    events = list(inpaint(scene.capture, removal, PRIOR, rasterize, nowhere, device=CPU, seed=0))
-    assert [(event.message, event.level) for event in events if isinstance(event, Noted)] == [
-        ("no photo tells where the surface in the holes may be: they stay open", "warning")
-    ]
+    for holes, config in ((removal.holes, nowhere), ((blind, *whole), QUICK), ((blind,) * len(removal.holes), QUICK)):
+        events = list(inpaint(scene.capture, Removal(removal.kept, holes), PRIOR, rasterize, config, device=CPU, seed=0))
+        assert [(event.message, event.level) for event in events if isinstance(event, Noted)] == [
+            ("no photo tells where the surface in the holes may be: they stay open", "warning")
+        ]
 
 
 def test_noise_falls_with_the_square_root_of_the_rounds():

@@ -5,13 +5,14 @@ import torch
 
 from splatpaint.errors import MaskError
 from splatpaint.events import Measured, drain
+from splatpaint.fit.photos import Photos
 from splatpaint.image.files import read_mask, write_mask
 from splatpaint.image.region import dilate
 from splatpaint.masks.holes import HolesConfig
 from splatpaint.masks.lift import Ballot, lift
 from splatpaint.render.reference import rasterize
 from splatpaint.scene.splats import concatenate
-from splatpaint.stages.remove import RemoveConfig, remove
+from splatpaint.stages.remove import RemoveConfig, _only_in_holes, remove
 from tests.support.walls import SIZE, flat, wall_with_ball
 
 CPU = torch.device("cpu")
@@ -77,6 +78,22 @@ def test_what_shows_only_in_holes_goes_too(tmp_path):
     ]
     votes = lift(removal.kept, ballots, rasterize)
     assert (votes.inside <= SHARP.max_inside_holes * votes.total.clamp_min(1e-3)).all()
+
+
+def test_what_shows_in_holes_alone_is_told_from_what_shows_elsewhere_too(tmp_path):
+    scene = wall_with_ball(tmp_path)
+    photos = Photos(scene.capture.views, CPU)
+    holes = [photo.fill for photo in photos]
+
+    def only_in_holes(**settings: float) -> tuple[float, float]:
+        """Share of the ball's splats, and of the wall's."""
+        found = _only_in_holes(scene.scene, photos, holes, rasterize, replace(SHARP, **settings)).float()
+        return float(found[len(scene.wall) :].mean()), float(found[: len(scene.wall)].mean())
+
+    ball, wall = only_in_holes()
+    assert ball > 0.5
+    assert wall < 0.02
+    assert only_in_holes(max_inside_holes=1.01) == (0, 0)
 
 
 def test_shares_and_counts_are_measured(tmp_path):
