@@ -6,6 +6,7 @@ mapping is merged onto the default of its field, a list replaces it whole. A uni
 """
 
 import difflib
+import hashlib
 import json
 import re
 import types
@@ -81,6 +82,11 @@ def load_tree(path: Path) -> Tree:
 def dump(config: Any) -> str:
     """The whole config as YAML text."""
     return yaml.dump(to_tree(config), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+
+
+def digest(config: Any) -> str:
+    """16 hexadecimal digits that two configs share if and only if all their values are equal."""
+    return hashlib.sha256(json.dumps(to_tree(config), sort_keys=True).encode()).hexdigest()[:16]
 
 
 def override(tree: Tree, assignment: str) -> Tree:

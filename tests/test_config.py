@@ -3,8 +3,9 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+import yaml
 
-from splatpaint.config import differences, dump, from_tree, load, load_tree, override, parse, to_tree
+from splatpaint.config import differences, digest, dump, from_tree, load, load_tree, override, parse, to_tree
 from splatpaint.errors import ConfigError
 
 
@@ -197,6 +198,11 @@ def test_assignments_that_fit_nothing_are_refused(assignment: str, message: str)
     with pytest.raises(ConfigError) as caught:
         load(Whole, overrides=[assignment])
     assert str(caught.value).startswith(message)
+
+
+def test_a_digest_depends_on_values_only():
+    assert digest(Whole()) == digest(from_tree(Whole, yaml.safe_load(dump(Whole()))))
+    assert digest(Whole()) != digest(Whole(seed=1))
 
 
 def test_differences_name_every_changed_leaf():
