@@ -8,7 +8,7 @@ before what a photo shows well away from its holes.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
@@ -65,6 +65,8 @@ class SeedConfig:
 
 Guide = Callable[[Surroundings], Float[Tensor, "1 1 h w"]]
 """Tells the shape of what would be painted into a view: disparity up to scale and shift."""
+Surface = tuple[Cameras, Float[Tensor, "1 1 h w"]]
+"""What a camera sees: its z-depth, 0 where nothing is known."""
 
 
 @torch.no_grad()
@@ -94,42 +96,38 @@ def seed_fill(
     guesses = Guesses(views, depths, tolerance=config.carve_tolerance)
     order = guesses.in_turn()
     share = config.borne_out if guide is None and config.depth == "continued" else 0.0
-    clear = [replace(view, seen=view.seen * (1 - dilate(view.open, rim_px))) for view in views]
-    sower = _Sower(views, clear, rasterizer, config, sh_degree, guide)
-    covered: list[tuple[Surroundings, Rendered]] = []
+    shown = [shown_by(view, config) for view in views]
+    clear = [(camera, depth * (1 - dilate(view.open, rim_px))) for view, (camera, depth) in zip(views, shown, strict=True)]
+    sower = _Sower(views, shown, clear, rasterizer, config, sh_degree, guide)
+    nearer = 1 - config.carve_tolerance
+    filled: list[Surface] = []
     left_out = False
     for place, index in enumerate(order):
         if place == config.views:
-            covered = [(views[each], rasterizer(fill, views[each].camera)) for each in order[:place]]
+            filled = [filled_by(fill, views[each], rasterizer) for each in order[:place]]
         seeds = sower.seeds(index, fill)
         alone = guesses.alone(seeds.means, views[index], share=share)
         left_out |= bool(alone.any())
-        fill = concatenate([fill, seeds[~(before_filled(seeds.means, covered, config) | alone)]])
+        fill = concatenate([fill, seeds[~((objecting(seeds.means, filled, reach=nearer) > 0) | alone)]])
     if left_out:
         # A lonely guess is better than a hole that stays open, before which nothing is.
-        covered = [(view, rasterizer(fill, view.camera)) for view in views]
+        filled = [filled_by(fill, view, rasterizer) for view in views]
         for index in order:
             seeds = sower.seeds(index, fill)
-            fill = concatenate([fill, seeds[~before_filled(seeds.means, covered, config)]])
+            fill = concatenate([fill, seeds[objecting(seeds.means, filled, reach=nearer) == 0]])
     return fill
 
 
-def before_filled(
-    points: Float[Tensor, "n 3"], covered: Sequence[tuple[Surroundings, Rendered]], config: SeedConfig
-) -> Bool[Tensor, " n"]:
-    """Which points stand before what fills a hole already, in any of the views.
+def shown_by(view: Surroundings, config: SeedConfig) -> Surface:
+    """What a view's photo shows, as far as it is known how far that is: nothing where its hole is, or where others tell."""
+    shown = (view.open == 0) & (view.seen > 0) & (view.alpha >= config.min_alpha)
+    return view.camera, view.depth * shown
 
-    Args:
-        points: in the world.
-        covered: views, each with the rendering of what fills its hole.
-        config: says how much nearer a point must be.
-    """
-    result = torch.zeros(len(points), dtype=torch.bool, device=points.device)
-    for view, fill in covered:
-        row, column, depth, within = view.camera.find(points)
-        filled = (view.open[0, 0, row, column] > 0) & (fill.alpha[0, 0, row, column] >= 0.5)
-        result |= within & filled & (depth < (1 - config.carve_tolerance) * fill.depth[0, 0, row, column])
-    return result
+
+def filled_by(fill: Splats, view: Surroundings, rasterizer: Rasterizer) -> Surface:
+    """What fills a view's hole already."""
+    painted = rasterizer(fill, view.camera)
+    return view.camera, painted.depth * ((view.open > 0) & (painted.alpha >= 0.5))
 
 
 @torch.no_grad()
@@ -152,12 +150,16 @@ class _Sower:
     """What the seeds of every view are chosen by."""
 
     views: Sequence[Surroundings]
-    clear: Sequence[Surroundings]
-    """The views, of which each says that it sees what nothing may hide."""
+    shown: Sequence[Surface]
+    """By their photos."""
+    clear: Sequence[Surface]
+    """What of that nothing may hide."""
     rasterizer: Rasterizer
     config: SeedConfig
     sh_degree: int
     guide: Guide | None
+    _colors: dict[int, Float[Tensor, "n 3"]] = field(default_factory=dict)
+    """By view, as they diffuse into its holes."""
 
     def seeds(self, index: int, fill: Splats) -> Splats:
         """Of one view, where its hole is not covered by the fill; few views object to any of them."""
@@ -171,11 +173,18 @@ class _Sower:
         footprint = config.spacing_px * depth[chosen] / view.camera.K[0, 0, 0]
         return round_splats(
             view.camera.unproject(depth)[0][chosen[0, 0]],
-            harmonic_fill(view.image, view.blind)[0].permute(1, 2, 0)[chosen[0, 0]].clamp(0, 1),
+            self._diffused(index)[chosen[view.open > 0]],
             0.8 * footprint,
             opacity=config.opacity,
             sh_degree=self.sh_degree,
         )
+
+    def _diffused(self, index: int) -> Float[Tensor, "n 3"]:
+        """The colors of the pixels of a view's holes; asked again when it has another turn."""
+        if index not in self._colors:
+            view = self.views[index]
+            self._colors[index] = harmonic_fill(view.image, view.blind)[0].permute(1, 2, 0)[view.open[0, 0] > 0].clamp(0, 1)
+        return self._colors[index]
 
     def _surface(self, index: int, painted: Rendered, uncovered: Bool[Tensor, "1 1 h w"]) -> Float[Tensor, "1 1 h w"]:
         """Depth in the view's hole, so far back where nothing covers it that nothing is hidden; 0 where there is none."""
@@ -193,7 +202,7 @@ class _Sower:
         config = self.config
         points = camera.unproject(depth)[0][chosen[0, 0]]
         objections = torch.zeros_like(depth)
-        objections[chosen] = objecting(points, self.views, config, reach=1 - config.carve_tolerance)
+        objections[chosen] = objecting(points, self.shown, reach=1 - config.carve_tolerance)
         side = 2 * config.carve_smooth_px + 1
         around = F.avg_pool2d(torch.cat([objections, chosen.to(depth)]), side, stride=1, padding=config.carve_smooth_px)
         return chosen & (around[:1] <= config.carve_share * around[1:])
@@ -223,23 +232,23 @@ def set_back(
     depth: Float[Tensor, "1 1 h w"],
     chosen: Bool[Tensor, "1 1 h w"],
     camera: Cameras,
-    clear: Sequence[Surroundings],
+    clear: Sequence[Surface],
     config: SeedConfig,
 ) -> Float[Tensor, "1 1 h w"]:
-    """The depth, where it is chosen increased until no view objects that it hides something, or 0 if that leads nowhere.
+    """The depth, where it is chosen increased until it hides nothing of that, or 0 if that leads nowhere.
 
     Args:
         depth: of a view.
         chosen: where there is a depth that may be increased.
         camera: of the same view.
-        clear: views that say they see what nothing may hide.
+        clear: what nothing may hide.
         config: says by how much it is increased at a time.
     """
     found = depth.clone()
     hiding = chosen.clone()
     while hiding.any():
         points = camera.unproject(found)[0][hiding[0, 0]]
-        hiding[hiding.clone()] = objecting(points, clear, config, reach=1 + config.carve_tolerance) > 0
+        hiding[hiding.clone()] = objecting(points, clear, reach=1 + config.carve_tolerance) > 0
         found[hiding] *= 1 + config.carve_tolerance
         lost = hiding & (found > BEYOND * depth)
         found[lost], hiding = 0.0, hiding & ~lost
@@ -261,25 +270,20 @@ def _known(view: Surroundings, config: SeedConfig) -> Bool[Tensor, "1 1 h w"]:
     return (view.open == 0) & (view.alpha >= config.min_alpha) & (view.depth > 0)
 
 
-def objecting(
-    points: Float[Tensor, "n 3"], views: Sequence[Surroundings], config: SeedConfig, *, reach: float
-) -> Float[Tensor, " n"]:
-    """Share of the views with the point in their frame whose photo shows something farther there.
+def objecting(points: Float[Tensor, "n 3"], surfaces: Sequence[Surface], *, reach: float) -> Float[Tensor, " n"]:
+    """Share of the cameras with the point in their frame that see something farther there.
 
     Args:
         points: in the world.
-        views: a view that shows its hole there, or what others tell, has nothing to object.
-        config: says from which opacity on it is known how far that is.
-        reach: a view objects to what is nearer than so many times the depth of what it shows.
+        surfaces: where nothing is known, there is nothing to object.
+        reach: a camera objects to what is nearer than so many times the depth of what it sees.
     """
     objections = torch.zeros(len(points), device=points.device)
     looked = torch.zeros_like(objections)
-    for view in views:
-        row, column, depth, within = view.camera.find(points)
-        shown = (view.open[0, 0, row, column] == 0) & (view.seen[0, 0, row, column] > 0)
-        knows = within & shown & (view.alpha[0, 0, row, column] >= config.min_alpha)
+    for camera, surface in surfaces:
+        row, column, depth, within = camera.find(points)
         looked += within
-        objections += knows & (depth < reach * view.depth[0, 0, row, column])
+        objections += within & (depth < reach * surface[0, 0, row, column])
     return objections / looked.clamp_min(1)
 
 

@@ -39,7 +39,7 @@ class Guesses:
             tolerance: guesses that differ by less than this share of the depth are the same.
         """
         self.views, self.tolerance = views, tolerance
-        holed = [(view, depth) for view, depth in zip(views, depths, strict=True) if view.open.any()]
+        holed = [(view, view.open > 0, depth) for view, depth in zip(views, depths, strict=True) if view.open.any()]
         self._witnesses = spread(holed, WITNESSES)
         self.shared = [self._shared(view, depth) for view, depth in zip(views, depths, strict=True)]
         """What share of the others' guesses is each view's; None for a view whose hole is in no other's."""
@@ -77,11 +77,11 @@ class Guesses:
         """How many other views guess the places to be on the surface, and how many have them in their hole."""
         same = torch.zeros(len(places), dtype=torch.long, device=places.device)
         looked = torch.zeros_like(same)
-        for other, guess in self._witnesses:
+        for other, hole, guess in self._witnesses:
             if other is view:
                 continue
             row, column, depth, within = other.camera.find(places)
-            within &= other.open[0, 0, row, column] > 0
+            within &= hole[0, 0, row, column]
             looked += within
             same += within & ((depth - guess[0, 0, row, column]).abs() <= self.tolerance * depth)
         return same, looked

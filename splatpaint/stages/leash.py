@@ -72,14 +72,14 @@ class Leash:
 
     @torch.no_grad()
     def cut(self, learned: Splats) -> Splats:
-        """What learned, without the fill that changes a photo's view away from the holes, so that none does any more."""
-        rim, fill = self._held(learned[: len(self.rim)]), learned[len(self.rim) :]
+        """What was taken back, without the fill that changes a photo's view away from the holes, so that none does any more."""
+        rim, fill = learned[: len(self.rim)], learned[len(self.rim) :]
         while True:
             scene = concatenate([self.frozen, rim, fill])
             changes = self._changes(scene, self._watched)
             guilty = self._painting(scene, changes)[len(scene) - len(fill) :]
             if not guilty.any():
-                guilty = self._painting(fill, changes)  # as `_held`
+                guilty = self._painting(fill, changes)  # as the rim in `_held`
             if not guilty.any():
                 return concatenate([rim, fill])
             fill = fill[~guilty]

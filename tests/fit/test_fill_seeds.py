@@ -6,12 +6,13 @@ import torch
 from splatpaint.fit.fill_seeds import (
     Guide,
     SeedConfig,
-    before_filled,
     continued_depth,
+    filled_by,
     hidden_by,
     objecting,
     seed_fill,
     set_back,
+    shown_by,
 )
 from splatpaint.fit.guesses import area_in_context
 from splatpaint.fit.surroundings import Surroundings
@@ -109,16 +110,17 @@ def test_no_hole_means_no_seeds():
 
 
 def test_views_that_saw_past_a_point_object_to_it():
-    through = [slanted_wall(0.0, slice(0, 0)), slanted_wall(0.2, slice(0, 0))]
+    def objections(points: torch.Tensor, *views: Surroundings) -> list[float]:
+        return objecting(points, [shown_by(view, SeedConfig()) for view in views], reach=0.95).tolist()
+
+    through = slanted_wall(0.0, slice(0, 0))
     points = torch.tensor([[0.0, 0.0, 2.0], [0.0, 0.0, 4.0], [0.0, 0.0, 6.0]])
-    assert objecting(points, through, SeedConfig(), reach=0.95).tolist() == [1.0, 0.0, 0.0]
+    assert objections(points, through, slanted_wall(0.2, slice(0, 0))) == [1.0, 0.0, 0.0]
     blind = slanted_wall(0.0, slice(0, SIZE))
-    assert not objecting(points, [blind], SeedConfig(), reach=0.95).any(), "a view with a hole there knows nothing"
-    assert objecting(points, [through[0], blind], SeedConfig(), reach=0.95).tolist() == [0.5, 0.0, 0.0]
-    told = replace(through[0], seen=torch.zeros_like(through[0].seen))
-    assert not objecting(points, [told], SeedConfig(), reach=0.95).any(), (
-        "that others saw the wall does not say that it is seen from here"
-    )
+    assert objections(points, blind) == [0.0, 0.0, 0.0], "a view with a hole there knows nothing"
+    assert objections(points, through, blind) == [0.5, 0.0, 0.0]
+    told = replace(through, seen=torch.zeros_like(through.seen))
+    assert objections(points, told) == [0.0, 0.0, 0.0], "that others saw the wall does not say that it is seen from here"
 
 
 def assert_begins_with_seeds_of(view, fill):
@@ -197,20 +199,20 @@ def test_a_hole_that_few_views_have_is_covered_too_and_others_are_not_asked_agai
 
 def test_what_stands_before_the_fill_is_told_from_what_is_behind_or_beside_it():
     view = slanted_wall(0.0, slice(12, 20))
-    fill = rasterize(seed_fill([view], rasterize, SeedConfig(), rim_px=16, sh_degree=0), view.camera)
+    fill = seed_fill([view], rasterize, SeedConfig(), rim_px=16, sh_degree=0)
     points = torch.tensor([[0.0, 0.0, 2.0], [0.0, 0.0, 4.0], [0.0, 0.0, 6.0], [0.6, 0.0, 2.0]])
-    assert before_filled(points, [(view, fill)], SeedConfig()).tolist() == [True, False, False, False]
-    assert not before_filled(points, [], SeedConfig()).any()
+    assert objecting(points, [filled_by(fill, view, rasterize)], reach=0.95).tolist() == [1.0, 0.0, 0.0, 0.0]
+    assert not objecting(points, [], reach=0.95).any()
 
 
 def test_only_a_leading_view_puts_seeds_before_what_another_filled():
     leading, other = slanted_wall(0.0, slice(12, 20)), slanted_wall(1.0, slice(0, 14))
     other.depth[:] = 2.0  # it guesses a surface halfway
-    filled = rasterize(seed_fill([leading], rasterize, SeedConfig(), rim_px=16, sh_degree=0), leading.camera)
+    filled = filled_by(seed_fill([leading], rasterize, SeedConfig(), rim_px=16, sh_degree=0), leading, rasterize)
 
     def before(views: int) -> bool:
         fill = seed_fill([leading, other], rasterize, SeedConfig(views=views), rim_px=16, sh_degree=0)
-        return bool(before_filled(fill.means, [(leading, filled)], SeedConfig()).any())
+        return bool(objecting(fill.means, [filled], reach=0.95).any())
 
     assert before(views=2)
     assert not before(views=1)
@@ -221,9 +223,9 @@ def test_seeds_go_back_until_they_hide_nothing_that_a_photo_shows():
     view, witness = slanted_wall(0.0, slice(12, 20)), slanted_wall(1.2, slice(0, 0))
     near = 0.75 * view.depth
     chosen = view.hole > 0
-    found = set_back(near, chosen, view.camera, [witness], SeedConfig())
+    found = set_back(near, chosen, view.camera, [shown_by(witness, SeedConfig())], SeedConfig())
     points = view.camera.unproject(found)[0][chosen[0, 0]]
-    assert not objecting(points, [witness], SeedConfig(), reach=1.05).any()
+    assert not objecting(points, [shown_by(witness, SeedConfig())], reach=1.05).any()
     assert torch.equal(found[~chosen], near[~chosen]), "only what is chosen moves"
     within = witness.camera.find(view.camera.unproject(near)[0][chosen[0, 0]])[3]
     assert within.any()
@@ -235,7 +237,7 @@ def test_seeds_go_back_until_they_hide_nothing_that_a_photo_shows():
 def test_seeds_that_cannot_hide_are_dropped():
     view = slanted_wall(0.0, slice(12, 20))
     far = replace(slanted_wall(1.2, slice(0, 0)), depth=torch.full_like(view.depth, 100.0))
-    found = set_back(view.depth, view.hole > 0, view.camera, [far], SeedConfig())
+    found = set_back(view.depth, view.hole > 0, view.camera, [shown_by(far, SeedConfig())], SeedConfig())
     seen = far.camera.find(view.camera.unproject(view.depth)[0][view.hole[0, 0] > 0])[3]
     assert seen.any()
     assert not found[view.hole > 0][seen].any()
@@ -255,11 +257,11 @@ def walls_with_two_holes(right: tuple[slice, ...], factors: tuple[float, ...]) -
 def test_what_hardly_another_view_guesses_hides_nothing_that_was_filled():
     views = walls_with_two_holes((slice(20, 26), slice(20, 26), slice(17, 29)), (1.0, 1.0, 0.6))
     wall = seed_fill(views[:2], rasterize, SeedConfig(), rim_px=16, sh_degree=0)
-    covered = [(view, rasterize(wall, view.camera)) for view in views[:2]]
+    filled = [filled_by(wall, view, rasterize) for view in views[:2]]
 
     def hiding(borne_out: float) -> int:
         fill = seed_fill(views, rasterize, SeedConfig(borne_out=borne_out), rim_px=16, sh_degree=0)
-        return int(before_filled(fill.means, covered, SeedConfig()).sum())
+        return int((objecting(fill.means, filled, reach=0.95) > 0).sum())
 
     assert hiding(0.0) > 20
     assert hiding(0.2) == 0
