@@ -7,6 +7,7 @@ there is to invent, the better the result.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Float
@@ -58,6 +59,11 @@ class Revealed:
     """z-depth of the kept splats alone."""
     kept_alpha: Float[Tensor, "1 1 h w"]
 
+    @cached_property
+    def shown(self) -> Float[Tensor, "1 1 h w"]:
+        """z-depth of what the photo shows of the scene; infinite where it does not."""
+        return torch.where((self.covered == 0) & (self.usable > 0), self.full_depth, torch.inf)
+
 
 def find_holes(views: Sequence[Revealed], config: HolesConfig) -> list[Float[Tensor, "1 1 _ _"]]:
     """The hole of every view, within what the object covered: 1 = never seen."""
@@ -97,7 +103,5 @@ def sees(view: Revealed, points: Float[Tensor, "n 3"], tolerance: float) -> Bool
     size = torch.tensor([view.camera.width, view.camera.height]).to(pixels)
     grid = pixels / size * 2 - 1
     within = (depth[0] > 0) & (grid[0].abs() <= 1).all(dim=-1)
-    maps = torch.cat([view.full_depth, view.covered, view.usable], dim=1)
-    found = F.grid_sample(maps, grid.clamp(-2, 2)[:, None], mode="nearest", align_corners=False)[0, :, 0]
-    same_surface = (depth[0] - found[0]).abs() <= tolerance * depth[0] * depth[0].clamp_min(1.0)
-    return within & same_surface & (found[1] == 0) & (found[2] > 0)
+    found = F.grid_sample(view.shown, grid.clamp(-2, 2)[:, None], mode="nearest", align_corners=False)[0, 0, 0]
+    return within & ((depth[0] - found).abs() <= tolerance * depth[0] * depth[0].clamp_min(1.0))

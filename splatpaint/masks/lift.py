@@ -71,6 +71,22 @@ class Votes:
         return self.clear_noes / (self.ayes + self.noes).clamp_min(1e-12)
 
 
+def painting(splats: Splats, camera: Cameras, pixels: Float[Tensor, "1 c h w"], rasterizer: Rasterizer) -> Float[Tensor, "n c"]:
+    """The weight with which every splat paints the pixels, by channel.
+
+    Args:
+        splats: what the camera sees.
+        camera: a batch of one.
+        pixels: how much each counts.
+        rasterizer: any; one forward and one backward pass.
+    """
+    features = splats.means.new_zeros(len(splats), pixels.shape[1]).requires_grad_()
+    with torch.enable_grad():
+        painted = rasterizer(splats.detach(), camera, features=features).color
+    (weight,) = torch.autograd.grad(painted, features, grad_outputs=pixels)
+    return weight
+
+
 def lift(splats: Splats, ballots: Iterable[Ballot], rasterizer: Rasterizer) -> Votes:
     """Votes of every view on every splat.
 
@@ -79,16 +95,12 @@ def lift(splats: Splats, ballots: Iterable[Ballot], rasterizer: Rasterizer) -> V
         ballots: one a view.
         rasterizer: any; one forward and one backward pass a view.
     """
-    features = splats.means.new_zeros(len(splats), 3).requires_grad_()
-    weight, votes = torch.zeros_like(features), torch.zeros_like(features)
-    scene = splats.detach()
+    weight, votes = splats.means.new_zeros(2, len(splats), 3)
     for ballot in ballots:
-        with torch.enable_grad():
-            painted = rasterizer(scene, ballot.camera, features=features).color
         sides = torch.cat([ballot.mask, 1 - ballot.mask, 1 - ballot.near], dim=1) * ballot.usable
-        (painting,) = torch.autograd.grad(painted, features, grad_outputs=sides)
-        weight += painting
-        votes += painting / (painting[:, :2].sum(dim=1, keepdim=True)).clamp_min(1.0)
+        painted = painting(splats, ballot.camera, sides, rasterizer)
+        weight += painted
+        votes += painted / (painted[:, :2].sum(dim=1, keepdim=True)).clamp_min(1.0)
     (inside, outside, clear), (ayes, noes, clear_noes) = weight.unbind(dim=1), votes.unbind(dim=1)
     return Votes(inside, outside, ayes, noes, clear, clear_noes)
 

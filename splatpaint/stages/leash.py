@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from splatpaint.fit.surroundings import Surroundings
-from splatpaint.masks.lift import Ballot, lift
+from splatpaint.masks.lift import painting
 from splatpaint.render.protocol import Rasterizer
 from splatpaint.scene.camera import Cameras
 from splatpaint.scene.splats import Splats, concatenate
@@ -130,8 +130,10 @@ class Leash:
 
     def _painting(self, scene: Splats, changes: Sequence[tuple[Watched, Float[Tensor, "1 1 h w"]]]) -> Bool[Tensor, " n"]:
         """Which of the scene paint pixels that change."""
-        ballots = (Ballot(view.camera, changed, changed, changed) for view, changed in changes)
-        return lift(scene, ballots, self.rasterizer).inside > MIN_WEIGHT
+        weight = scene.means.new_zeros(len(scene))
+        for view, changed in changes:
+            weight += painting(scene, view.camera, changed, self.rasterizer)[:, 0]
+        return weight > MIN_WEIGHT
 
 
 def _differ(some: Splats, others: Splats) -> Bool[Tensor, " n"]:
