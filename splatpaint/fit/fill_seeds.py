@@ -172,7 +172,7 @@ class _Sower:
         chosen = self._unopposed(view.camera, depth, uncovered & (depth > 0)) & _lattice(uncovered, config.spacing_px)
         footprint = config.spacing_px * depth[chosen] / view.camera.K[0, 0, 0]
         return round_splats(
-            view.camera.unproject(depth)[0][chosen[0, 0]],
+            view.camera.unproject_where(depth, chosen),
             self._diffused(index)[chosen[view.open > 0]],
             0.8 * footprint,
             opacity=config.opacity,
@@ -200,7 +200,7 @@ class _Sower:
     ) -> Bool[Tensor, "1 1 h w"]:
         """Those of the chosen pixels around which few views object to what would be put there."""
         config = self.config
-        points = camera.unproject(depth)[0][chosen[0, 0]]
+        points = camera.unproject_where(depth, chosen)
         objections = torch.zeros_like(depth)
         objections[chosen] = objecting(points, self.shown, reach=1 - config.carve_tolerance)
         side = 2 * config.carve_smooth_px + 1
@@ -247,7 +247,7 @@ def set_back(
     found = depth.clone()
     hiding = chosen.clone()
     while hiding.any():
-        points = camera.unproject(found)[0][hiding[0, 0]]
+        points = camera.unproject_where(found, hiding)
         hiding[hiding.clone()] = objecting(points, clear, reach=1 + config.carve_tolerance) > 0
         found[hiding] *= 1 + config.carve_tolerance
         lost = hiding & (found > BEYOND * depth)

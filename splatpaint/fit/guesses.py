@@ -69,7 +69,7 @@ class Guesses:
         return same < share * looked
 
     def _shared(self, view: Surroundings, depth: Float[Tensor, "1 1 h w"]) -> float | None:
-        places = view.camera.unproject(depth)[0][view.open[0, 0] > 0]
+        places = view.camera.unproject_where(depth, view.open > 0)
         same, looked = (int(count.sum()) for count in self._borne_out(places[:: max(1, len(places) // POINTS)], view))
         return same / looked if looked else None
 

@@ -75,7 +75,7 @@ def _hole(index: int, views: Sequence[Revealed], config: HolesConfig) -> Float[T
     hole = view.opened * view.covered
     surface = (hole > 0) & (view.kept_alpha >= config.min_alpha)
     if surface.any():
-        points = view.camera.unproject(view.kept_depth)[0][surface[0, 0]]
+        points = view.camera.unproject_where(view.kept_depth, surface)
         witnesses = sum(sees(other, points, config.depth_tolerance).int() for other in views if other is not view)
         hole[surface] = (torch.as_tensor(witnesses, device=hole.device) < config.min_views).to(hole)
     # First, or specks would be joined to what they are strewn around.

@@ -96,6 +96,14 @@ class Cameras:
         rotated = torch.einsum("vij,vhwj->vhwi", world_from_cam[:, :3, :3], in_cam)
         return rotated + world_from_cam[:, None, None, :3, 3]
 
+    def unproject_where(self, depth: Float[Tensor, "1 1 h w"], where: Bool[Tensor, "1 1 h w"]) -> Float[Tensor, "n 3"]:
+        """As `unproject`, of the given pixels alone, row by row; for a batch of one."""
+        row, column = torch.nonzero(where[0, 0], as_tuple=True)
+        pixels = torch.stack([column + 0.5, row + 0.5, torch.ones_like(row)], dim=-1).to(self.K)
+        in_cam = torch.einsum("ij,nj->ni", torch.linalg.inv(self.K)[0], pixels) * depth[where][:, None]
+        world_from_cam = self.world_from_cam[0]
+        return torch.einsum("ij,nj->ni", world_from_cam[:3, :3], in_cam) + world_from_cam[:3, 3]
+
     def rays(self) -> Float[Tensor, "v h w 3"]:
         """Directions through the pixel centers in camera axes, scaled to z = 1."""
         y, x = torch.meshgrid(

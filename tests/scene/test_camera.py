@@ -40,6 +40,14 @@ def test_projecting_what_was_unprojected_gives_the_pixel_centers():
         torch.testing.assert_close(z[0], depth[view].flatten())
 
 
+def test_unprojecting_some_pixels_gives_what_unprojecting_all_gives_there():
+    camera = orbit(2, width=33, height=25)[1]
+    depth = 1 + torch.rand(1, 1, camera.height, camera.width, generator=torch.Generator().manual_seed(0))
+    where = depth > 1.6
+    torch.testing.assert_close(camera.unproject_where(depth, where), camera.unproject(depth)[0][where[0, 0]])
+    assert camera.unproject_where(depth, depth > 2).shape == (0, 3)
+
+
 def test_rays_have_unit_z_and_the_middle_one_is_the_optical_axis():
     rays = one_camera(width=33, height=25).rays()
     assert torch.equal(rays[..., 2], torch.ones(1, 25, 33))
