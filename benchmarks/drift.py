@@ -16,8 +16,7 @@ from torch import Tensor
 
 from benchmarks.measure import environment, write_json
 from benchmarks.scoring import text_table
-from splatpaint.capture import prepare
-from splatpaint.events import drain
+from splatpaint.capture import last_prepared
 from splatpaint.formats import read_splats
 from splatpaint.image.files import read_mask
 from splatpaint.image.region import dilate
@@ -54,7 +53,7 @@ def drift(run: Path) -> dict[str, float]:
     config = folder.config(RunConfig)
     device = pick_device(config.device)
     rasterizer = pick_rasterizer(config.rasterizer, device)
-    capture = drain(prepare(folder.capture, config.capture, cache=folder.stage("capture")))
+    capture = last_prepared(folder.stage("capture"))
     kept, filled = (read_splats(folder.product(stage)).to(device) for stage in ("remove", "inpaint"))
     rimmed = filled[: len(filled) - int(folder.metrics["inpaint"].get("fill") or 0)]  # the fill comes last
     changes: dict[str, list[Float[Tensor, " n"]]] = {"all": [], "rim": [], "fill": []}

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from benchmarks.measure import environment, write_json
 from benchmarks.scoring import text_table
+from splatpaint.capture import inputs
 from splatpaint.config import digest, load
 from splatpaint.stages.config import RunConfig
 from splatpaint.stages.folder import RunFolder
@@ -60,7 +61,7 @@ def measured(capture: Path, recipe: str, settings: Sequence[str], folder: Path, 
     command += [*(["--config", str(file)] if file else []), *(word for setting in settings for word in ("--set", setting))]
     if shared.exists():
         # A run folder that holds a reconstruction: begun like any other, so that its config is the recipe's own.
-        with RunFolder.open(run, capture, config):
+        with RunFolder.open(run, capture, config, files=inputs(capture, config.capture)):
             for stage in ("capture", "reconstruct"):
                 shutil.copytree(shared / stage, run / stage)
         command.append("--resume")

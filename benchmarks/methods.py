@@ -26,7 +26,7 @@ from benchmarks.fill_first import FillThenFit, FillThenNerf, Telea2d, drawing, s
 from benchmarks.nerf import NerfConfig, draw_nerf
 from benchmarks.nerf_fill import fill_nerf
 from benchmarks.protocol import Drawn, Fitted, Method
-from splatpaint.capture import prepare
+from splatpaint.capture import inputs, prepare
 from splatpaint.config import from_tree, override, to_tree
 from splatpaint.events import drain
 from splatpaint.formats import read_splats
@@ -136,7 +136,7 @@ class Ours:
             for setting in self.settings:
                 tree = override(tree, setting)
             config = from_tree(RunConfig, tree)
-        with RunFolder.open(folder, task, config, resume=True) as opened:
+        with RunFolder.open(folder, task, config, files=inputs(task, config.capture), resume=True) as opened:
             for stage in self._shared_stages:
                 if shared is not None and (shared / stage).exists() and not opened.splats(stage).exists():
                     partial = folder / f"{stage}.partial"

@@ -1,6 +1,7 @@
 """Posed photo captures: every common layout in, one `Capture` out."""
 
-from splatpaint.capture.preparation import CaptureConfig, prepare
+from splatpaint.capture.cache import last_prepared
+from splatpaint.capture.preparation import CaptureConfig, inputs, prepare
 from splatpaint.capture.summary import CaptureSummary, inspect
 
-__all__ = ["CaptureConfig", "CaptureSummary", "inspect", "prepare"]
+__all__ = ["CaptureConfig", "CaptureSummary", "inputs", "inspect", "last_prepared", "prepare"]

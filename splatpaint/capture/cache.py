@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 from safetensors.torch import save as as_bytes
 
+from splatpaint.errors import CaptureError
 from splatpaint.scene.camera import Cameras
 from splatpaint.scene.views import Capture, PointCloud, Similarity, View
 
@@ -48,6 +49,18 @@ def save(folder: Path, capture: Capture) -> None:
     partial = folder / f".{os.getpid()}.{DESCRIPTION}"
     partial.write_text(json.dumps(described, indent=1))
     partial.replace(folder / DESCRIPTION)
+
+
+def last_prepared(cache: Path) -> Capture:
+    """The capture that was saved last in a folder of the cache.
+
+    Raises:
+        CaptureError: if none was.
+    """
+    finished = sorted(cache.glob(f"*/{DESCRIPTION}"), key=lambda file: file.stat().st_mtime_ns)
+    if not finished:
+        raise CaptureError(f"{cache} holds no prepared capture: run `splatpaint fit` again, with --resume")
+    return load(finished[-1].parent)
 
 
 def load(folder: Path) -> Capture:

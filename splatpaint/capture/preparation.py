@@ -102,6 +102,17 @@ def prepare(path: Path, config: CaptureConfig, *, cache: Path) -> Events[Capture
     return capture
 
 
+def inputs(path: Path, config: CaptureConfig) -> list[Path]:
+    """Every file that `prepare` reads: poses and points, the photos that have a pose, and their masks.
+
+    Raises:
+        CaptureError: if the capture cannot be read.
+        MaskError: if its masks cannot be.
+    """
+    posed = read_layout(path)
+    return sorted(_inputs(posed, find_masks(path, posed, folder=config.masks, polarity=config.mask_polarity)))
+
+
 def check_count(path: Path, posed: PosedPhotos, config: CaptureConfig) -> None:
     """Sees to it that enough photos are left to learn from.
 

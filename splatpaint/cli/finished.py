@@ -6,8 +6,7 @@ from typing import Any
 
 import torch
 
-from splatpaint.capture import prepare
-from splatpaint.events import drain
+from splatpaint.capture import last_prepared
 from splatpaint.formats import read_splats
 from splatpaint.render.pick import pick_rasterizer
 from splatpaint.render.protocol import Rasterizer
@@ -30,7 +29,7 @@ class FinishedStage:
 
 
 def open_run(path: Path, stage: Any, device: str | None) -> FinishedStage:
-    """A stage of a run.
+    """A stage of a run, and the capture as the run has seen it: a pose that changed since is no pose of these splats.
 
     Args:
         path: the run folder.
@@ -39,6 +38,7 @@ def open_run(path: Path, stage: Any, device: str | None) -> FinishedStage:
 
     Raises:
         RunError: if there is no run, or the stage is not done.
+        CaptureError: if the run has lost its prepared capture.
         BackendError: if the device or the run's rasterizer does not work here.
     """
     folder = RunFolder.read(path)
@@ -46,6 +46,6 @@ def open_run(path: Path, stage: Any, device: str | None) -> FinishedStage:
     product = folder.product(stage)
     picked = pick_device(device or config.device)
     rasterizer = pick_rasterizer("auto" if device else config.rasterizer, picked)
-    prepared = drain(prepare(folder.capture, config.capture, cache=folder.stage("capture")))
+    prepared = last_prepared(folder.stage("capture"))
     capture = leveled(prepared, read_exposures(folder.stage("reconstruct")))
     return FinishedStage(read_splats(product), capture, rasterizer, picked)

@@ -65,7 +65,7 @@ class SeedConfig:
 
 Guide = Callable[[Surroundings], Float[Tensor, "1 1 h w"]]
 """Tells the shape of what would be painted into a view: disparity up to scale and shift."""
-Surface = tuple[Cameras, Float[Tensor, "1 1 h w"]]
+Surface = tuple[Cameras, Float[Tensor, "1 1 _ _"]]
 """What a camera sees: its z-depth, 0 where nothing is known."""
 
 
@@ -158,7 +158,7 @@ class _Sower:
     config: SeedConfig
     sh_degree: int
     guide: Guide | None
-    _colors: dict[int, Float[Tensor, "n 3"]] = field(default_factory=dict)
+    _colors: dict[int, Float[Tensor, "_ 3"]] = field(default_factory=dict)
     """By view, as they diffuse into its holes."""
 
     def seeds(self, index: int, fill: Splats) -> Splats:

@@ -16,7 +16,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Literal, TypeVar, get_args
@@ -51,13 +51,14 @@ class RunFolder:
         self._logged_at = -math.inf
 
     @classmethod
-    def open(cls, path: Path, capture: Path, config: Any, *, resume: bool = False) -> "RunFolder":
+    def open(cls, path: Path, capture: Path, config: Any, *, files: Iterable[Path], resume: bool = False) -> "RunFolder":
         """Creates the run, or opens the one of the same capture and config; no other process can then open it.
 
         Args:
             path: the run folder; made if it does not exist.
             capture: the capture folder.
             config: the resolved config, a frozen dataclass.
+            files: what the run is made of, see `capture.inputs`: if they change, it is of another capture.
             resume: whether an unfinished run may be continued. A finished one can always be opened: its stages skip.
 
         Raises:
@@ -68,7 +69,7 @@ class RunFolder:
         if not capture.is_dir():
             raise CaptureError(f"the capture {capture} is not a folder; give the folder that holds the images and their poses")
         _refuse_strangers(path)
-        identity = {"path": str(capture.resolve()), "fingerprint": fingerprint(capture)}
+        identity = {"path": str(capture.resolve()), "fingerprint": fingerprint(capture, files)}
         folder = cls(path, capture.resolve(), _locked(path))
         try:
             if folder._begun:
@@ -201,16 +202,19 @@ def is_run(folder: Path) -> bool:
     return (folder / "capture.json").is_file() and (folder / "config.yaml").is_file()
 
 
-def fingerprint(capture: Path) -> str:
-    """32 hexadecimal digits that change when a file of the capture is added, removed, renamed or altered.
+def fingerprint(capture: Path, files: Iterable[Path]) -> str:
+    """32 hexadecimal digits that change when there are more or fewer files, or one has another name or content.
 
-    Hidden files and runs inside the capture's folder do not count.
+    Args:
+        capture: names of files in this folder count from here, so that it can be moved.
+        files: that are there.
     """
     total = hashlib.blake2b(digest_size=16)
-    for file in sorted(_files(capture)):
+    for file in sorted(set(files)):
         with open(file, "rb") as content:
             head = content.read(FINGERPRINTED_BYTES)
-        total.update(f"{file.relative_to(capture).as_posix()}\0{file.stat().st_size}\0".encode())
+        name = file.relative_to(capture) if file.is_relative_to(capture) else file.absolute()
+        total.update(f"{name.as_posix()}\0{file.stat().st_size}\0".encode())
         total.update(hashlib.blake2b(head).digest())
     return total.hexdigest()
 
@@ -227,16 +231,6 @@ def write_whole(path: Path, text: str) -> None:
         partial.replace(path)
     except OSError as error:
         raise RunError(f"{path} cannot be written ({error.strerror}): choose a folder that can, or make room") from error
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    for entry in folder.iterdir():
-        if entry.name.startswith("."):
-            continue
-        if entry.is_dir() and not (entry / "capture.json").exists():
-            yield from _files(entry)
-        elif entry.is_file():
-            yield entry
 
 
 def _refuse_strangers(path: Path) -> None:

@@ -10,7 +10,7 @@ from benchmarks.fill_first import FillThenFit, fill_photos, telea
 from benchmarks.methods import ABLATIONS, ADDITIONS, method
 from benchmarks.protocol import Fitted
 from benchmarks.removal import SUITES, Task, configured, read_scores, scored, summary, task_of
-from splatpaint.capture import CaptureConfig, prepare
+from splatpaint.capture import CaptureConfig, inputs, prepare
 from splatpaint.config import load
 from splatpaint.events import drain
 from splatpaint.image.files import read_image, read_mask
@@ -104,7 +104,7 @@ def test_a_nerf_gets_the_time_of_ours_or_some_times_as_much_and_is_drawn_by_the_
 ):
     nerf, work = method(name), tmp_path / "work"
     config = load(RunConfig, None, ["rasterizer=native"])
-    with RunFolder.open(work / "run", task, config, resume=True) as run:
+    with RunFolder.open(work / "run", task, config, files=inputs(task, config.capture), resume=True) as run:
         run.record("reconstruct", {"seconds": 4.0})
         run.record("inpaint", {"seconds": 2.0})
         with pytest.raises(ValueError, match="run ours"):

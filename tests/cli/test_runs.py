@@ -59,6 +59,31 @@ def test_kept_splats_are_exported_bit_for_bit_and_in_the_input_frame(cli: Cli, w
     torch.testing.assert_close(exported.means[: len(kept)], world_from_input.undo(kept.means))
 
 
+def test_what_is_exported_is_in_the_frame_that_the_run_was_made_in(cli: Cli, capture: Path, finished: Path, tmp_path: Path):
+    run = shutil.copytree(finished, tmp_path / "run")
+    identity = json.loads((run / "capture.json").read_text())
+    (run / "capture.json").write_text(json.dumps(identity | {"path": str(capture)}))
+    poses = json.loads((capture / "transforms.json").read_text())
+    for frame in poses["frames"]:
+        for row in frame["transform_matrix"][:3]:
+            row[3] *= 7
+    (capture / "transforms.json").write_text(json.dumps(poses))
+    for source, name in ((finished, "before"), (run, "after")):
+        assert cli("export", source, "-o", tmp_path / f"{name}.ply").exit_code == 0
+    assert (tmp_path / "before.ply").read_bytes() == (tmp_path / "after.ply").read_bytes()
+
+
+def test_a_run_goes_on_whatever_else_lies_in_the_capture(
+    cli: Cli, capture: Path, finished: Path, settings: list[str], tmp_path: Path
+):
+    run = shutil.copytree(finished, tmp_path / "run")
+    for stray in ("fit.log", "preview.png"):
+        (capture / stray).write_text("not of the capture")
+    result = cli("fit", capture, "-o", run, "--test-every", "5", *settings, "--resume")
+    assert result.exit_code == 0, result.output
+    assert "inpaint: already there" in result.output
+
+
 def test_export_prints_the_psnr_of_its_self_check(cli: Cli, finished: Path, tmp_path: Path):
     said = cli("export", finished, "-o", tmp_path / "scene.ply", "--stage", "reconstruct").output
     psnr = re.search(r"self_check_psnr ([\d.]+)", said)

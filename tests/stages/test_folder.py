@@ -40,14 +40,22 @@ def out(tmp_path: Path) -> Path:
     return tmp_path / "runs" / "one"
 
 
+def opened(out: Path, capture: Path, config: Outer, *, resume: bool = False) -> RunFolder:
+    return RunFolder.open(out, capture, config, files=files_of(capture), resume=resume)
+
+
+def files_of(capture: Path) -> list[Path]:
+    return [file for name in ("transforms.json", "images/*") for file in capture.glob(name)]
+
+
 def begin(out: Path, capture: Path, config: Outer) -> None:
     """Leaves a run whose first stage was interrupted."""
-    with RunFolder.open(out, capture, config) as folder:
+    with opened(out, capture, config) as folder:
         folder.stage("reconstruct")
 
 
 def finish(out: Path, capture: Path, config: Outer) -> None:
-    with RunFolder.open(out, capture, config) as folder:
+    with opened(out, capture, config) as folder:
         folder.stage("inpaint")
         folder.splats("inpaint").write_bytes(b"splats")
 
@@ -57,7 +65,7 @@ def lines(folder: RunFolder) -> list[dict]:
 
 
 def test_a_new_run_holds_its_config_and_its_capture(out: Path, capture: Path):
-    with RunFolder.open(out, capture, Outer(seed=3)):
+    with opened(out, capture, Outer(seed=3)):
         pass
     folder = RunFolder.read(out)
     assert folder.config(Outer) == Outer(seed=3)
@@ -68,14 +76,14 @@ def test_a_new_run_holds_its_config_and_its_capture(out: Path, capture: Path):
 def test_an_unfinished_run_is_continued_only_when_asked(out: Path, capture: Path):
     begin(out, capture, Outer())
     with pytest.raises(RunError, match="unfinished run of this capture and config: add --resume"):
-        RunFolder.open(out, capture, Outer())
-    with RunFolder.open(out, capture, Outer(), resume=True) as folder:
+        opened(out, capture, Outer())
+    with opened(out, capture, Outer(), resume=True) as folder:
         assert not folder.finished
 
 
 def test_a_finished_run_can_be_opened_again(out: Path, capture: Path):
     finish(out, capture, Outer())
-    with RunFolder.open(out, capture, Outer()) as folder:
+    with opened(out, capture, Outer()) as folder:
         assert folder.finished
         assert folder.product("inpaint").read_bytes() == b"splats"
 
@@ -84,7 +92,7 @@ def test_a_finished_run_can_be_opened_again(out: Path, capture: Path):
 def test_a_run_with_another_config_is_left_alone(out: Path, capture: Path, resume: bool):
     begin(out, capture, Outer())
     with pytest.raises(RunError, match=r"another config \(inner\.steps: 10 -> 20\)"):
-        RunFolder.open(out, capture, Outer(inner=Inner(steps=20)), resume=resume)
+        opened(out, capture, Outer(inner=Inner(steps=20)), resume=resume)
     assert RunFolder.read(out).config(Outer) == Outer()
 
 
@@ -93,7 +101,7 @@ def test_a_run_of_another_capture_is_left_alone(out: Path, capture: Path, tmp_pa
     other = tmp_path / "other"
     other.mkdir()
     with pytest.raises(RunError, match=f"a run of {capture.resolve()}, not {other.resolve()}"):
-        RunFolder.open(out, other, Outer(), resume=True)
+        opened(out, other, Outer(), resume=True)
     assert RunFolder.read(out).capture == capture.resolve()
 
 
@@ -101,22 +109,22 @@ def test_a_run_whose_capture_changed_is_left_alone(out: Path, capture: Path):
     begin(out, capture, Outer())
     (capture / "images" / "a.png").write_bytes(b"b")
     with pytest.raises(RunError, match="as it was before its files changed"):
-        RunFolder.open(out, capture, Outer(), resume=True)
+        opened(out, capture, Outer(), resume=True)
 
 
 def test_a_moved_capture_is_still_the_same(out: Path, capture: Path, tmp_path: Path):
     begin(out, capture, Outer())
     moved = capture.rename(tmp_path / "moved")
-    with RunFolder.open(out, moved, Outer(), resume=True):
+    with opened(out, moved, Outer(), resume=True):
         pass
     assert RunFolder.read(out).capture == moved.resolve()
 
 
 def test_a_run_that_made_nothing_yet_starts_anew(out: Path, capture: Path):
-    with RunFolder.open(out, capture, Outer()) as folder:
+    with opened(out, capture, Outer()) as folder:
         folder.stage("capture")
     (capture / "images" / "a.png").write_bytes(b"mended")
-    with RunFolder.open(out, capture, Outer(seed=1)):
+    with opened(out, capture, Outer(seed=1)):
         pass
     assert RunFolder.read(out).config(Outer).seed == 1
 
@@ -125,7 +133,7 @@ def test_a_folder_with_other_things_is_left_alone(out: Path, capture: Path):
     out.mkdir(parents=True)
     (out / "thesis.txt").write_text("mine")
     with pytest.raises(RunError, match=r"not a run folder and not empty \(it holds thesis\.txt\)"):
-        RunFolder.open(out, capture, Outer(), resume=True)
+        opened(out, capture, Outer(), resume=True)
     assert os.listdir(out) == ["thesis.txt"]
 
 
@@ -133,13 +141,13 @@ def test_a_file_in_the_place_of_the_folder_is_left_alone(out: Path, capture: Pat
     out.parent.mkdir()
     out.write_text("mine")
     with pytest.raises(RunError, match="cannot be written"):
-        RunFolder.open(out, capture, Outer())
+        opened(out, capture, Outer())
     assert out.read_text() == "mine"
 
 
 def test_a_missing_capture_makes_no_run(out: Path, tmp_path: Path):
     with pytest.raises(CaptureError, match="is not a folder"):
-        RunFolder.open(out, tmp_path / "nowhere", Outer())
+        opened(out, tmp_path / "nowhere", Outer())
     assert not out.exists()
 
 
@@ -149,25 +157,24 @@ def test_a_disk_without_locks_is_told_from_another_process(out: Path, capture: P
 
     monkeypatch.setattr(fcntl, "flock", unable)
     with pytest.raises(RunError, match="knows no locks"):
-        RunFolder.open(out, capture, Outer())
+        opened(out, capture, Outer())
 
 
 def test_a_run_is_open_in_one_process_at_a_time(out: Path, capture: Path):
-    with RunFolder.open(out, capture, Outer()), pytest.raises(RunError, match="another splatpaint is working in"):
-        RunFolder.open(out, capture, Outer(), resume=True)
-    with RunFolder.open(out, capture, Outer(), resume=True):
+    with opened(out, capture, Outer()), pytest.raises(RunError, match="another splatpaint is working in"):
+        opened(out, capture, Outer(), resume=True)
+    with opened(out, capture, Outer(), resume=True):
         pass
 
 
 def test_a_dead_process_leaves_no_lock(out: Path, capture: Path):
     script = (
-        "import os, sys; from pathlib import Path; from splatpaint.stages.folder import RunFolder; "
-        "from tests.stages.test_folder import Outer; "
-        "folder = RunFolder.open(Path(sys.argv[1]), Path(sys.argv[2]), Outer()); os.kill(os.getpid(), 9)"
+        "import os, sys; from pathlib import Path; from tests.stages.test_folder import Outer, opened; "
+        "folder = opened(Path(sys.argv[1]), Path(sys.argv[2]), Outer()); os.kill(os.getpid(), 9)"
     )
     died = subprocess.run([sys.executable, "-c", script, str(out), str(capture)], check=False)
     assert died.returncode == -9
-    with RunFolder.open(out, capture, Outer(), resume=True):
+    with opened(out, capture, Outer(), resume=True):
         pass
 
 
@@ -188,7 +195,7 @@ def test_a_config_of_another_version_is_refused_by_name(out: Path, capture: Path
     with pytest.raises(ConfigError, match="retired: unknown key"):
         RunFolder.read(out).config(Outer)
     with pytest.raises(RunError, match="retired: 1 -> None"):
-        RunFolder.open(out, capture, Outer(), resume=True)
+        opened(out, capture, Outer(), resume=True)
 
 
 def test_events_are_logged_a_line_each_and_pass_on_unchanged(out: Path, capture: Path):
@@ -212,7 +219,7 @@ def test_events_are_logged_a_line_each_and_pass_on_unchanged(out: Path, capture:
                 return stop.value
             yield heard[-1]
 
-    with RunFolder.open(out, capture, Outer()) as folder:
+    with opened(out, capture, Outer()) as folder:
         assert drain(listen(folder.logged(stage()))) == 7
         assert heard == said
         logged = lines(folder)
@@ -223,14 +230,14 @@ def test_events_are_logged_a_line_each_and_pass_on_unchanged(out: Path, capture:
 
 
 def test_of_quick_progress_the_first_and_the_last_are_logged(out: Path, capture: Path):
-    with RunFolder.open(out, capture, Outer()) as folder:
+    with opened(out, capture, Outer()) as folder:
         for done in range(1, 101):
             folder.log(Progressed("fit", done, 100))
         assert [line["done"] for line in lines(folder)] == [1, 100]
 
 
 def test_a_line_that_a_killed_process_left_torn_spoils_no_other(out: Path, capture: Path):
-    with RunFolder.open(out, capture, Outer()) as folder:
+    with opened(out, capture, Outer()) as folder:
         folder.log(Noted("fit", "before"))
         with open(out / "events.jsonl", "a") as file:
             file.write('{"time": "20')
@@ -241,19 +248,28 @@ def test_a_line_that_a_killed_process_left_torn_spoils_no_other(out: Path, captu
 
 
 def test_measurements_gather_by_stage(out: Path, capture: Path):
-    with RunFolder.open(out, capture, Outer()) as folder:
+    with opened(out, capture, Outer()) as folder:
         folder.log(Measured("reconstruct", {"psnr": 20.0, "splats": 5}))
         folder.log(Measured("inpaint", {"psnr": math.inf}))
         folder.record("reconstruct", {"psnr": 21.0})
         assert folder.metrics == {"reconstruct": {"psnr": 21.0, "splats": 5}, "inpaint": {"psnr": None}}
 
 
-def test_the_fingerprint_sees_names_and_contents_but_no_hidden_files_and_no_runs(capture: Path):
-    before = fingerprint(capture)
-    (capture / ".DS_Store").write_bytes(b"x")
+def test_the_fingerprint_sees_names_and_contents_of_the_files_alone(capture: Path, tmp_path: Path):
+    def now() -> str:
+        return fingerprint(capture, files_of(capture))
+
+    before = now()
+    (capture / "notes.log").write_bytes(b"x")
     begin(capture / "run", capture, Outer())
-    assert fingerprint(capture) == before
+    assert now() == before
     (capture / "images" / "a.png").rename(capture / "images" / "b.png")
-    renamed = fingerprint(capture)
+    renamed = now()
     (capture / "images" / "b.png").write_bytes(b"c")
-    assert len({before, renamed, fingerprint(capture)}) == 3
+    assert len({before, renamed, now()}) == 3
+    mask = tmp_path / "mask.png"
+    mask.write_bytes(b"m")
+    with_mask = fingerprint(capture, [*files_of(capture), mask])
+    assert with_mask != now()
+    mask.write_bytes(b"n")
+    assert fingerprint(capture, [*files_of(capture), mask]) != with_mask, "files elsewhere count too"

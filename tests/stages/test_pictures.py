@@ -129,7 +129,7 @@ def test_a_finished_run_is_drawn_once(views: tuple[View, ...], tmp_path: Path):
     capture_folder = tmp_path / "capture"
     capture_folder.mkdir()
     capture = Capture(views[1:], views[:1], None, Similarity())
-    with RunFolder.open(tmp_path / "run", capture_folder, Settings()) as folder:
+    with RunFolder.open(tmp_path / "run", capture_folder, Settings(), files=[]) as folder:
         for stage in ("reconstruct", "remove", "inpaint"):
             folder.stage(stage)
             write_splats(folder.splats(stage), blob(0.3))

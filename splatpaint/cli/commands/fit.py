@@ -59,6 +59,7 @@ def fit(
         "prior.lora": str(lora.resolve()) if lora else None,
     }
     with resumable() as interruption:
+        from splatpaint.capture import inputs
         from splatpaint.cli.progress import draw
         from splatpaint.config import load
         from splatpaint.priors.load import chosen_prior
@@ -71,6 +72,6 @@ def fit(
         if config.prior.name == "auto":
             config = replace(config, prior=replace(config.prior, name=chosen_prior(chosen)))
             click.echo(f"the prior is {config.prior.name}")
-        with RunFolder.open(run_path, capture, config, resume=resume) as folder:
+        with RunFolder.open(run_path, capture, config, files=inputs(capture, config.capture), resume=resume) as folder:
             draw(interruption.heeded(folder.logged(run(capture, folder, config))))
     click.echo(f"done; next: splatpaint export {run_path} -o scene.ply")
