@@ -26,7 +26,7 @@ def find_models(root: Path) -> list[Path]:
     """All folders with a sparse model that has cameras and images."""
     folders = [root / name for name in MODEL_FOLDERS]
     folders += [child for folder in folders[:-1] if folder.is_dir() for child in sorted(folder.iterdir()) if child.is_dir()]
-    return [folder for folder in folders if any(_is_model(folder, suffix) for suffix in ("bin", "txt"))]
+    return [folder for folder in dict.fromkeys(folders) if any(_is_model(folder, suffix) for suffix in ("bin", "txt"))]
 
 
 def read_colmap(root: Path) -> PosedPhotos:

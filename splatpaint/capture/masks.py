@@ -37,8 +37,9 @@ def find_masks(root: Path, posed: PosedPhotos, *, folder: str | None, polarity: 
     image folder itself; the first one with a mask for some photo is used.
 
     The mask of `a/img.jpg` is called `a/img`, `a/img.jpg` or `a/img.mask`, with any picture suffix; the folder part may be left
-    out. White = fill where masks are named like the photos' stems, as SPIn-NeRF, InFusion and diffusers have it. The names
-    `img.jpg.png` and `img.mask.png` come from tools that mean black = hide, so there `polarity` has to be given.
+    out, or begin with the name of the image folder. White = fill where masks are named like the photos' stems, as SPIn-NeRF,
+    InFusion and diffusers have it. The names `img.jpg.png` and `img.mask.png` come from tools that mean black = hide, so there
+    `polarity` has to be given.
 
     Args:
         root: the capture.
@@ -128,7 +129,7 @@ def _match(folder: Path, posed: PosedPhotos) -> dict[str, Path]:
     bare = ("",) if folder.resolve() != posed.image_folder.resolve() else ()
     matched = {}
     for photo in posed.photos:
-        names = dict.fromkeys((photo.name, photo.name.rsplit("/", 1)[-1]))
+        names = dict.fromkeys((photo.name, f"{posed.image_folder.name}/{photo.name}", photo.name.rsplit("/", 1)[-1]))
         keys = [name + end for name in names for end in (*bare, photo.path.suffix, ".mask")]
         found = [files[key] for key in keys if key in files]
         matched |= {photo.name: found[0]} if found else {}

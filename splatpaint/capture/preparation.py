@@ -4,7 +4,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from splatpaint.capture.develop import Developed, develop, reduced, scaled
 from splatpaint.capture.layout import read_layout
 from splatpaint.capture.masks import MaskFiles, Polarity, find_masks
 from splatpaint.capture.normalize import normalization, normalized_points, normalized_pose
-from splatpaint.capture.posed import InputPoints, PosedPhotos
+from splatpaint.capture.posed import InputPoints, PosedPhotos, pictures_in
 from splatpaint.capture.scatter import scatter
 from splatpaint.capture.split import split
 from splatpaint.capture.triangulate import LONGEST_SIDE_PX, PinholePicture, triangulate
@@ -69,9 +69,8 @@ def prepare(path: Path, config: CaptureConfig, *, cache: Path) -> Events[Capture
         CaptureError: if the capture cannot be used.
         MaskError: if its masks cannot be.
     """
-    posed = read_layout(path)
+    posed, masks = read(path, config)
     check_count(path, posed, config)
-    masks = find_masks(path, posed, folder=config.masks, polarity=config.mask_polarity)
     folder = cache / cached.fingerprint(_inputs(posed, masks), repr(config))
     if cached.is_complete(folder):
         yield Skipped(STAGE, folder)
@@ -109,8 +108,20 @@ def inputs(path: Path, config: CaptureConfig) -> list[Path]:
         CaptureError: if the capture cannot be read.
         MaskError: if its masks cannot be.
     """
+    return sorted(_inputs(*read(path, config)))
+
+
+def read(path: Path, config: CaptureConfig) -> tuple[PosedPhotos, MaskFiles]:
+    """The photos and their masks; masks that lie among the photos are no pictures without a pose.
+
+    Raises:
+        CaptureError: if the capture cannot be read.
+        MaskError: if its masks cannot be.
+    """
     posed = read_layout(path)
-    return sorted(_inputs(posed, find_masks(path, posed, folder=config.masks, polarity=config.mask_polarity)))
+    masks = find_masks(path, posed, folder=config.masks, polarity=config.mask_polarity)
+    among = set(pictures_in(posed.image_folder).values()) & {*masks.fill.values(), *masks.ignore_black.values()}
+    return replace(posed, found=posed.found - len(among)), masks
 
 
 def check_count(path: Path, posed: PosedPhotos, config: CaptureConfig) -> None:

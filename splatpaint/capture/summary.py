@@ -6,10 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from splatpaint.capture.layout import read_layout
-from splatpaint.capture.masks import find_masks
 from splatpaint.capture.posed import inverted
-from splatpaint.capture.preparation import CaptureConfig
+from splatpaint.capture.preparation import CaptureConfig, read
 
 
 @dataclass(frozen=True)
@@ -51,8 +49,7 @@ def inspect(path: Path, config: CaptureConfig) -> CaptureSummary:
         CaptureError: if the capture cannot be read.
         MaskError: if its masks belong to none of its photos, or their polarity has to be given.
     """
-    posed = read_layout(path)
-    masks = find_masks(path, posed, folder=config.masks, polarity=config.mask_polarity)
+    posed, masks = read(path, config)
     lenses = Counter(
         f"{photo.lens.model} {photo.lens.width}x{photo.lens.height}{'' if photo.lens.is_pinhole else ', distorted'}"
         for photo in posed.photos

@@ -44,6 +44,8 @@ def read_transforms(file: Path) -> PosedPhotos:
         frames = top["frames"]
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
         raise CaptureError(f"{file} is no JSON object with a list of frames ({type(error).__name__}: {error})") from error
+    if not isinstance(frames, list) or not all(isinstance(frame, dict) for frame in frames):
+        raise CaptureError(f"{file} has frames that are no list of objects: export it again")
 
     paths = [_picture(file.parent / str(frame.get("file_path", ""))) for frame in frames]
     missing = [number for number, path in enumerate(paths, start=1) if path is None]
@@ -63,7 +65,7 @@ def read_transforms(file: Path) -> PosedPhotos:
         for number, (frame, path) in enumerate(zip(frames, paths, strict=True), start=1)
         if path is not None
     ]
-    ply = file.parent / top["ply_file_path"] if top.get("ply_file_path") else None
+    ply = file.parent / str(top["ply_file_path"]) if top.get("ply_file_path") else None
     return PosedPhotos(
         layout=f"{file.name} (instant-ngp, nerfstudio)",
         image_folder=folder,
@@ -100,17 +102,21 @@ def read_ply_points(file: Path) -> InputPoints:
 
 def _picture(listed: Path) -> Path | None:
     """The file that a frame means: suffixes may be left out."""
-    candidates = [listed, *(listed.with_name(listed.name + suffix) for suffix in IMAGE_SUFFIXES)]
+    suffixes = [spelled for suffix in IMAGE_SUFFIXES for spelled in (suffix, suffix.upper())]
+    candidates = [listed, *(listed.with_name(listed.name + suffix) for suffix in suffixes if listed.name)]
     return next((path for path in candidates if path.is_file()), None)
 
 
 def _photo(top: dict[str, Any], frame: dict[str, Any], path: Path, *, root: Path, name: str, where: str) -> Photo:
     where = f"{where} ({path.name})"
-    matrix = np.array(frame.get("transform_matrix", []), dtype=np.float64)
+    try:
+        matrix = np.array(frame.get("transform_matrix", []), dtype=np.float64)
+    except (TypeError, ValueError):  # ragged, or not of numbers
+        matrix = np.empty(0)
     if matrix.shape not in ((4, 4), (3, 4)):
-        raise CaptureError(f"{where} has no 4x4 transform_matrix")
+        raise CaptureError(f"{where} has no 4x4 transform_matrix of numbers")
     world_from_cam = rigid(matrix, where=where) @ OPENCV_FROM_OPENGL
-    mask = root / frame["mask_path"] if frame.get("mask_path") else None
+    mask = root / str(frame["mask_path"]) if frame.get("mask_path") else None
     if mask and not mask.is_file():
         raise CaptureError(f"{where} names the mask {frame['mask_path']}, which does not exist")
     return Photo(
@@ -126,30 +132,41 @@ def _lens(given: dict[str, Any], path: Path, *, where: str) -> Lens:
     model = str(given.get("camera_model", "OPENCV"))
     if model not in MODELS:
         raise CaptureError(f"{where} has the camera model {model}, known are {', '.join(MODELS)}")
+
+    def number(name: str, default: int | float = 0.0) -> float:
+        value = given.get(name)
+        value = default if value is None else value
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise CaptureError(f"{where} has {value!r} for {name}, expected a number")
+        return float(value)
+
     stored = image_size(path)
-    width, height = round(given.get("w", stored[0])), round(given.get("h", stored[1]))
-    fx = given.get("fl_x") or _focal(width, given.get("camera_angle_x"))
-    fy = given.get("fl_y") or _focal(height, given.get("camera_angle_y")) or fx
+    width, height = round(number("w", stored[0])), round(number("h", stored[1]))
+    if width < 1 or height < 1:
+        raise CaptureError(f"{where} is {width}x{height} pixels by its w and h: leave them out, or give the picture's size")
+    fx = number("fl_x") or _focal(width, number("camera_angle_x"))
+    fy = number("fl_y") or _focal(height, number("camera_angle_y")) or fx
     fx = fx or fy
-    if not fx or not fy or not math.isfinite(fx) or not math.isfinite(fy):
-        raise CaptureError(f"{where} has neither fl_x nor camera_angle_x, so its focal length is unknown")
+    if fx <= 0 or fy <= 0:
+        raise CaptureError(f"{where} has neither a positive fl_x nor camera_angle_x, so its focal length is unknown")
     fisheye = model == "OPENCV_FISHEYE" or bool(given.get("is_fisheye"))
     return Lens(
         model="OPENCV_FISHEYE" if fisheye else model,
         width=width,
         height=height,
-        fx=float(fx),
-        fy=float(fy),
-        cx=float(given.get("cx", width / 2)),
-        cy=float(given.get("cy", height / 2)),
-        radial=tuple(float(given.get(name, 0.0)) for name in ("k1", "k2", "k3", "k4")),
-        tangential=(0.0, 0.0) if fisheye else (float(given.get("p1", 0.0)), float(given.get("p2", 0.0))),
+        fx=fx,
+        fy=fy,
+        cx=number("cx", width / 2),
+        cy=number("cy", height / 2),
+        radial=tuple(number(name) for name in ("k1", "k2", "k3", "k4")),
+        tangential=(0.0, 0.0) if fisheye else (number("p1"), number("p2")),
         fisheye=fisheye,
     )
 
 
-def _focal(pixels: int, angle: float | None) -> float | None:
-    return 0.5 * pixels / math.tan(0.5 * angle) if angle else None
+def _focal(pixels: int, angle: float) -> float:
+    """In pixels; 0 if the angle is not known."""
+    return 0.5 * pixels / math.tan(0.5 * angle) if angle else 0.0
 
 
 def _complaints(file: Path, frames: list[dict[str, Any]], missing: list[int], ply: Path | None) -> Iterator[str]:

@@ -44,6 +44,13 @@ def test_the_largest_model_wins(tmp_path):
     assert posed.notes == ("sparse/1 is used, the largest of 2 sparse models; the others are left aside",)
 
 
+def test_a_model_is_counted_once_wherever_it_lies(tmp_path):
+    write_colmap(tmp_path, SHOTS, model="colmap/sparse/0")
+    assert find_models(tmp_path) == [tmp_path / "colmap" / "sparse" / "0"]
+    write_colmap(tmp_path / "flat", SHOTS, model="colmap/sparse")
+    assert find_models(tmp_path / "flat") == [tmp_path / "flat" / "colmap" / "sparse"]
+
+
 def test_intrinsics_follow_the_stored_size_of_the_photos(tmp_path):
     write_colmap(tmp_path, SHOTS)
     write_image(tmp_path / "images" / "shot_02.png", SHOTS.images[2][:, ::2, ::2])

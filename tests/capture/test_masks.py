@@ -27,6 +27,12 @@ def test_masks_are_found_beside_and_below_the_images(tmp_path, place):
     assert found.notes == (f"3 of 3 photos have a mask in {place}; white is taken as what is to be filled",)
 
 
+def test_masks_may_lie_in_a_folder_named_like_that_of_the_photos(tmp_path):
+    write_transforms(tmp_path, SHOTS)
+    write_masks(tmp_path / "masks" / "images", SHOTS)
+    assert sorted(find(tmp_path).fill) == SHOTS.names
+
+
 def test_labels_of_spin_nerf_are_found(tmp_path):
     write_llff(tmp_path, SHOTS)
     write_masks(tmp_path / "images_2" / "label", SHOTS)

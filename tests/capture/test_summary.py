@@ -4,7 +4,7 @@ import pytest
 
 from splatpaint.capture import CaptureConfig, inspect
 from splatpaint.image.files import write_image
-from tests.support.captures import shoot, write_colmap, write_llff, write_masks
+from tests.support.captures import shoot, write_colmap, write_llff, write_masks, write_transforms
 
 SHOTS = shoot()
 
@@ -27,6 +27,12 @@ def test_masks_below_the_images_are_not_counted_as_pictures(tmp_path):
     write_masks(tmp_path / "images" / "masks", SHOTS)
     summary = inspect(tmp_path, CaptureConfig())
     assert (summary.pictures, summary.fill_masks) == (5, 5)
+
+
+def test_masks_among_the_photos_are_not_counted_as_pictures(tmp_path):
+    write_transforms(tmp_path, SHOTS)
+    write_masks(tmp_path / "images", SHOTS, end=".mask.png")
+    assert inspect(tmp_path, CaptureConfig(mask_polarity="white")).pictures == len(SHOTS.names)
 
 
 def test_extents_are_in_input_units(tmp_path):

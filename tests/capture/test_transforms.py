@@ -39,6 +39,12 @@ def test_suffixes_may_be_left_out(tmp_path):
     assert len(read(write_transforms(tmp_path, SHOTS, frames=listed)).photos) == 5
 
 
+def test_left_out_suffixes_may_be_in_capitals(tmp_path):
+    write_transforms(tmp_path, SHOTS, frames=frames(file_path="images/shot_00"))
+    (tmp_path / "images" / "shot_00.png").rename(tmp_path / "images" / "shot_00.PNG")
+    assert len(read(tmp_path).photos) == 5
+
+
 def test_a_frame_overrides_the_intrinsics_at_the_top(tmp_path):
     posed = read(write_transforms(tmp_path, SHOTS, frames=frames(fl_x=99.0)))
     assert [photo.lens.fx for photo in posed.photos] == [99.0, 50.0, 50.0, 50.0, 50.0]
@@ -104,6 +110,14 @@ def broken_pose(*, value: float) -> list:
         ({"frames": frames(transform_matrix=broken_pose(value=3.0))}, r"frame 1 of .* not a rotation"),
         ({"frames": frames(transform_matrix=broken_pose(value=-1.0))}, r"frame 1 of .* mirrored"),
         ({"frames": frames(transform_matrix=[[1, 0], [0, 1]])}, r"frame 1 of .* no 4x4 transform_matrix"),
+        ({"frames": frames(transform_matrix=[[1, 0], [0]])}, r"frame 1 of .* no 4x4 transform_matrix"),
+        ({"frames": frames(transform_matrix=[["a"] * 4] * 4)}, r"frame 1 of .* no 4x4 transform_matrix of numbers"),
+        ({"frames": None}, r"transforms\.json has frames that are no list of objects"),
+        ({"frames": ["images/shot_00.png"]}, r"transforms\.json has frames that are no list of objects"),
+        ({"w": 0}, r"frame 1 of .* is 0x48 pixels by its w and h"),
+        ({"fl_x": "50"}, r"frame 1 of .* has '50' for fl_x, expected a number"),
+        ({"fl_x": -50.0}, r"frame 1 of .* focal length is unknown"),
+        ({"frames": frames(k1=math.inf)}, r"frame 1 of .* has inf for k1, expected a number"),
         ({"frames": frames(mask_path="gone.png")}, r"frame 1 of .* names the mask gone\.png, which does not exist"),
         ({"frames": frames(file_path="images/shot_01.png")}, r"two photos are called 'shot_01'"),
         ({"fl_x": None, "fl_y": None}, r"frame 1 of .* focal length is unknown"),
