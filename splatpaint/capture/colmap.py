@@ -102,7 +102,7 @@ def _is_model(folder: Path, suffix: str) -> bool:
 def _read(folder: Path) -> Any:
     try:
         return import_pycolmap().Reconstruction(folder)
-    except (RuntimeError, ValueError, IndexError) as error:
+    except (RuntimeError, ValueError, IndexError, MemoryError) as error:  # the last of a file cut off in its head
         raise CaptureError(f"the sparse model in {folder} cannot be read ({error})") from error
 
 

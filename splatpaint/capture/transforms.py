@@ -66,11 +66,12 @@ def read_transforms(file: Path) -> PosedPhotos:
         if path is not None
     ]
     ply = file.parent / str(top["ply_file_path"]) if top.get("ply_file_path") else None
+    points = read_ply_points(ply) if ply and ply.is_file() else None
     return PosedPhotos(
         layout=f"{file.name} (instant-ngp, nerfstudio)",
         image_folder=folder,
         photos=by_name(photos),
-        points=read_ply_points(ply) if ply and ply.is_file() else None,
+        points=points or None,  # none, if there are none in it
         listed=len(frames),
         found=len(pictures_in(folder)),
         sources=(file, ply) if ply and ply.is_file() else (file,),

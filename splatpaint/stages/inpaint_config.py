@@ -82,6 +82,9 @@ class InpaintConfig:
     between views: 0 forbids it."""
 
     def __post_init__(self) -> None:
+        for name in ("rounds", "steps", "denoise_steps", "views"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}, expected at least 1")
         if self.growth < 1:
             raise ConfigError(f"growth is {self.growth}, expected at least 1 (no growth)")
         if not 0 <= self.pieces <= 1:

@@ -63,6 +63,10 @@ class ReconstructConfig:
     density: DensityConfig = field(default_factory=DensityConfig)
 
     def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise ConfigError(f"steps is {self.steps}, expected at least 1")
+        if not 0 <= self.sh_degree <= 3:
+            raise ConfigError(f"sh_degree is {self.sh_degree}, expected 0 to 3")
         if not 0 <= self.veil < 1:
             raise ConfigError(f"veil is {self.veil}, expected a share from 0 to below 1")
         if self.apart < 0 or self.apart + self.density.stop > 1:

@@ -128,10 +128,11 @@ def test_a_model_without_its_photos_is_refused(tmp_path):
         read_colmap(tmp_path)
 
 
-def test_a_broken_model_is_named(tmp_path):
+@pytest.mark.parametrize(("name", "left"), [("images.bin", 100), ("points3D.bin", 0)])
+def test_a_broken_model_is_named(tmp_path, name, left):
     write_colmap(tmp_path, SHOTS, binary=True)
-    file = tmp_path / "sparse" / "0" / "images.bin"
-    file.write_bytes(file.read_bytes()[:100])
+    file = tmp_path / "sparse" / "0" / name
+    file.write_bytes(file.read_bytes()[:left])
     with pytest.raises(CaptureError, match="sparse/0 cannot be read"):
         read_colmap(tmp_path)
 

@@ -88,6 +88,12 @@ def test_points_of_a_ply_are_read(tmp_path):
 COLORS = [("red", "u1"), ("green", "u1"), ("blue", "u1")]
 
 
+def test_a_ply_with_no_vertex_brings_no_points(tmp_path):
+    header = ["ply", "format ascii 1.0", "element vertex 0", *(f"property float {axis}" for axis in "xyz"), "end_header", ""]
+    (tmp_path / "sparse.ply").write_text("\n".join(header))
+    assert read(write_transforms(tmp_path, SHOTS, ply_file_path="sparse.ply")).points is None
+
+
 def test_names_keep_the_folders_below_the_common_one(tmp_path):
     write_image(tmp_path / "images" / "left" / "shot_00.png", SHOTS.images[0])
     posed = read(write_transforms(tmp_path, SHOTS, frames=frames(file_path="images/left/shot_00.png")))

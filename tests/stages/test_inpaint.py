@@ -167,6 +167,12 @@ def test_a_share_of_pieces_is_a_share(share):
         InpaintConfig(pieces=share)
 
 
+@pytest.mark.parametrize("name", ["rounds", "steps", "denoise_steps", "views"])
+def test_nothing_is_painted_in_no_steps(name):
+    with pytest.raises(ConfigError, match=f"{name} is 0, expected at least 1"):
+        InpaintConfig(**{name: 0})
+
+
 @pytest.mark.parametrize(("finish", "most_steps", "pieces"), [("auto", 2, 3), ("auto", None, 0), ("prior", 2, 0)])
 def test_a_prior_of_few_steps_leaves_the_finish_to_the_photos(tmp_path, monkeypatch, finish, most_steps, pieces):
     asked = []

@@ -155,5 +155,12 @@ def test_a_share_that_would_call_everything_a_veil_is_refused(veil):
         ReconstructConfig(veil=veil)
 
 
+@pytest.mark.parametrize("wrong", [{"steps": 0}, {"sh_degree": 4}, {"sh_degree": -1}])
+def test_numbers_that_no_fit_can_have_are_refused(wrong):
+    (name,) = wrong
+    with pytest.raises(ConfigError, match=f"{name} is {wrong[name]}, expected"):
+        ReconstructConfig(**wrong)
+
+
 def test_the_object_may_be_told_apart_as_soon_as_no_splats_are_added():
     assert ReconstructConfig(apart=0.2, density=DensityConfig(stop=0.8)).apart == 0.2
