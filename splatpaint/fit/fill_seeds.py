@@ -235,13 +235,13 @@ def set_back(
     clear: Sequence[Surface],
     config: SeedConfig,
 ) -> Float[Tensor, "1 1 h w"]:
-    """The depth, where it is chosen increased until it hides nothing of that, or 0 if that leads nowhere.
+    """The depth, where it is chosen increased until it hides nothing that must be seen, or 0 if that leads nowhere.
 
     Args:
         depth: of a view.
         chosen: where there is a depth that may be increased.
         camera: of the same view.
-        clear: what nothing may hide.
+        clear: what must be seen.
         config: says by how much it is increased at a time.
     """
     found = depth.clone()
