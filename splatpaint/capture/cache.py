@@ -17,6 +17,8 @@ from splatpaint.scene.views import Capture, PointCloud, Similarity, View
 
 VERSION = 1
 """Raised when the same inputs are to be prepared differently, so that old folders are not taken for new ones."""
+USED = "used"
+"""Names the folder that was used last."""
 DESCRIPTION = "capture.json"
 """Written last: a folder without it was interrupted."""
 
@@ -52,15 +54,22 @@ def save(folder: Path, capture: Capture) -> None:
 
 
 def last_prepared(cache: Path) -> Capture:
-    """The capture that was saved last in a folder of the cache.
+    """The capture that was used last of those in the cache.
 
     Raises:
-        CaptureError: if none was.
+        CaptureError: if there is none.
     """
-    finished = sorted(cache.glob(f"*/{DESCRIPTION}"), key=lambda file: file.stat().st_mtime_ns)
-    if not finished:
+    used = cache / USED
+    if not used.is_file() or not is_complete(cache / used.read_text().strip()):
         raise CaptureError(f"{cache} holds no prepared capture: run `splatpaint fit` again, with --resume")
-    return load(finished[-1].parent)
+    return load(cache / used.read_text().strip())
+
+
+def mark_used(folder: Path) -> None:
+    """From now on the capture that was saved in this folder of the cache is the one that was used last."""
+    partial = folder.parent / f".{os.getpid()}.{USED}"
+    partial.write_text(f"{folder.name}\n")
+    partial.replace(folder.parent / USED)
 
 
 def load(folder: Path) -> Capture:

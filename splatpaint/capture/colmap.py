@@ -16,6 +16,10 @@ MODEL_FOLDERS = ("sparse", "colmap/sparse", "colmap", ".")
 """Where sparse models are looked for, themselves or their numbered children."""
 IMAGE_FOLDERS = ("images", "input", "images_2", "images_4", "images_8", ".")
 """Where the photos of a model are looked for; the first with the most of them wins."""
+MODEL_PARTS = ("cameras", "images", "points3D", "frames", "rigs")
+"""Files of a model; the first three are always there."""
+SUFFIXES = ("bin", "txt")
+"""Of all of them; the first that is there is read."""
 MIN_TRACK = 3
 """A point seen by two images only is often a wrong match; three have to agree."""
 MAX_ERROR_PX = 2.0
@@ -26,7 +30,7 @@ def find_models(root: Path) -> list[Path]:
     """All folders with a sparse model that has cameras and images."""
     folders = [root / name for name in MODEL_FOLDERS]
     folders += [child for folder in folders[:-1] if folder.is_dir() for child in sorted(folder.iterdir()) if child.is_dir()]
-    return [folder for folder in dict.fromkeys(folders) if any(_is_model(folder, suffix) for suffix in ("bin", "txt"))]
+    return [folder for folder in dict.fromkeys(folders) if any(_is_model(folder, suffix) for suffix in SUFFIXES)]
 
 
 def read_colmap(root: Path) -> PosedPhotos:
@@ -69,15 +73,15 @@ def read_colmap(root: Path) -> PosedPhotos:
         )
     if len(models) > 1:
         notes.append(f"{here} is used, the largest of {len(models)} sparse models; the others are left aside")
-    kind = "binary" if (folder / "images.bin").is_file() else "text"
+    suffix = next(suffix for suffix in SUFFIXES if _is_model(folder, suffix))
     return PosedPhotos(
-        layout=f"COLMAP {kind} model in {here}",
+        layout=f"COLMAP {'binary' if suffix == 'bin' else 'text'} model in {here}",
         image_folder=image_folder,
         photos=by_name(photos),
         points=points_of(model),
         listed=len(registered),
-        found=len(pictures_in(image_folder, deep=image_folder != root)),
-        sources=tuple(sorted(path for path in folder.iterdir() if path.is_file())),
+        pictures=frozenset(pictures_in(image_folder, deep=image_folder != root)),
+        sources=tuple(path for part in MODEL_PARTS if (path := folder / f"{part}.{suffix}").is_file()),
         notes=tuple(notes),
     )
 
@@ -96,7 +100,7 @@ def import_pycolmap() -> ModuleType:
 
 
 def _is_model(folder: Path, suffix: str) -> bool:
-    return all((folder / f"{part}.{suffix}").is_file() for part in ("cameras", "images", "points3D"))
+    return all((folder / f"{part}.{suffix}").is_file() for part in MODEL_PARTS[:3])
 
 
 def _read(folder: Path) -> Any:

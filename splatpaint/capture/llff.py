@@ -61,7 +61,7 @@ def read_llff(root: Path) -> PosedPhotos:
         photos=ordered,
         points=points,
         listed=len(rows),
-        found=len(ordered),
+        pictures=frozenset(photo.name for photo in ordered),
         sources=(file, points_file) if points_file else (file,),
         notes=tuple(notes),
     )

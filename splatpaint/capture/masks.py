@@ -29,6 +29,11 @@ class MaskFiles:
     """Where the fill masks lie."""
     notes: tuple[str, ...] = ()
 
+    @property
+    def files(self) -> set[Path]:
+        """All of them."""
+        return {*self.fill.values(), *self.ignore.values(), *self.ignore_black.values()}
+
 
 def find_masks(root: Path, posed: PosedPhotos, *, folder: str | None, polarity: Polarity) -> MaskFiles:
     """The masks of a capture: what to fill and what to ignore.
@@ -125,7 +130,8 @@ def _search(places: list[Path], posed: PosedPhotos, *, taken: set[Path]) -> tupl
 
 def _match(folder: Path, posed: PosedPhotos) -> dict[str, Path]:
     """The masks in a folder by the name of their photo. Among the photos, a mask does not have the bare name of one."""
-    files = pictures_in(folder)
+    photos = {photo.path.resolve() for photo in posed.photos}
+    files = {name: path for name, path in pictures_in(folder).items() if path.resolve() not in photos}
     bare = ("",) if folder.resolve() != posed.image_folder.resolve() else ()
     matched = {}
     for photo in posed.photos:

@@ -57,8 +57,8 @@ class PosedPhotos:
     points: InputPoints | None
     listed: int
     """How many photos the layout lists, with or without a file."""
-    found: int
-    """How many picture files lie in the image folder, posed or not."""
+    pictures: frozenset[str]
+    """Names of all picture files in the image folder, posed or not."""
     sources: tuple[Path, ...]
     """The files that were read, photos and masks apart."""
     notes: tuple[str, ...] = ()

@@ -74,12 +74,13 @@ def prepare(path: Path, config: CaptureConfig, *, cache: Path) -> Events[Capture
     folder = cache / cached.fingerprint(_inputs(posed, masks), repr(config))
     if cached.is_complete(folder):
         yield Skipped(STAGE, folder)
+        cached.mark_used(folder)
         return cached.load(folder)
 
     yield Noted(STAGE, recognized(posed))
     for message in posed.notes:
         yield Noted(STAGE, message, "warning")
-    if len(posed.photos) < REGISTERED_WELL * posed.found:
+    if len(posed.photos) < REGISTERED_WELL * len(posed.pictures):
         yield Noted(STAGE, _few_registered(posed), "warning")
     for message in masks.notes:
         yield Noted(STAGE, message)
@@ -95,6 +96,7 @@ def prepare(path: Path, config: CaptureConfig, *, cache: Path) -> Events[Capture
 
     capture = _assembled(developed, points, normalization(posed.photos, points), config)
     cached.save(folder, capture)
+    cached.mark_used(folder)
     counts = {"views": len(capture.views), "held_out": len(capture.held_out), "points": len(points), "masks": len(masks.fill)}
     yield Measured(STAGE, {name: float(count) for name, count in counts.items()})
     undistortion.cache_clear()
@@ -120,8 +122,8 @@ def read(path: Path, config: CaptureConfig) -> tuple[PosedPhotos, MaskFiles]:
     """
     posed = read_layout(path)
     masks = find_masks(path, posed, folder=config.masks, polarity=config.mask_polarity)
-    among = set(pictures_in(posed.image_folder).values()) & {*masks.fill.values(), *masks.ignore_black.values()}
-    return replace(posed, found=posed.found - len(among)), masks
+    names = {name for name, path in pictures_in(posed.image_folder).items() if path in masks.files}
+    return replace(posed, pictures=posed.pictures - (names - {photo.name for photo in posed.photos})), masks
 
 
 def check_count(path: Path, posed: PosedPhotos, config: CaptureConfig) -> None:
@@ -135,7 +137,7 @@ def check_count(path: Path, posed: PosedPhotos, config: CaptureConfig) -> None:
     if supervising < MIN_VIEWS:
         held_out = f" of which {usable - supervising} are held out" if supervising < usable else ""
         raise CaptureError(
-            f"{path} has {usable} usable views ({posed.listed} posed, {posed.found} pictures found){held_out}, "
+            f"{path} has {usable} usable views ({posed.listed} posed, {len(posed.pictures)} pictures found){held_out}, "
             f"at least {MIN_VIEWS} are needed to learn from"
         )
 
@@ -145,7 +147,7 @@ def recognized(posed: PosedPhotos) -> str:
     lenses = sorted({(p.lens.model, p.lens.width, p.lens.height, p.lens.is_pinhole) for p in posed.photos})
     described = [f"{model} {w}x{h}{'' if straight else ', to be undistorted'}" for model, w, h, straight in lenses]
     shown = "; ".join(described[:4]) + ("; ..." if len(described) > 4 else "")
-    registered = f"{len(posed.photos)} of {posed.found} pictures in {posed.image_folder.name} have a pose"
+    registered = f"{len(posed.photos)} of {len(posed.pictures)} pictures in {posed.image_folder.name} have a pose"
     points = f"{len(posed.points)} points" if posed.points is not None else "no points"
     return f"{posed.layout}: {registered}, {shown}, {points}"
 
@@ -153,8 +155,7 @@ def recognized(posed: PosedPhotos) -> str:
 def _inputs(posed: PosedPhotos, masks: MaskFiles) -> Iterator[Path]:
     yield from posed.sources
     yield from (photo.path for photo in posed.photos)
-    for files in (masks.fill, masks.ignore, masks.ignore_black):
-        yield from files.values()
+    yield from masks.files
 
 
 def _develop_all(
@@ -232,9 +233,10 @@ def _feature_file(number: int) -> str:
 
 
 def _few_registered(posed: PosedPhotos) -> str:
+    count = len(posed.pictures)
     return (
-        f"{posed.found - len(posed.photos)} of {posed.found} pictures have no pose and are not used: if they matter, solve the "
-        "poses again with exhaustive matching, or with more pictures between those that were left out"
+        f"{count - len(posed.photos)} of {count} pictures have no pose and are not used: if they matter, solve the poses again "
+        "with exhaustive matching, or with more pictures between those that were left out"
     )
 
 

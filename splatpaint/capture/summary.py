@@ -63,7 +63,7 @@ def inspect(path: Path, config: CaptureConfig) -> CaptureSummary:
         cameras=tuple(f"{lens} ({count})" for lens, count in lenses.most_common()),
         views=len(posed.photos),
         listed=posed.listed,
-        pictures=posed.found,
+        pictures=len(posed.pictures),
         fill_masks=len(masks.fill),
         ignore_masks=len(masks.ignore.keys() | masks.ignore_black.keys()),
         points=None if posed.points is None else len(posed.points),

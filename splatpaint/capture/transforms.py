@@ -42,7 +42,7 @@ def read_transforms(file: Path) -> PosedPhotos:
     try:
         top = json.loads(file.read_text(encoding="utf-8"))
         frames = top["frames"]
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CaptureError(f"{file} is no JSON object with a list of frames ({type(error).__name__}: {error})") from error
     if not isinstance(frames, list) or not all(isinstance(frame, dict) for frame in frames):
         raise CaptureError(f"{file} has frames that are no list of objects: export it again")
@@ -73,7 +73,7 @@ def read_transforms(file: Path) -> PosedPhotos:
         photos=by_name(photos),
         points=points or None,  # none, if there are none in it
         listed=len(frames),
-        found=len(pictures_in(folder)),
+        pictures=frozenset(pictures_in(folder)),
         sources=(file, ply) if ply and ply.is_file() else (file,),
         notes=tuple(_complaints(file, frames, missing, ply)),
     )
@@ -112,7 +112,7 @@ def _photo(top: dict[str, Any], frame: dict[str, Any], path: Path, *, root: Path
     where = f"{where} ({path.name})"
     try:
         matrix = np.array(frame.get("transform_matrix", []), dtype=np.float64)
-    except (TypeError, ValueError):  # ragged, or not of numbers
+    except (TypeError, ValueError, OverflowError):  # ragged, or not of numbers
         matrix = np.empty(0)
     if matrix.shape not in ((4, 4), (3, 4)):
         raise CaptureError(f"{where} has no 4x4 transform_matrix of numbers")
@@ -137,9 +137,12 @@ def _lens(given: dict[str, Any], path: Path, *, where: str) -> Lens:
     def number(name: str, default: int | float = 0.0) -> float:
         value = given.get(name)
         value = default if value is None else value
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise CaptureError(f"{where} has {value!r} for {name}, expected a number")
-        return float(value)
+        try:
+            if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+                return float(value)
+        except OverflowError:  # of whole numbers with hundreds of digits
+            pass
+        raise CaptureError(f"{where} has {str(value)[:40]} for {name}, expected a number")
 
     stored = image_size(path)
     width, height = round(number("w", stored[0])), round(number("h", stored[1]))

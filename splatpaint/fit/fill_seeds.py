@@ -158,7 +158,7 @@ class _Sower:
     config: SeedConfig
     sh_degree: int
     guide: Guide | None
-    _colors: dict[int, Float[Tensor, "_ 3"]] = field(default_factory=dict)
+    _colors: dict[int, Float[Tensor, "_ 3"]] = field(default_factory=dict, init=False)
     """By view, as they diffuse into its holes."""
 
     def seeds(self, index: int, fill: Splats) -> Splats:

@@ -60,9 +60,9 @@ class Revealed:
     kept_alpha: Float[Tensor, "1 1 h w"]
 
     @cached_property
-    def shown(self) -> Float[Tensor, "1 1 h w"]:
-        """z-depth of what the photo shows of the scene; infinite where it does not."""
-        return torch.where((self.covered == 0) & (self.usable > 0), self.full_depth, torch.inf)
+    def shown(self) -> Float[Tensor, "1 2 h w"]:
+        """z-depth, and 1 where the photo shows what of the scene is there."""
+        return torch.cat([self.full_depth, (self.covered == 0) * self.usable], dim=1)
 
 
 def find_holes(views: Sequence[Revealed], config: HolesConfig) -> list[Float[Tensor, "1 1 _ _"]]:
@@ -103,5 +103,5 @@ def sees(view: Revealed, points: Float[Tensor, "n 3"], tolerance: float) -> Bool
     size = torch.tensor([view.camera.width, view.camera.height]).to(pixels)
     grid = pixels / size * 2 - 1
     within = (depth[0] > 0) & (grid[0].abs() <= 1).all(dim=-1)
-    found = F.grid_sample(view.shown, grid.clamp(-2, 2)[:, None], mode="nearest", align_corners=False)[0, 0, 0]
-    return within & ((depth[0] - found).abs() <= tolerance * depth[0] * depth[0].clamp_min(1.0))
+    found, shown = F.grid_sample(view.shown, grid.clamp(-2, 2)[:, None], mode="nearest", align_corners=False)[0, :, 0]
+    return within & ((depth[0] - found).abs() <= tolerance * depth[0] * depth[0].clamp_min(1.0)) & (shown > 0)

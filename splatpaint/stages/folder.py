@@ -206,17 +206,25 @@ def fingerprint(capture: Path, files: Iterable[Path]) -> str:
     """32 hexadecimal digits that change when there are more or fewer files, or one has another name or content.
 
     Args:
-        capture: names of files in this folder count from here, so that it can be moved.
-        files: that are there.
+        capture: files in this folder are named from here, so that it can be moved.
+        files: that are there, by any path.
     """
     total = hashlib.blake2b(digest_size=16)
-    for file in sorted(set(files)):
+    for name, file in sorted({_name_from(capture, file): file for file in files}.items()):
         with open(file, "rb") as content:
             head = content.read(FINGERPRINTED_BYTES)
-        name = file.relative_to(capture) if file.is_relative_to(capture) else file.absolute()
-        total.update(f"{name.as_posix()}\0{file.stat().st_size}\0".encode())
+        total.update(f"{name}\0{file.stat().st_size}\0".encode())
         total.update(hashlib.blake2b(head).digest())
     return total.hexdigest()
+
+
+def _name_from(folder: Path, file: Path) -> str:
+    """The file's path from the folder, whole if it lies elsewhere, however the two are spelled; a link has its own name."""
+    whole = file.parent.resolve() / file.name
+    for path, root in ((file, folder), (whole, folder.resolve())):
+        if path.is_relative_to(root):
+            return path.relative_to(root).as_posix()
+    return whole.as_posix()
 
 
 def write_whole(path: Path, text: str) -> None:

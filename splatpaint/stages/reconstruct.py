@@ -63,7 +63,7 @@ class ReconstructConfig:
     density: DensityConfig = field(default_factory=DensityConfig)
 
     def __post_init__(self) -> None:
-        if self.steps < 1:
+        if self.steps < 1 and self.init_ply is None:
             raise ConfigError(f"steps is {self.steps}, expected at least 1")
         if not 0 <= self.sh_degree <= 3:
             raise ConfigError(f"sh_degree is {self.sh_degree}, expected 0 to 3")

@@ -51,6 +51,16 @@ def test_a_model_is_counted_once_wherever_it_lies(tmp_path):
     assert find_models(tmp_path / "flat") == [tmp_path / "flat" / "colmap" / "sparse"]
 
 
+@pytest.mark.parametrize("binary", [True, False])
+def test_a_model_is_its_own_files_and_no_others(tmp_path, binary):
+    write_colmap(tmp_path, SHOTS, binary=binary)
+    (tmp_path / "sparse" / "0" / "fit.log").write_text("not of the model")
+    suffix = "bin" if binary else "txt"
+    sources = {path.name for path in read_colmap(tmp_path).sources}
+    assert {f"{part}.{suffix}" for part in ("cameras", "images", "points3D")} <= sources
+    assert "fit.log" not in sources
+
+
 def test_intrinsics_follow_the_stored_size_of_the_photos(tmp_path):
     write_colmap(tmp_path, SHOTS)
     write_image(tmp_path / "images" / "shot_02.png", SHOTS.images[2][:, ::2, ::2])
@@ -84,7 +94,7 @@ def test_pictures_without_a_pose_are_counted(tmp_path):
     write_colmap(tmp_path, SHOTS)
     shutil.copy(tmp_path / "images" / "shot_00.png", tmp_path / "images" / "extra.png")
     posed = read_colmap(tmp_path)
-    assert (len(posed.photos), posed.found) == (5, 6)
+    assert (len(posed.photos), len(posed.pictures)) == (5, 6)
 
 
 def test_missing_photos_are_left_out_and_said(tmp_path):

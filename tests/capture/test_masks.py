@@ -33,6 +33,12 @@ def test_masks_may_lie_in_a_folder_named_like_that_of_the_photos(tmp_path):
     assert sorted(find(tmp_path).fill) == SHOTS.names
 
 
+def test_photos_below_the_folder_of_the_masks_are_no_masks(tmp_path):
+    write_transforms(tmp_path, SHOTS)
+    write_masks(tmp_path, shoot(views=2))
+    assert sorted(find(tmp_path, folder=str(tmp_path)).fill) == SHOTS.names[:2]
+
+
 def test_labels_of_spin_nerf_are_found(tmp_path):
     write_llff(tmp_path, SHOTS)
     write_masks(tmp_path / "images_2" / "label", SHOTS)

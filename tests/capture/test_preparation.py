@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from splatpaint.capture import CaptureConfig, prepare
+from splatpaint.capture import CaptureConfig, last_prepared, prepare
 from splatpaint.capture.lens import Lens
 from splatpaint.errors import CaptureError, ConfigError, MaskError
 from splatpaint.events import Measured, Noted, Progressed, Skipped, drain
@@ -136,6 +136,17 @@ def test_held_out_views_only_judge(tmp_path):
     assert len(capture.views) == 4
 
 
+def test_the_capture_that_was_used_last_is_known(tmp_path):
+    with pytest.raises(CaptureError, match="cache holds no prepared capture"):
+        last_prepared(tmp_path / "cache")
+    write_colmap(tmp_path, SHOTS)
+    for test_every in (0, 4, 0):
+        capture = capture_of(tmp_path, CaptureConfig(test_every=test_every))
+        last = last_prepared(tmp_path / "cache")
+        assert [view.name for view in last.held_out] == [view.name for view in capture.held_out]
+        assert last.world_from_input == capture.world_from_input
+
+
 def test_a_second_time_the_cache_is_used(tmp_path):
     write_colmap(tmp_path, SHOTS)
     first = capture_of(tmp_path, CaptureConfig(max_resolution=32, test_every=4))
@@ -179,7 +190,7 @@ def test_an_interrupted_preparation_starts_over(tmp_path):
     events.close()
     assert list((tmp_path / "cache").iterdir())
     assert len(capture_of(tmp_path, CaptureConfig(max_resolution=32)).views) == 5
-    assert {path.name for path in next((tmp_path / "cache").iterdir()).iterdir()} == {
+    assert {path.name for path in next((tmp_path / "cache").glob("*/")).iterdir()} == {
         "images",
         "capture.json",
         "points.safetensors",

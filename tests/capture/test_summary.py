@@ -1,10 +1,11 @@
+import shutil
 from dataclasses import replace
 
 import pytest
 
 from splatpaint.capture import CaptureConfig, inspect
 from splatpaint.image.files import write_image
-from tests.support.captures import shoot, write_colmap, write_llff, write_masks, write_transforms
+from tests.support.captures import shoot, transforms_of, write_colmap, write_llff, write_masks, write_transforms
 
 SHOTS = shoot()
 
@@ -33,6 +34,19 @@ def test_masks_among_the_photos_are_not_counted_as_pictures(tmp_path):
     write_transforms(tmp_path, SHOTS)
     write_masks(tmp_path / "images", SHOTS, end=".mask.png")
     assert inspect(tmp_path, CaptureConfig(mask_polarity="white")).pictures == len(SHOTS.names)
+
+
+def test_pictures_are_counted_beside_masks_of_any_place(tmp_path):
+    listed = transforms_of(SHOTS)["frames"]
+    for frame in listed:
+        frame["file_path"], frame["mask_path"] = frame["file_path"].replace(".png", ".jpg"), frame["file_path"]
+    write_transforms(tmp_path / "paired", SHOTS, frames=listed)
+    for photo in (tmp_path / "paired" / "images").glob("*.png"):
+        shutil.copy(photo, photo.with_suffix(".jpg"))
+    assert inspect(tmp_path / "paired", CaptureConfig()).pictures == len(SHOTS.names)
+    write_llff(tmp_path / "llff", SHOTS)
+    write_masks(tmp_path / "llff" / "images_2" / "mine", SHOTS)
+    assert inspect(tmp_path / "llff", CaptureConfig(masks="images_2/mine")).pictures == len(SHOTS.names)
 
 
 def test_extents_are_in_input_units(tmp_path):

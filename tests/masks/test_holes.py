@@ -50,6 +50,14 @@ def test_a_surface_that_was_occluded_elsewhere_is_not_seen_there():
     assert sees(view_of_wall(0.0, None), points, 0.04)
 
 
+def test_what_is_on_the_border_of_the_picture_or_not_shown_there_is_not_seen():
+    far = replace(view_of_wall(0.0, None), full_depth=torch.full((1, 1, SIZE, SIZE), 20.0))
+    assert sees(far, torch.tensor([[0.0, 0.0, 20.0]]), 0.06)
+    assert not sees(far, torch.tensor([[10.0, 0.0, 20.0]]), 0.06), "right on the border"
+    blind = replace(far, usable=torch.zeros_like(far.usable))
+    assert not sees(blind, torch.tensor([[0.0, 0.0, 20.0]]), 0.06)
+
+
 def test_depths_of_far_surfaces_may_differ_more():
     far = view_of_wall(0.0, None)
     points = torch.tensor([[0.0, 0.0, 1.1 * PLANE_Z]])

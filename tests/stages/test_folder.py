@@ -120,6 +120,30 @@ def test_a_moved_capture_is_still_the_same(out: Path, capture: Path, tmp_path: P
     assert RunFolder.read(out).capture == moved.resolve()
 
 
+def test_a_capture_is_the_same_by_whatever_path_it_and_its_masks_are_given(capture: Path, tmp_path: Path, monkeypatch):
+    (capture / "mine").mkdir()
+    elsewhere = tmp_path / "masks"
+    elsewhere.mkdir()
+    for folder in (capture / "mine", elsewhere):
+        (folder / "a.png").write_bytes(b"m")
+    link = tmp_path / "link"
+    link.symlink_to(capture)
+    monkeypatch.chdir(tmp_path)
+    inside = {
+        fingerprint(root, [*files_of(root), mask])
+        for root in (capture, Path("capture"), link)
+        for mask in (capture / "mine" / "a.png", Path("capture/mine/a.png"), link / "mine" / "a.png")
+    }
+    assert len(inside) == 1
+    outside = {
+        fingerprint(root, [*files_of(root), mask])
+        for root in (capture, Path("capture"), link)
+        for mask in (elsewhere / "a.png", Path("masks/a.png"))
+    }
+    moved = capture.rename(tmp_path / "zzz")
+    assert {fingerprint(moved, [*files_of(moved), elsewhere / "a.png"])} == outside
+
+
 def test_a_run_that_made_nothing_yet_starts_anew(out: Path, capture: Path):
     with opened(out, capture, Outer()) as folder:
         folder.stage("capture")
