@@ -43,7 +43,7 @@ class Photometric:
         loss = (1 - self.config.dssim) * ((color - step.target).abs().mean(dim=1, keepdim=True) * weight).sum() / area
         if self.config.dssim > 0:
             # Pixels that do not count are made equal, or the similarity windows would carry them across the border.
-            shown = torch.where(weight > 0, color, step.target)
+            shown = torch.lerp(step.target, color, (weight > 0).to(color))
             dissimilarity = 1 - ssim_map(shown, step.target).mean(dim=1, keepdim=True)
             loss = loss + self.config.dssim * (dissimilarity * weight).sum() / area
         return {self.name: self.config.weight * loss}
