@@ -60,9 +60,10 @@ def last_prepared(cache: Path) -> Capture:
         CaptureError: if there is none.
     """
     used = cache / USED
-    if not used.is_file() or not is_complete(cache / used.read_text().strip()):
+    folder = cache / used.read_text().strip() if used.is_file() else None
+    if folder is None or not is_complete(folder):
         raise CaptureError(f"{cache} holds no prepared capture: run `splatpaint fit` again, with --resume")
-    return load(cache / used.read_text().strip())
+    return load(folder)
 
 
 def mark_used(folder: Path) -> None:

@@ -135,14 +135,14 @@ def _lens(given: dict[str, Any], path: Path, *, where: str) -> Lens:
         raise CaptureError(f"{where} has the camera model {model}, known are {', '.join(MODELS)}")
 
     def number(name: str, default: int | float = 0.0) -> float:
-        value = given.get(name)
-        value = default if value is None else value
+        value = default if given.get(name) is None else given[name]
         try:
-            if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-                return float(value)
-        except OverflowError:  # of whole numbers with hundreds of digits
-            pass
-        raise CaptureError(f"{where} has {str(value)[:40]} for {name}, expected a number")
+            result = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+        except OverflowError:  # a whole number of hundreds of digits
+            result = math.inf
+        if not math.isfinite(result):
+            raise CaptureError(f"{where} has {str(value)[:40]} for {name}, expected a number")
+        return result
 
     stored = image_size(path)
     width, height = round(number("w", stored[0])), round(number("h", stored[1]))

@@ -49,6 +49,7 @@ def _blur(images: Float[Tensor, "v c h w"]) -> Float[Tensor, "v c h-10 w-10"]:
     channels = images.shape[1]
     offsets = torch.arange(WINDOW_PX, dtype=images.dtype, device=images.device) - WINDOW_PX // 2
     taps = torch.softmax(-(offsets**2) / (2 * SIGMA_PX**2), dim=0)
-    images = images.contiguous(memory_format=torch.channels_last)  # in which processors blur several times as fast
+    if images.device.type == "cpu":
+        images = images.contiguous(memory_format=torch.channels_last)  # in which processors blur several times as fast
     rows = conv2d(images, taps.view(1, 1, 1, -1).expand(channels, 1, 1, WINDOW_PX), groups=channels)
     return conv2d(rows, taps.view(1, 1, -1, 1).expand(channels, 1, WINDOW_PX, 1), groups=channels).contiguous()
