@@ -1,4 +1,4 @@
-"""How much a fill changes of what is away from it: by the rim, which may learn, and by the fill itself.
+"""How much a fill changes of what is away from it: by the boundary, which may learn, and by the fill itself.
 
     python -m benchmarks.drift RUN [RUN ...] [--json FILE]
 
@@ -48,7 +48,7 @@ def main() -> None:
 
 @torch.no_grad()
 def drift(run: Path) -> dict[str, float]:
-    """Mean change, of 255, and percentage of pixels that change by more than 1, by all that was trained, rim and fill alone."""
+    """Mean change, of 255, and percentage of pixels that change by more than 1: by all trained splats, boundary and fill alone."""
     folder = RunFolder.read(run)
     config = folder.config(RunConfig)
     device = pick_device(config.device)
@@ -56,13 +56,13 @@ def drift(run: Path) -> dict[str, float]:
     capture = last_prepared(folder.stage("capture"))
     kept, filled = (read_splats(folder.product(stage)).to(device) for stage in ("remove", "inpaint"))
     rimmed = filled[: len(filled) - int(folder.metrics["inpaint"].get("fill") or 0)]  # the fill comes last
-    changes: dict[str, list[Float[Tensor, " n"]]] = {"all": [], "rim": [], "fill": []}
+    changes: dict[str, list[Float[Tensor, " n"]]] = {"all": [], "boundary": [], "fill": []}
     for view in capture.views:
         far = away(folder, view).to(device)
         before, middle, after = (
             rasterizer(scene, view.camera.to(device)).color.clamp(0, 1) for scene in (kept, rimmed, filled)
         )
-        for name, one, other in (("all", before, after), ("rim", before, middle), ("fill", middle, after)):
+        for name, one, other in (("all", before, after), ("boundary", before, middle), ("fill", middle, after)):
             changes[name].append((one - other).abs().amax(dim=1, keepdim=True)[far])
     result = {}
     for name, parts in changes.items():

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.fill_first import FillThenFit, FillThenNerf, Telea2d, drawing, seconds_of_ours
+from benchmarks.inpaint_then_fit import FillThenFit, FillThenNerf, Telea2d, drawing, seconds_of_ours
 from benchmarks.nerf import NerfConfig, draw_nerf
 from benchmarks.nerf_fill import fill_nerf
 from benchmarks.protocol import Drawn, Fitted, Method
@@ -43,14 +43,14 @@ ABLATIONS = {
     "haze": ("inpaint.pieces=1.0",),
     "rounds": ("inpaint.rounds=1",),
     "depth": ("inpaint.seed.depth=scattered",),
-    "guesses": ("inpaint.seed.borne_out=0.0",),
+    "guesses": ("inpaint.seed.min_view_support=0.0",),
     "exposure": ("inpaint.rates.shN=0.0",),
     "leveling": ("reconstruct.exposures=false",),
     "apart": ("reconstruct.apart=0.0",),
     "background": ("reconstruct.background=black",),
     "veils": ("reconstruct.veil=0.0",),
     "leash": ("inpaint.leash=false",),
-    "rim": ("inpaint.rim_share=1.0",),
+    "boundary": ("inpaint.boundary_share=1.0",),
     "crops": ("inpaint.context=100.0",),
     "witnesses": ("remove.holes.min_views=1000000",),
 }
@@ -58,15 +58,16 @@ ABLATIONS = {
 round only and so half the steps, seeds anywhere along their rays, seeds where a single view guesses the surface as soon as
 where many do, a fill that looks the same from everywhere, photos taken to be exposed alike, a scene that was never fitted
 without the object, one that had nothing but black behind it while it was fitted, one that may hang veils before single
-cameras, a rim and a fill that may change what photos show away from the holes, no kept splats that learn with the fill, whole
+cameras, a boundary and a fill that may change what photos show away from the holes, no kept splats that learn with the fill,
+whole
 views in place of windows around the holes, holes wherever the object was."""
 ADDITIONS = {
     "perceptual": ("inpaint.perceptual.weight=0.1",),
     "update": ("inpaint.finish=prior", "inpaint.strength_last=0.2"),
     "lora": ("customize.steps=50", "customize.perceptual_weight=1.1", "customize.looks=vgg"),
     "routing": (
-        "inpaint.known.reach.rim=[color, opacity]",
-        *(f"inpaint.{objective}.reach.rim=[]" for objective in ("painted", "perceptual", "shape")),
+        "inpaint.known.reach.boundary=[color, opacity]",
+        *(f"inpaint.{objective}.reach.boundary=[]" for objective in ("painted", "perceptual", "shape")),
     ),
     "adversarial": ("inpaint.adversarial.weight=0.3",),
     "distill": ("inpaint.distill.weight=0.1",),
@@ -76,7 +77,8 @@ ADDITIONS = {
     "haze": ("inpaint.pieces=0.4",),
 }
 """What `ours+PART` sets: a perceptual distance to what was painted, a last round that begins from the rendering (a dataset
-update by partial denoising), a LoRA that learns the scene, a rim that learns color and opacity from known pixels alone, the
+update by partial denoising), a LoRA that learns the scene, a boundary that learns color and opacity from known pixels
+alone, the
 masked adversarial loss, score distillation, samples at new poses, holes painted beside another view, holes that another view is
 warped into, a finish that is mostly the colors its pieces were chosen by."""
 

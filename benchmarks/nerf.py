@@ -14,8 +14,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from splatpaint.fit.photos import Photos
 from splatpaint.scene.camera import Cameras
+from splatpaint.scene.photos import Photos
 from splatpaint.scene.views import Capture
 
 CHUNK_RAYS = 4096

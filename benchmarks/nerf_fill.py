@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from benchmarks.nerf import Field, NerfConfig, Trainer, budget, draw_nerf, new_field, rays_of, render
-from splatpaint.fit.photos import Photo, Photos
+from splatpaint.fill.config import InpaintConfig, strength_of_round
 from splatpaint.image.region import Box
 from splatpaint.objectives.perceptual import Perceptual
 from splatpaint.objectives.photometric import Photometric, PhotometricConfig
@@ -21,9 +21,9 @@ from splatpaint.objectives.shape import Shape
 from splatpaint.priors.crops import inpaint as paint
 from splatpaint.priors.protocol import Prior, PriorQuery
 from splatpaint.render.protocol import Rendered
+from splatpaint.scene.photos import Photo, Photos
 from splatpaint.scene.splats import Splats
 from splatpaint.scene.views import Capture
-from splatpaint.stages.inpaint_config import InpaintConfig, strength_of_round
 
 CROP_EVERY = 4
 """Three steps of random rays, then one of a crop, whose pixels hang together as structure and features need it."""

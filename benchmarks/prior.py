@@ -34,7 +34,7 @@ from splatpaint.priors.latent import LatentInpaintingPrior
 from splatpaint.priors.load import PriorConfig, load_prior
 from splatpaint.priors.photos import random_crops, read_photos
 from splatpaint.priors.protocol import Prior, PriorQuery
-from splatpaint.stages.judge import Instruments
+from splatpaint.stages.evaluate import Metrics
 
 Method = Callable[[Tensor, Tensor], Tensor]
 """From one picture (3 h w) and its hole (1 h w) to the painted picture."""
@@ -69,7 +69,7 @@ def membrane(image: Tensor, hole: Tensor) -> Tensor:
     return harmonic_fill(image[None], hole[None])[0]
 
 
-def painting(prior: Prior, steps: int) -> Method:
+def rendered_weight(prior: Prior, steps: int) -> Method:
     def fill(image: Tensor, hole: Tensor) -> Tensor:
         generator = torch.Generator().manual_seed(0)
         return inpaint(prior, PriorQuery(image[None], hole[None]), steps=steps, generator=generator)[0]
@@ -93,7 +93,7 @@ def methods(prior: Prior, steps: Sequence[int]) -> dict[str, Method]:
         "Navier-Stokes": classical(cv2.INPAINT_NS),
         "biharmonic": biharmonic,
         "membrane": membrane,
-        **{f"prior, {count} step{'s' * (count > 1)}": painting(prior, count) for count in steps},
+        **{f"prior, {count} step{'s' * (count > 1)}": rendered_weight(prior, count) for count in steps},
         "codec": round_trip(prior),
     }
 
@@ -107,7 +107,7 @@ def around(picture: Tensor, hole: Tensor) -> Tensor:
 
 @torch.no_grad()
 def score(
-    method: Method, images: Tensor, holes: Mapping[str, Tensor], instruments: Instruments
+    method: Method, images: Tensor, holes: Mapping[str, Tensor], instruments: Metrics
 ) -> tuple[dict[str, dict[str, float]], dict[str, list[Tensor]]]:
     """Means by kind of hole, and the painted pictures."""
     scores, painted = {}, {}
@@ -153,7 +153,7 @@ def rows_of(scores: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[lis
 
 
 def on_photos(
-    arguments: argparse.Namespace, prior: LatentInpaintingPrior, instruments: Instruments
+    arguments: argparse.Namespace, prior: LatentInpaintingPrior, instruments: Metrics
 ) -> dict[str, dict[str, dict[str, float]]]:
     """A prior and its competitors on held-out photos."""
     rng = np.random.default_rng(arguments.seed)
@@ -176,7 +176,7 @@ def on_photos(
 
 
 def in_scenes(
-    arguments: argparse.Namespace, prior: LatentInpaintingPrior, instruments: Instruments
+    arguments: argparse.Namespace, prior: LatentInpaintingPrior, instruments: Metrics
 ) -> dict[str, dict[str, dict[str, float]]]:
     """A prior beside the scene it paints in: shown a neighbor of each view, and taught a scene."""
     side, found = prior.native_px, {}
@@ -192,8 +192,8 @@ def in_scenes(
     sheet_beside(arguments.sheet, "warped", columns)
     for name in TAUGHT:
         fresh = load_prior(PriorConfig(name=arguments.prior), torch.device("cpu"))
-        if fresh.most_steps is not None:
-            fresh.most_steps = arguments.scene_steps
+        if fresh.max_steps is not None:
+            fresh.max_steps = arguments.scene_steps
         lesson = learned(fresh, arguments.captures / name, LESSON, arguments.scene_steps, instruments, side=side)
         found[name] = {"before": lesson.before, "after": lesson.after | {"seconds": lesson.seconds}}
         found[name]["curve"] = {str(step): loss for step, loss in lesson.curve}
@@ -229,13 +229,13 @@ def main() -> None:
     arguments = parser.parse_args()
 
     prior = load_prior(PriorConfig(name=arguments.prior), torch.device("cpu"))
-    limit, prior.most_steps = prior.most_steps, None
+    limit, prior.max_steps = prior.max_steps, None
     instruments = instruments_of(arguments.weights)
     scores = on_photos(arguments, prior, instruments) if arguments.photos else {}
     scenes = in_scenes(arguments, prior, instruments) if arguments.captures else {}
     if arguments.json:
         names = ("count", "size", "seed", "prior", "steps", "scene_steps")
-        settings = {name: getattr(arguments, name) for name in names} | {"most_steps": limit}
+        settings = {name: getattr(arguments, name) for name in names} | {"max_steps": limit}
         write_json(arguments.json, {"environment": environment(), "settings": settings, "scores": scores, "scenes": scenes})
 
 

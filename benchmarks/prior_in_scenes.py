@@ -18,16 +18,16 @@ from benchmarks.prior_holes import HOLES, draw_hole
 from splatpaint.capture import CaptureConfig, prepare
 from splatpaint.evaluation import Pair, evaluate
 from splatpaint.events import Progressed, drain
-from splatpaint.fit.photos import Photos
 from splatpaint.image.region import Box
 from splatpaint.priors.crops import inpaint
+from splatpaint.priors.customization_data import KnownPicture
 from splatpaint.priors.customize import CustomizeConfig, customize
 from splatpaint.priors.latent import LatentInpaintingPrior
-from splatpaint.priors.lessons import KnownPicture
 from splatpaint.priors.protocol import PriorQuery, Reference
+from splatpaint.scene.photos import Photos
 from splatpaint.scene.views import spread
 from splatpaint.stages.customize import known_picture
-from splatpaint.stages.judge import Instruments
+from splatpaint.stages.evaluate import Metrics
 
 METRICS = ("psnr/hole", "lpips_alex/hole", "lpips_vgg/hole")
 TESTED_EVERY = 4
@@ -85,7 +85,7 @@ def known_box(picture: KnownPicture, side: int, kind: str, rng: np.random.Genera
 
 @torch.no_grad()
 def answered(
-    prior: LatentInpaintingPrior, asked: Sequence[Question], steps: int, instruments: Instruments, *, beside: bool = False
+    prior: LatentInpaintingPrior, asked: Sequence[Question], steps: int, instruments: Metrics, *, beside: bool = False
 ) -> tuple[dict[str, float], list[Tensor]]:
     """Mean scores in the holes, and the painted pictures."""
     painted = []
@@ -98,7 +98,7 @@ def answered(
 
 
 def in_holes(
-    painted: Sequence[Tensor], truth: Sequence[Tensor], holes: Sequence[Tensor], instruments: Instruments
+    painted: Sequence[Tensor], truth: Sequence[Tensor], holes: Sequence[Tensor], instruments: Metrics
 ) -> dict[str, float]:
     """Means over pictures."""
     pairs = (Pair(str(i), *each) for i, each in enumerate(zip(painted, truth, holes, strict=True)))
@@ -119,7 +119,7 @@ class Learned:
 
 
 def learned(
-    prior: LatentInpaintingPrior, capture: Path, config: CustomizeConfig, steps: int, instruments: Instruments, *, side: int
+    prior: LatentInpaintingPrior, capture: Path, config: CustomizeConfig, steps: int, instruments: Metrics, *, side: int
 ) -> Learned:
     """Paints in the tested views before and after the prior has learned the others; the prior keeps what it learned."""
     pictures = known_pictures(capture, max_resolution=2 * side)
@@ -146,7 +146,7 @@ def learned(
 
 
 def shown(
-    prior: LatentInpaintingPrior, captures: Sequence[Path], steps: int, instruments: Instruments, *, side: int
+    prior: LatentInpaintingPrior, captures: Sequence[Path], steps: int, instruments: Metrics, *, side: int
 ) -> tuple[dict[str, dict[str, float]], dict[str, list[Tensor]]]:
     """Paints with and without the neighboring view beside the hole."""
     asked = []

@@ -20,19 +20,19 @@ from benchmarks.prior_in_scenes import in_holes, known_box
 from splatpaint.capture import CaptureConfig, prepare
 from splatpaint.config import from_tree, override, to_tree
 from splatpaint.events import drain
-from splatpaint.fit.photos import Photos
+from splatpaint.fill.references import ReferenceView, warped_for
 from splatpaint.image.harmonic import harmonic_fill
-from splatpaint.priors.cloning import cloned
+from splatpaint.priors.cloning import poisson_clone
 from splatpaint.priors.crops import inpaint
 from splatpaint.priors.latent import LatentInpaintingPrior
 from splatpaint.priors.protocol import PriorQuery, Reference
 from splatpaint.render.pick import pick_rasterizer
+from splatpaint.scene.photos import Photos
 from splatpaint.scene.views import spread
 from splatpaint.stages.customize import known_picture
-from splatpaint.stages.exposures import leveled
-from splatpaint.stages.judge import Instruments
+from splatpaint.stages.evaluate import Metrics
+from splatpaint.stages.exposures import with_exposures
 from splatpaint.stages.reconstruct import ReconstructConfig, reconstruct
-from splatpaint.stages.references import Shown, warped_for
 
 TEST_EVERY = 8
 TARGETS = 6
@@ -64,13 +64,13 @@ def glimpses(folder: Path, side: int, seed: int) -> Iterator[Glimpse]:
         config = CaptureConfig(max_resolution=2 * side, test_every=TEST_EVERY)
         capture = drain(prepare(folder, config, cache=Path(cache)))
         found = drain(reconstruct(capture, rasterizer, from_tree(ReconstructConfig, tree), device=device, seed=0))
-        photos = {photo.name: photo for photo in Photos(leveled(capture, found.exposures).all_views, device)}
+        photos = {photo.name: photo for photo in Photos(with_exposures(capture, found.exposures).all_views, device)}
     names, taught = sorted(photos), {view.name for view in capture.views}
     for target in spread(sorted(view.name for view in capture.held_out), TARGETS):
         after = [name for name in names if name > target and name in taught]
         photo, neighbor = photos[target], photos[(after or [name for name in names if name in taught])[0]]
         seen, depth = (rasterizer(found.splats, each.camera).depth for each in (neighbor, photo))
-        other = Shown(neighbor.camera, neighbor.image, seen, known_picture(neighbor).known)
+        other = ReferenceView(neighbor.camera, neighbor.image, seen, known_picture(neighbor).known)
         for kind in HOLES:
             found = known_box(known_picture(photo), side, kind, rng)
             if found is None:
@@ -81,7 +81,7 @@ def glimpses(folder: Path, side: int, seed: int) -> Iterator[Glimpse]:
             continued = 1 / harmonic_fill(1 / depth.clamp_min(1e-3), hole).clamp_min(1e-6)
             beside = {}
             for way, at in (("depth known", depth), ("depth continued", continued)):
-                told = warped_for(Shown(photo.camera, photo.image, at, 1 - hole), hole, [other])
+                told = warped_for(ReferenceView(photo.camera, photo.image, at, 1 - hole), hole, [other])
                 if told is not None:
                     beside[way] = Reference(box.crop(told.images), box.crop(told.unknown))
             if len(beside) == 2:
@@ -90,7 +90,7 @@ def glimpses(folder: Path, side: int, seed: int) -> Iterator[Glimpse]:
 
 @torch.no_grad()
 def begun_from_neighbors(
-    prior: LatentInpaintingPrior, captures: Sequence[Path], steps: int, instruments: Instruments, *, side: int
+    prior: LatentInpaintingPrior, captures: Sequence[Path], steps: int, instruments: Metrics, *, side: int
 ) -> tuple[dict[str, dict[str, float]], dict[str, list[Tensor]]]:
     """Scores of painting without the neighbor, and of painting what it does not show; and the pictures."""
     asked = [each for capture in captures for each in glimpses(capture, side, seed=2)]
@@ -99,7 +99,7 @@ def begun_from_neighbors(
         query, generator = PriorQuery(each.picture, each.hole), torch.Generator().manual_seed(0)
         painted.setdefault("alone", []).append(inpaint(prior, query, steps=steps, generator=generator)[0])
         for way, beside in each.beside.items():
-            told = cloned(each.picture, each.hole, beside)
+            told = poisson_clone(each.picture, each.hole, beside)
             query = PriorQuery(told, each.hole * beside.unknown)
             painted.setdefault(way, []).append(inpaint(prior, query, steps=steps, generator=generator)[0])
     truth, holes = [each.picture[0] for each in asked], [each.hole[0] for each in asked]

@@ -26,10 +26,10 @@ from splatpaint.capture.writer import Frame, write_capture
 from splatpaint.config import load
 from splatpaint.evaluation import psnr
 from splatpaint.events import drain
-from splatpaint.fit.photos import Photos
 from splatpaint.render.pick import pick_rasterizer
+from splatpaint.scene.photos import Photos
 from splatpaint.scene.views import Capture
-from splatpaint.stages.exposures import leveled
+from splatpaint.stages.exposures import with_exposures
 from splatpaint.stages.reconstruct import ReconstructConfig, held_out_psnr, reconstruct
 
 
@@ -39,7 +39,7 @@ def fit(capture: Capture, config: ReconstructConfig, *, device: torch.device, se
     start = time.perf_counter()
     found = drain(reconstruct(replace(capture, held_out=()), rasterizer, config, device=device, seed=seed))
     seconds = time.perf_counter() - start
-    scores = held_out_psnr(found.splats, Photos(leveled(capture, found.exposures).held_out, device), rasterizer)
+    scores = held_out_psnr(found.splats, Photos(with_exposures(capture, found.exposures).held_out, device), rasterizer)
     return {"seconds": seconds, "splats": float(len(found.splats)), **scores}
 
 

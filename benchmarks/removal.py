@@ -23,13 +23,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks.cover import Spot, make_cover
 from benchmarks.measure import commit, environment, write_json
 from benchmarks.methods import ABLATIONS, ADDITIONS, method
 from benchmarks.nerfacto import NerfactoError
+from benchmarks.occluder_placement import Spot, make_cover
 from benchmarks.protocol import Draw
 from benchmarks.scoring import instruments_of, largest_holes, names, text_table, write_strips
-from benchmarks.things import SHAPES, Shape
+from benchmarks.synthetic_occluders import SHAPES, Shape
 from splatpaint.capture import CaptureConfig, prepare
 from splatpaint.capture.synthetic import make_room
 from splatpaint.config import from_tree as config_from_tree
@@ -40,7 +40,7 @@ from splatpaint.events import drain
 from splatpaint.image.files import read_image, read_mask, write_image
 from splatpaint.scene.views import View, spread
 from splatpaint.stages.config import RunConfig
-from splatpaint.stages.judge import Instruments
+from splatpaint.stages.evaluate import Metrics
 
 ROOT = Path(__file__).resolve().parents[1]
 COLUMNS = (
@@ -258,7 +258,7 @@ def make_task(task: Task, captures: Path, folder: Path, *, max_resolution: int) 
         make_cover(capture, folder, shape=task.shape, spot=SPOTS.get(task.capture))
 
 
-def scored(name: str, folder: Path, config: RunConfig, instruments: Instruments, *, most: int) -> dict[str, float | str]:
+def scored(name: str, folder: Path, config: RunConfig, instruments: Metrics, *, most: int) -> dict[str, float | str]:
     """The method's mean scores and their commit, from disk if it has been run before."""
     work = folder / f"seed-{config.seed}"
     refuse_other_settings(work, config)
@@ -288,7 +288,7 @@ def refuse_other_settings(work: Path, config: RunConfig) -> None:
         raise SystemExit(f"{work} was begun with other settings: choose another folder with -o, or remove this one")
 
 
-def judged(draw: Draw, views: Sequence[View], truth: Path, pictures: Path, instruments: Instruments) -> dict[str, float]:
+def judged(draw: Draw, views: Sequence[View], truth: Path, pictures: Path, instruments: Metrics) -> dict[str, float]:
     """Draws views (the pictures are kept) and measures them."""
     seen: list[Seen] = []
 

@@ -12,10 +12,10 @@ from torch import Tensor
 from splatpaint.evaluation import Pair
 from splatpaint.image.files import read_image, read_mask, write_image
 from splatpaint.image.perceptual import WEIGHTS_VARIABLE
-from splatpaint.stages.judge import Instruments, found_instruments
+from splatpaint.stages.evaluate import Metrics, find_metrics
 
 
-def instruments_of(weights: Path | None) -> Instruments:
+def instruments_of(weights: Path | None) -> Metrics:
     """What can be measured with; says what is missing.
 
     Args:
@@ -23,7 +23,7 @@ def instruments_of(weights: Path | None) -> Instruments:
     """
     if weights is not None:
         os.environ[WEIGHTS_VARIABLE] = str(weights)
-    instruments, missing = found_instruments(weights)
+    instruments, missing = find_metrics(weights)
     for sentence in missing:
         print(f"note: {sentence}")
     return instruments

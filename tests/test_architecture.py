@@ -13,6 +13,7 @@ LAYERS = [
     {"render", "priors", "capture", "formats"},
     {"masks", "objectives"},
     {"fit", "evaluation"},
+    {"fill"},
     {"stages"},
     {"viewer", "batch"},
     {"cli"},

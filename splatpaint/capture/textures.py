@@ -80,12 +80,14 @@ def bricks(u: Float[Tensor, " n"], v: Float[Tensor, " n"], noise: Noise) -> Floa
 
 
 def carpet(u: Float[Tensor, " n"], v: Float[Tensor, " n"], noise: Noise, *, half: tuple[float, float]) -> Float[Tensor, "n 3"]:
-    """A woven rug around the origin: borders along its rim, a net of diamonds inside."""
-    rim = torch.minimum(half[0] - u.abs(), half[1] - v.abs())
+    """A woven rug around the origin: borders along its boundary, a net of diamonds inside."""
+    boundary = torch.minimum(half[0] - u.abs(), half[1] - v.abs())
     diamonds = ((u / 0.22 % 1 - 0.5).abs() + (v / 0.22 % 1 - 0.5).abs()) % 0.5
     color = mixed((0.55, 0.13, 0.14), (0.86, 0.74, 0.50), edge(diamonds, 0.36, 0.05))
-    color = torch.lerp(color, torch.tensor((0.12, 0.19, 0.36)), edge(0.15 - rim, 0.0, 0.01)[:, None])
-    dashes = edge(0.10 - rim, 0.0, 0.01) * edge(rim - 0.05, 0.0, 0.01) * edge(((u + v) / 0.09 % 1 - 0.5).abs(), 0.25, 0.1)
+    color = torch.lerp(color, torch.tensor((0.12, 0.19, 0.36)), edge(0.15 - boundary, 0.0, 0.01)[:, None])
+    dashes = (
+        edge(0.10 - boundary, 0.0, 0.01) * edge(boundary - 0.05, 0.0, 0.01) * edge(((u + v) / 0.09 % 1 - 0.5).abs(), 0.25, 0.1)
+    )
     color = torch.lerp(color, torch.tensor((0.90, 0.82, 0.62)), dashes[:, None])
     return color * (0.75 + 0.5 * noise.octaves(u * 40, v * 40, 2))[:, None]
 

@@ -23,13 +23,13 @@ OUTSIDE_CAUSES = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EA
 """What the file system may say that is no bug of ours: full, read-only, forbidden."""
 
 
-class Refusal(click.ClickException):
+class UserError(click.ClickException):
     """One sentence on stderr, exit code 2."""
 
     exit_code = 2
 
 
-class Doors(click.Group):
+class CommandGroup(click.Group):
     """Commands whose errors are sentences, as far as the user can mend them; a bug still shows its traceback."""
 
     def invoke(self, ctx: click.Context) -> object:
@@ -37,17 +37,17 @@ class Doors(click.Group):
         try:
             return super().invoke(ctx)
         except SplatpaintError as error:
-            raise Refusal(" ".join(str(error).split())) from error
+            raise UserError(" ".join(str(error).split())) from error
         except OSError as error:
             if error.errno not in OUTSIDE_CAUSES:
                 raise
-            raise Refusal(f"{error.filename or 'a file'} cannot be read or written: {error.strerror}") from error
+            raise UserError(f"{error.filename or 'a file'} cannot be read or written: {error.strerror}") from error
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)
             ctx.exit(INTERRUPTED)
 
 
-@click.group(cls=Doors, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def main() -> None:
     """Remove objects from 3D Gaussian splat scenes: photos and masks in, splats without the object out."""

@@ -13,7 +13,7 @@ from splatpaint.render.protocol import Rasterizer
 from splatpaint.scene.splats import Splats
 from splatpaint.scene.views import Capture
 from splatpaint.stages.config import RunConfig
-from splatpaint.stages.exposures import leveled, read_exposures
+from splatpaint.stages.exposures import read_exposures, with_exposures
 from splatpaint.stages.folder import RunFolder
 from splatpaint.stages.run import pick_device
 
@@ -47,5 +47,5 @@ def open_run(path: Path, stage: Any, device: str | None) -> FinishedStage:
     picked = pick_device(device or config.device)
     rasterizer = pick_rasterizer("auto" if device else config.rasterizer, picked)
     prepared = last_prepared(folder.stage("capture"))
-    capture = leveled(prepared, read_exposures(folder.stage("reconstruct")))
+    capture = with_exposures(prepared, read_exposures(folder.stage("reconstruct")))
     return FinishedStage(read_splats(product), capture, rasterizer, picked)

@@ -32,7 +32,7 @@ class Interruption:
         self.heard = signum
         raise KeyboardInterrupt
 
-    def heeded(self, events: Events[Product]) -> Events[Product]:
+    def stop_on_signal(self, events: Events[Product]) -> Events[Product]:
         """The same events and product; ends after the event during which a signal was heard.
 
         Raises:

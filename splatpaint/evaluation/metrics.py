@@ -4,8 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from splatpaint.image.affine_color import gain_and_offset
 from splatpaint.image.perceptual import Lpips
-from splatpaint.image.recolor import gain_and_offset
 from splatpaint.image.region import Box, masked_mean
 
 MIN_LPIPS_PX = 64

@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from splatpaint.fit.near_floaters import NearFloaters
 from splatpaint.fit.parameters import SplatParameters
-from splatpaint.fit.veils import Veils
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Density:
     """Statistics and refinements of one set of splats, of which the first `settled` neither go nor grow."""
 
     def __init__(
-        self, config: DensityConfig, parameters: SplatParameters, *, settled: int = 0, veils: Veils | None = None
+        self, config: DensityConfig, parameters: SplatParameters, *, settled: int = 0, veils: NearFloaters | None = None
     ) -> None:
         self.config, self.settled, self.veils = config, settled, veils
         self.parameters = parameters

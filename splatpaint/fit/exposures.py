@@ -12,10 +12,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from splatpaint.fit.photos import Photo
-from splatpaint.image.recolor import gain_and_offset
+from splatpaint.image.affine_color import gain_and_offset
 from splatpaint.render.protocol import Rasterizer, Rendered
 from splatpaint.scene.exposure import Exposure, exposure_of
+from splatpaint.scene.photos import Photo
 from splatpaint.scene.splats import Splats
 
 FOLLOW = 0.5

@@ -5,40 +5,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from jaxtyping import Bool, Float
-from torch import Tensor
 
 from splatpaint.events import Events, Progressed
-from splatpaint.fit.apart import Apart
+from splatpaint.fit.background_only import BackgroundOnlySteps
 from splatpaint.fit.checkpoint import load_checkpoint, save_checkpoint
 from splatpaint.fit.density import Density
 from splatpaint.fit.exposures import Exposures
 from splatpaint.fit.parameters import SplatParameters
 from splatpaint.fit.routing import pull
+from splatpaint.fit.samplers import Example
 from splatpaint.objectives.protocol import Objective, Step
 from splatpaint.render.protocol import Rasterizer
-from splatpaint.scene.camera import Cameras
-from splatpaint.scene.splats import Splats, concatenate
-
-
-@dataclass(frozen=True, eq=False)
-class Example:
-    """What one training step looks at."""
-
-    cameras: Cameras
-    target: Float[Tensor, "v 3 h w"]
-    weight: Float[Tensor, "v 1 h w"]
-    holes: Float[Tensor, "v 1 h w"]
-    behind: Splats | None = None
-    """Frozen splats that are drawn together with the trained ones."""
-    guide: Float[Tensor, "v 1 h w"] | None = None
-    """See `Step`."""
-    photo: int | None = None
-    """Its number, if it is the photo as it was taken."""
-    hidden: Bool[Tensor, " n"] | None = None
-    """Trained splats that are not drawn. How many there are must not change any more."""
-    background: Float[Tensor, " 3"] | None = None
-    """What shows through the splats; black if none is given."""
+from splatpaint.scene.splats import concatenate
 
 
 @dataclass(frozen=True)
@@ -70,9 +48,9 @@ def optimize(
     stage: str,
     density: Density | None = None,
     exposures: Exposures | None = None,
-    apart: Apart | None = None,
+    apart: BackgroundOnlySteps | None = None,
     checkpoint: Path | None = None,
-    rim: int = 0,
+    boundary: int = 0,
 ) -> Events[None]:
     """Trains `parameters` in place.
 
@@ -82,7 +60,7 @@ def optimize(
         exposures: with which photos among the examples show the splats; found on the way.
         apart: by what `sample` hides splats; kept in the checkpoint.
         checkpoint: where the state is kept every `save_every` steps; continued from if it exists.
-        rim: so many splats, the first, are the rim, which objectives may reach otherwise than the rest.
+        boundary: so many splats, the first, are the boundary, which objectives may reach otherwise than the rest.
     """
     device = parameters.params["means"].device
     companions = {"density": density, "exposures": exposures, "apart": apart}
@@ -116,7 +94,7 @@ def optimize(
             generator=torch.Generator().manual_seed(config.seed * 1_000_003 + step),
             guide=example.guide,
         )
-        losses = pull(parameters, objectives, given, rim=rim)
+        losses = pull(parameters, objectives, given, boundary=boundary)
         if growing is not None:
             moved = rendered.means2d.grad
             assert moved is not None, "no objective reaches the geometry of the splats that shall grow"

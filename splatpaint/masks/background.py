@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from splatpaint.image.harmonic import harmonic_fill
-from splatpaint.masks.lift import Ballot
+from splatpaint.masks.lift import MaskedView
 from splatpaint.scene.splats import Splats
 
 BEYOND = 4.0
@@ -20,22 +20,22 @@ BEYOND = 4.0
 
 
 def on_background(
-    splats: Splats, views: Iterable[tuple[Ballot, Float[Tensor, "1 1 h w"]]], *, tolerance: float
+    splats: Splats, views: Iterable[tuple[MaskedView, Float[Tensor, "1 1 h w"]]], *, tolerance: float
 ) -> Bool[Tensor, " n"]:
     """Splats that most of the views that have them under their mask find on, or behind, the surface around the mask.
 
     Args:
         splats: the whole scene.
-        views: a ballot and the z-depth of the scene (0 = unknown) for every view. The surface is continued across all that is
+        views: a masked and the z-depth of the scene (0 = unknown) for every view. The surface is continued across all that is
             near the mask.
         tolerance: how much nearer than that surface counts as on it, relative to the depth.
     """
     behind = splats.means.new_zeros(len(splats))
     looked = splats.means.new_zeros(len(splats))
-    for ballot, depth in views:
-        camera, surface = ballot.camera, continued(depth, ballot.near)
+    for masked, depth in views:
+        camera, surface = masked.camera, continued(depth, masked.near)
         row, column, distance, inside = camera.find(splats.means)
-        inside &= (ballot.mask[0, 0, row, column] > 0) & (surface[0, 0, row, column] > 0)
+        inside &= (masked.mask[0, 0, row, column] > 0) & (surface[0, 0, row, column] > 0)
         behind += inside & (distance >= (1 - tolerance) * surface[0, 0, row, column])
         looked += inside
     return behind > 0.5 * looked.clamp_min(1)
@@ -47,7 +47,7 @@ def continued(
     """Depth with the unknown part (1) replaced by the harmonic extension of disparity, which continues planes exactly.
 
     Where the given depth is 0 it is unknown too. All zero if nothing is known. With a guide, a disparity in the same units, its
-    difference to what is known is what is extended: the guide's shape without a step at the rim.
+    difference to what is known is what is extended: the guide's shape without a step at the boundary.
     """
     known = (unknown == 0) & (depth > 0)
     if not known.any():

@@ -32,7 +32,9 @@ def hidden(before: Votes, after: Votes, config: FloatersConfig) -> Bool[Tensor, 
         after: of the kept splats alone.
         config: how many photos are enough.
     """
-    return (after.inside > 0) & ((before.noes < config.min_photos) | (before.clear < config.min_support * after.inside))
+    return (after.inside > 0) & (
+        (before.votes_outside < config.min_photos) | (before.clear < config.min_support * after.inside)
+    )
 
 
 def alone(means: Float[Tensor, "n 3"], config: FloatersConfig) -> Bool[Tensor, " n"]:

@@ -28,8 +28,8 @@ class HolesConfig:
     """Relative difference of depths up to which two views look at the same surface. Beyond the median depth, 1, it grows
     in proportion: what parallax tells is disparity, whose error does not shrink with the distance."""
     grow: float = 0.01
-    """Holes grow by this share of the longer image side, within what the object covered: the kept splats at their rims were
-    fitted together with the object's, and show its colors."""
+    """Holes grow by this share of the longer image side, within what the object covered: the kept splats at their boundaries
+    were     fitted together with the object's, and show its colors."""
     close: float = 0.03
     """Seen islands and inlets narrower than twice this share of the longer image side are painted with the hole around them:
     what shows in them was mostly seen by chance, and a hole in rags has no surroundings to continue."""
@@ -43,7 +43,7 @@ class HolesConfig:
 
 
 @dataclass(frozen=True, eq=False)
-class Revealed:
+class RemovalView:
     """One view before and after the removal."""
 
     camera: Cameras
@@ -65,12 +65,12 @@ class Revealed:
         return torch.cat([self.full_depth, (self.covered == 0) * self.usable], dim=1)
 
 
-def find_holes(views: Sequence[Revealed], config: HolesConfig) -> list[Float[Tensor, "1 1 _ _"]]:
+def find_holes(views: Sequence[RemovalView], config: HolesConfig) -> list[Float[Tensor, "1 1 _ _"]]:
     """The hole of every view, within what the object covered: 1 = never seen."""
     return [_hole(index, views, config) for index in range(len(views))]
 
 
-def _hole(index: int, views: Sequence[Revealed], config: HolesConfig) -> Float[Tensor, "1 1 h w"]:
+def _hole(index: int, views: Sequence[RemovalView], config: HolesConfig) -> Float[Tensor, "1 1 h w"]:
     view = views[index]
     hole = view.opened * view.covered
     surface = (hole > 0) & (view.kept_alpha >= config.min_alpha)
@@ -97,7 +97,7 @@ def without_specks(mask: Float[Tensor, "1 1 h w"], min_area_px: int) -> Float[Te
     return large[labels].to(mask)[None, None]
 
 
-def sees(view: Revealed, points: Float[Tensor, "n 3"], tolerance: float) -> Bool[Tensor, " n"]:
+def sees(view: RemovalView, points: Float[Tensor, "n 3"], tolerance: float) -> Bool[Tensor, " n"]:
     """Which points were visible in the view's photo, beside the object: in frame, not occluded, on the surface seen there."""
     pixels, depth = view.camera.project(points)
     size = torch.tensor([view.camera.width, view.camera.height]).to(pixels)

@@ -18,7 +18,7 @@ from splatpaint.scene.splats import Splats
 
 
 @dataclass(frozen=True, eq=False)
-class Ballot:
+class MaskedView:
     """One view's say."""
 
     camera: Cameras
@@ -39,17 +39,17 @@ class Votes:
     """Weight with which the splat paints pixels inside the masks, over all views."""
     outside: Float[Tensor, " n"]
     """The same for pixels outside them."""
-    ayes: Float[Tensor, " n"]
+    votes_inside: Float[Tensor, " n"]
     """How many views have the splat inside their masks.
 
     A view has one vote, however near it was: close-ups have many pixels, and often the worst masks. One that shows less than a
     pixel of the splat has less in proportion, one that has it on both sides divides its vote.
     """
-    noes: Float[Tensor, " n"]
+    votes_outside: Float[Tensor, " n"]
     """How many views have it outside."""
     clear: Float[Tensor, " n"]
     """The part of `outside` that is not near the masks either."""
-    clear_noes: Float[Tensor, " n"]
+    votes_outside_margin: Float[Tensor, " n"]
     """How many views have it clear of their masks."""
 
     def __getitem__(self, index: Bool[Tensor, " n"] | slice) -> "Votes":
@@ -62,16 +62,18 @@ class Votes:
 
     @property
     def share(self) -> Float[Tensor, " n"]:
-        """Share of the votes that are ayes, in [0, 1]; 0 for a splat that no pixel shows."""
-        return self.ayes / (self.ayes + self.noes).clamp_min(1e-12)
+        """Share of the votes that are votes_inside, in [0, 1]; 0 for a splat that no pixel shows."""
+        return self.votes_inside / (self.votes_inside + self.votes_outside).clamp_min(1e-12)
 
     @property
     def clear_share(self) -> Float[Tensor, " n"]:
-        """Share of the votes that are noes well clear of the masks, in [0, 1]; 0 for a splat that no pixel shows."""
-        return self.clear_noes / (self.ayes + self.noes).clamp_min(1e-12)
+        """Share of the votes that are votes_outside well clear of the masks, in [0, 1]; 0 for a splat that no pixel shows."""
+        return self.votes_outside_margin / (self.votes_inside + self.votes_outside).clamp_min(1e-12)
 
 
-def painting(splats: Splats, camera: Cameras, pixels: Float[Tensor, "1 c h w"], rasterizer: Rasterizer) -> Float[Tensor, "n c"]:
+def rendered_weight(
+    splats: Splats, camera: Cameras, pixels: Float[Tensor, "1 c h w"], rasterizer: Rasterizer
+) -> Float[Tensor, "n c"]:
     """The weight with which every splat paints the pixels, by channel.
 
     Args:
@@ -87,36 +89,36 @@ def painting(splats: Splats, camera: Cameras, pixels: Float[Tensor, "1 c h w"], 
     return weight
 
 
-def lift(splats: Splats, ballots: Iterable[Ballot], rasterizer: Rasterizer) -> Votes:
+def lift(splats: Splats, masked_views: Iterable[MaskedView], rasterizer: Rasterizer) -> Votes:
     """Votes of every view on every splat.
 
     Args:
         splats: what was photographed.
-        ballots: one a view.
+        masked_views: one a view.
         rasterizer: any; one forward and one backward pass a view.
     """
     weight, votes = splats.means.new_zeros(2, len(splats), 3)
-    for ballot in ballots:
-        sides = torch.cat([ballot.mask, 1 - ballot.mask, 1 - ballot.near], dim=1) * ballot.usable
-        painted = painting(splats, ballot.camera, sides, rasterizer)
+    for masked in masked_views:
+        sides = torch.cat([masked.mask, 1 - masked.mask, 1 - masked.near], dim=1) * masked.usable
+        painted = rendered_weight(splats, masked.camera, sides, rasterizer)
         weight += painted
         votes += painted / (painted[:, :2].sum(dim=1, keepdim=True)).clamp_min(1.0)
-    (inside, outside, clear), (ayes, noes, clear_noes) = weight.unbind(dim=1), votes.unbind(dim=1)
-    return Votes(inside, outside, ayes, noes, clear, clear_noes)
+    (inside, outside, clear), (votes_inside, votes_outside, votes_outside_margin) = weight.unbind(dim=1), votes.unbind(dim=1)
+    return Votes(inside, outside, votes_inside, votes_outside, clear, votes_outside_margin)
 
 
-def centers_inside(splats: Splats, ballots: Iterable[Ballot]) -> Float[Tensor, " n"]:
+def centers_inside(splats: Splats, masked_views: Iterable[MaskedView]) -> Float[Tensor, " n"]:
     """Share of the views that look at a splat's center, seen or hidden, and have it inside their mask; 0 if none looks there.
 
     For splats buried in an object, on which no pixel can vote.
     """
     inside = splats.means.new_zeros(len(splats))
     looked = splats.means.new_zeros(len(splats))
-    for ballot in ballots:
-        pixels, depth = ballot.camera.project(splats.means)
+    for masked in masked_views:
+        pixels, depth = masked.camera.project(splats.means)
         column, row = pixels[0].floor().long().unbind(-1)
-        height, width = ballot.mask.shape[2:]
+        height, width = masked.mask.shape[2:]
         looks = (depth[0] > 0) & (column >= 0) & (column < width) & (row >= 0) & (row < height)
-        inside[looks] += ballot.mask[0, 0, row[looks], column[looks]]
+        inside[looks] += masked.mask[0, 0, row[looks], column[looks]]
         looked += looks
     return inside / looked.clamp_min(1)

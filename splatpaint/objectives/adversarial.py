@@ -49,7 +49,7 @@ class AdversarialConfig:
     """Weight of the squared gradient at real patches, halved (Mescheder et al. 2018, eq. 9; GANeRF's value)."""
     learning_rate: float = 1e-3
     """RMSprop's."""
-    reach: Reach = field(default_factory=lambda: Reach(fill=("color", "opacity"), rim=()))
+    reach: Reach = field(default_factory=lambda: Reach(fill=("color", "opacity"), boundary=()))
     """A critic that may move splats makes relief of texture (RefFusion, sec. 4)."""
 
     def __post_init__(self) -> None:

@@ -20,7 +20,7 @@ class DisparityConfig:
 
     kind: Literal["disparity"] = "disparity"
     correlation: float = 0.05
-    """Of 1 - Pearson's correlation, over the holes and `rim_px` around them: free of scale and shift."""
+    """Of 1 - Pearson's correlation, over the holes and `boundary_px` around them: free of scale and shift."""
     ranking: float = 0.1
     """Of the hinge on pairs of pixels whose order is wrong."""
     margin: float = 1e-4
@@ -28,8 +28,8 @@ class DisparityConfig:
     least_difference: float = 0.02
     """Pairs count if the network tells them apart by this share of the range it sees."""
     pairs: int = 1024
-    rim_px: int = 16
-    reach: Reach = field(default_factory=lambda: Reach(fill=("geometry",), rim=()))
+    boundary_px: int = 16
+    reach: Reach = field(default_factory=lambda: Reach(fill=("geometry",), boundary=()))
 
 
 class Disparity:
@@ -44,7 +44,7 @@ class Disparity:
         depth = step.rendered.depth
         correlation = ranking = depth.new_zeros(())
         if step.guide is not None:
-            region = (dilate(step.holes, self.config.rim_px) > 0) & (depth > 0)
+            region = (dilate(step.holes, self.config.boundary_px) > 0) & (depth > 0)
             disparity = 1 / torch.where(depth > 0, depth, torch.ones_like(depth))
             for view in range(len(depth)):
                 inside = region[view]

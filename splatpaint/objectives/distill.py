@@ -40,7 +40,7 @@ class DistillConfig:
     """w(t) = 1 - a (DreamFusion) or sqrt(a) (1 - a) (Latent-NeRF), with a = alpha_bar."""
     guidance: float | None = None
     """By text; None = as the prior was configured."""
-    reach: Reach = field(default_factory=lambda: Reach(fill=("color", "opacity"), rim=()))
+    reach: Reach = field(default_factory=lambda: Reach(fill=("color", "opacity"), boundary=()))
 
     def __post_init__(self) -> None:
         if self.every < 1 or not 0 <= self.t_min <= min(self.t_max, self.t_max_final) <= max(self.t_max, self.t_max_final) <= 1:

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.weak import WeakIdKeyDictionary
 
-from splatpaint.image.direction import direction_distance
+from splatpaint.image.feature_distance import cosine_feature_distance
 from splatpaint.objectives.protocol import Reach, Step
 from splatpaint.priors.protocol import Codec
 
@@ -52,7 +52,7 @@ class Perceptual:
         wanted = self._wanted(step.target, height, width)
         total = shown.new_zeros(())
         for have, want in zip(self.codec.features(shown), wanted, strict=True):
-            distance = direction_distance(have, want)
+            distance = cosine_feature_distance(have, want)
             # A feature cell counts as soon as a hole pixel is in it: thin holes must not vanish at coarse layers.
             where = F.adaptive_max_pool2d(inside, have.shape[2:])
             total = total + (distance * where).sum() / where.sum().clamp_min(1.0)

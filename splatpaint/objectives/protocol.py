@@ -21,11 +21,11 @@ class Reach:
 
     fill: tuple[Property, ...] = EVERYTHING
     """Of the splats that are trained without ever having been seen; in a reconstruction all are."""
-    rim: tuple[Property, ...] = EVERYTHING
+    boundary: tuple[Property, ...] = EVERYTHING
     """Of the reconstructed splats that are trained with the fill."""
 
     def __post_init__(self) -> None:
-        for name in ("fill", "rim"):  # what means the same shall be equal
+        for name in ("fill", "boundary"):  # what means the same shall be equal
             object.__setattr__(self, name, tuple(part for part in EVERYTHING if part in getattr(self, name)))
 
 

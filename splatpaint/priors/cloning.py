@@ -8,7 +8,9 @@ from splatpaint.priors.conditioning import fill_holes, membranes
 from splatpaint.priors.protocol import Reference
 
 
-def cloned(images: Float[Tensor, "v 3 h w"], holes: Float[Tensor, "v 1 h w"], reference: Reference) -> Float[Tensor, "v 3 h w"]:
+def poisson_clone(
+    images: Float[Tensor, "v 3 h w"], holes: Float[Tensor, "v 1 h w"], reference: Reference
+) -> Float[Tensor, "v 3 h w"]:
     """The pictures, their holes as the reference shows them, in colors that meet the known pixels.
 
     The difference of what both know is continued over the hole by a membrane (Perez et al. 2003, Poisson Image Editing, eq. 5),

@@ -24,7 +24,7 @@ class PatchCritic(nn.Sequential):
         super().__init__(*layers, spectral_norm(nn.Conv2d(channels[-1], 1, 3, padding=1)))
 
 
-def begun_critic(learning_rate: float, steps: int, precision: str, maker: Training) -> Training:
+def init_discriminator(learning_rate: float, steps: int, precision: str, maker: Training) -> Training:
     """A critic that learns beside what it judges, and is continued with it."""
     critic = Training(PatchCritic(WIDTH), learning_rate, steps, precision, path=None)
     if maker.beside is not None:
@@ -32,12 +32,12 @@ def begun_critic(learning_rate: float, steps: int, precision: str, maker: Traini
     return critic
 
 
-def fooled(critic: nn.Module, made: Float[Tensor, "v 3 h w"], where: Float[Tensor, "v 1 h w"] | None = None) -> Tensor:
+def generator_loss(critic: nn.Module, made: Float[Tensor, "v 3 h w"], where: Float[Tensor, "v 1 h w"] | None = None) -> Tensor:
     """What a maker minimizes: the critic shall take what was made for real, everywhere or where that is 1."""
     return -_mean(critic(made * 2 - 1), where)
 
 
-def told_apart(
+def discriminator_loss(
     critic: nn.Module,
     real: Float[Tensor, "v 3 h w"],
     made: Float[Tensor, "v 3 h w"],

@@ -16,9 +16,9 @@ from splatpaint.image.perceptual import Lpips
 from splatpaint.image.region import Box, to_cells
 from splatpaint.priors.adapter import Layers, add_lora, begin_lora, save_lora
 from splatpaint.priors.crops import CELLS, working_shape
+from splatpaint.priors.customization_data import KnownPicture, Lesson, LessonConfig, draw_lesson
 from splatpaint.priors.decoded_loss import CodecDistance, Distance, decoded_loss, painted_pictures
 from splatpaint.priors.latent import LatentInpaintingPrior
-from splatpaint.priors.lessons import KnownPicture, Lesson, LessonConfig, draw_lesson
 from splatpaint.priors.noise import draw_levels
 from splatpaint.priors.protocol import Conditioning, PriorQuery
 from splatpaint.priors.training import diverged, draws
@@ -212,11 +212,11 @@ def task_loss(
     count, device = len(task.clean), task.clean.device
     decoded = max(round(config.perceptual_share * count), 1)
     noise = torch.randn(task.clean.shape, generator=generator).to(task.clean)
-    if prior.most_steps is None:
+    if prior.max_steps is None:
         t = draw_levels(count, len(prior.noise), config.pure_noise_share, generator).to(device)
         guess, few = None, torch.randperm(count, generator=generator)[:decoded].to(device)
     else:
-        t = stops(prior.noise.timesteps(prior.most_steps), count, config.pure_noise_share, generator).to(device)
+        t = stops(prior.noise.timesteps(prior.max_steps), count, config.pure_noise_share, generator).to(device)
         guess, few = first_guess(prior, task, noise, t), torch.arange(count - decoded, count, device=device)
     error, estimate = prior.training_error(task.clean, noise, t, task.given, guess)
     loss = (error * task.weight).sum() / task.weight.sum().clamp_min(1e-6)

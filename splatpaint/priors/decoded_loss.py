@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from splatpaint.image.direction import direction_distance
+from splatpaint.image.feature_distance import cosine_feature_distance
 from splatpaint.priors.canvas import Layout
 from splatpaint.priors.conditioning import fill_holes
 from splatpaint.priors.protocol import Codec, PriorQuery
@@ -31,7 +31,7 @@ class Distance(Protocol):
 def feature_distances(a: Sequence[Float[Tensor, "v _ _ _"]], b: Sequence[Float[Tensor, "v _ _ _"]]) -> list[Tensor]:
     """Squared distances of unit feature vectors: a (v, 1, h_l, w_l) map a layer. Differentiable in the first."""
     pairs = zip(a, b, strict=True)
-    return [direction_distance(x.float(), F.normalize(y.float(), dim=1)) for x, y in pairs]
+    return [cosine_feature_distance(x.float(), F.normalize(y.float(), dim=1)) for x, y in pairs]
 
 
 class CodecDistance:

@@ -25,7 +25,7 @@ class DepthConfig:
     """What guesses depth inside holes."""
 
     name: str = "none"
-    """none = disparity is continued smoothly from the hole's rim; or a Depth Anything model, as a folder or a hub id."""
+    """none = disparity is continued smoothly from the hole's boundary; or a Depth Anything model, as a folder or a hub id."""
     side_px: int = 518
     """Pictures are reduced or enlarged to this short side."""
 

@@ -39,7 +39,7 @@ class GaussianPrior:
         self.noise = noise or zero_snr_cosine()
         self.native_px = self.smallest_px = 64
         self.sampler: Sampler = "ddim"
-        self.most_steps: int | None = None
+        self.max_steps: int | None = None
 
     def condition(self, query: PriorQuery) -> Conditioning:
         """Nothing but the mask: the distribution does not depend on the known pixels."""

@@ -16,7 +16,7 @@ from splatpaint.priors.text import TextEncoders, blank
 
 
 @dataclass(frozen=True)
-class Habits:
+class PriorTraits:
     """What a denoiser was trained with that its diffusers folder has no field for; ours keep it in `splatpaint.json`."""
 
     fill: Fill = "gray"
@@ -29,10 +29,10 @@ class Habits:
     """Side of its smallest; None = they were all of one size."""
     summary: bool = False
     """Its cross-attention reads `summary_token` in place of text."""
-    blank_start: bool = False
+    zero_noise_input: bool = False
     """Where there is nothing but noise it is shown none: what it says there is the mean of all fills, and a network that was
     trained for hours answers to chance patterns of the noise with spots."""
-    most_steps: int | None = None
+    max_steps: int | None = None
     """A network that was trained for minutes knows the mean of all fills long before it knows how to sample one."""
 
 
@@ -64,7 +64,7 @@ class LatentInpaintingPrior:
         prediction: Prediction,
         *,
         text: TextEncoders | None = None,
-        habits: Habits = Habits(),
+        habits: PriorTraits = PriorTraits(),
         asked: Asked = Asked(),
         sampler: Sampler = "ddim",
     ) -> None:
@@ -73,7 +73,7 @@ class LatentInpaintingPrior:
         self._device = codec.device
         self.native_px = habits.native_px
         self.smallest_px = habits.smallest_px or habits.native_px
-        self.most_steps: int | None = habits.most_steps
+        self.max_steps: int | None = habits.max_steps
         self._prediction: Prediction = prediction
         self._text, self._habits = text, habits
         self.sampler: Sampler = sampler
@@ -174,7 +174,7 @@ class LatentInpaintingPrior:
         return (output - target).square().mean(dim=1, keepdim=True), estimate
 
     def _visible(self, noisy: Tensor, t: Tensor) -> Tensor:
-        return torch.where(self.noise.signal(t) > 0, noisy, 0.0) if self._habits.blank_start else noisy
+        return torch.where(self.noise.signal(t) > 0, noisy, 0.0) if self._habits.zero_noise_input else noisy
 
     def _network(self, noisy: Tensor, t: Tensor, channels: Tensor, text: TextEmbedding | None) -> Tensor:
         assert text is not None, "condition() always gives cross-attention states"

@@ -11,7 +11,7 @@ import torch
 from splatpaint.errors import PriorError
 from splatpaint.priors.adapter import add_lora
 from splatpaint.priors.codec import DiffusersCodec
-from splatpaint.priors.latent import Asked, Habits, LatentInpaintingPrior
+from splatpaint.priors.latent import Asked, LatentInpaintingPrior, PriorTraits
 from splatpaint.priors.networks import Network, diffusers
 from splatpaint.priors.noise import NoiseSchedule
 from splatpaint.priors.protocol import Sampler
@@ -175,7 +175,7 @@ def _read(folder: Path, config: PriorConfig, device: torch.device, dtype: torch.
         NoiseSchedule(schedule.alphas_cumprod.to(device)),
         schedule.config.prediction_type,
         text=text,
-        habits=Habits(**json.loads(habits.read_text())) if habits.exists() else Habits(),
+        habits=PriorTraits(**json.loads(habits.read_text())) if habits.exists() else PriorTraits(),
         asked=Asked(config.prompt, config.negative, config.guidance, config.image_guidance),
         sampler=_sampler(folder) if config.sampler == "auto" else config.sampler,
     )

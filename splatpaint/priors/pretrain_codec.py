@@ -17,7 +17,7 @@ from torch import Tensor
 from splatpaint.errors import PriorError
 from splatpaint.events import Events, Measured, Noted, Progressed, Saved
 from splatpaint.priors.codec import DiffusersCodec
-from splatpaint.priors.critic import begun_critic, fooled, told_apart
+from splatpaint.priors.critic import discriminator_loss, generator_loss, init_discriminator
 from splatpaint.priors.decoded_loss import feature_distances
 from splatpaint.priors.networks import Network, diffusers
 from splatpaint.priors.photos import PhotoSet, random_crops
@@ -98,7 +98,7 @@ def distill_codec(config: CodecTraining, teacher: DiffusersCodec, photos: PhotoS
     run = Training(model, config.learning_rate, config.steps, config.precision, work / "codec.pt")
     critic = None
     if config.critic_weight > 0:
-        critic = begun_critic(config.critic_rate, config.steps, config.precision, run)
+        critic = init_discriminator(config.critic_rate, config.steps, config.precision, run)
     teacher.vae.to(run.device)
     for step in range(run.step, config.steps):
         rng, generator = draws(config.seed, step)
@@ -106,11 +106,11 @@ def distill_codec(config: CodecTraining, teacher: DiffusersCodec, photos: PhotoS
         with run.autocast():
             losses, restored = distillation_losses(model, teacher, images, config, generator)
             if critic is not None:
-                losses["critic"] = config.critic_weight * fooled(critic.model, restored)
+                losses["critic"] = config.critic_weight * generator_loss(critic.model, restored)
         value = run.update(torch.stack(list(losses.values())).sum())
         if critic is not None:
             with critic.autocast():
-                verdict = told_apart(critic.model, images, restored)
+                verdict = discriminator_loss(critic.model, images, restored)
             critic.update(verdict)
         if not np.isfinite(value):
             raise diverged(STAGE, step, config.learning_rate)

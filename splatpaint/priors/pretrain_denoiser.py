@@ -29,9 +29,9 @@ from splatpaint.image.region import to_cells
 from splatpaint.priors.canvas import PANELS, Layout, join_panels
 from splatpaint.priors.codec import DiffusersCodec
 from splatpaint.priors.conditioning import fill_holes, summary_token
-from splatpaint.priors.critic import begun_critic, fooled, told_apart
+from splatpaint.priors.critic import discriminator_loss, generator_loss, init_discriminator
 from splatpaint.priors.decoded_loss import decoded_loss, painted_pictures
-from splatpaint.priors.latent import Habits, LatentInpaintingPrior
+from splatpaint.priors.latent import LatentInpaintingPrior, PriorTraits
 from splatpaint.priors.networks import Network, diffusers, plain_attention
 from splatpaint.priors.noise import NoiseSchedule, draw_levels
 from splatpaint.priors.photos import PhotoSet, random_crops, random_views
@@ -173,10 +173,12 @@ def begun_denoiser(config: DenoiserTraining, latent_channels: int) -> Network:
     return fresh
 
 
-def habits_of(config: DenoiserTraining) -> Habits:
+def habits_of(config: DenoiserTraining) -> PriorTraits:
     """What a prior must do to be used as it was trained."""
     sizes = [kind.panel * config.crop_px for kind in KINDS if kind.layout == "single"]
-    return Habits(fill="harmonic", residual=True, summary=True, blank_start=True, native_px=max(sizes), smallest_px=min(sizes))
+    return PriorTraits(
+        fill="harmonic", residual=True, summary=True, zero_noise_input=True, native_px=max(sizes), smallest_px=min(sizes)
+    )
 
 
 def build_scheduler() -> Network:
@@ -198,7 +200,7 @@ class Looks:
         self._lpips = Lpips("vgg").to(run.device) if config.perceptual_weight > 0 else None
         self.critic = None
         if config.critic_weight > 0:
-            self.critic = begun_critic(config.critic_rate, config.steps, config.precision, run)
+            self.critic = init_discriminator(config.critic_rate, config.steps, config.precision, run)
         self._shown: tuple[Tensor, Tensor, Tensor] | None = None
 
     def loss(self, few: Examples, estimate: Float[Tensor, "v c hl wl"]) -> Tensor:
@@ -211,7 +213,7 @@ class Looks:
         if self._lpips is not None:
             loss = loss + self._config.perceptual_weight * decoded_loss(self._lpips, painted, images, holes)
         if self.critic is not None:
-            loss = loss + self._config.critic_weight * fooled(self.critic.model, painted, holes)
+            loss = loss + self._config.critic_weight * generator_loss(self.critic.model, painted, holes)
         return loss
 
     def update_critic(self) -> None:
@@ -219,7 +221,7 @@ class Looks:
         if self.critic is None or self._shown is None:
             return
         with self.critic.autocast():
-            verdict = told_apart(self.critic.model, *self._shown)
+            verdict = discriminator_loss(self.critic.model, *self._shown)
         self.critic.update(verdict)
 
 

@@ -101,7 +101,7 @@ class Prior(Protocol):
     """Side of the smallest; what lies between is painted at its own size."""
     sampler: Sampler
     """How to walk down with it."""
-    most_steps: int | None
+    max_steps: int | None
     """More denoiser calls than this make this prior's pictures worse, so samplers stop at it; None = the more the better."""
 
     def condition(self, query: PriorQuery) -> Conditioning:

@@ -35,7 +35,7 @@ def partial_denoise(
         start: a first guess of the holes' content; known pixels are taken from the query.
         strength: how much of the guess is given up: 0 = nothing happens, 1 = start from pure noise, the guess is lost.
         steps: denoiser calls on the way down; 1 from pure noise gives the mean of all plausible fills, more give texture. At
-            most the prior's `most_steps`.
+            most the prior's `max_steps`.
         generator: draws the noise, on the CPU whatever the device, so every device sees the same.
         guidance: see `Prior.denoise`.
 
@@ -54,7 +54,7 @@ def partial_denoise(
     given = prior.condition(query)
     unknown = to_cells(query.holes, prior.codec.stride) > 0.5
     noise = torch.randn(begun.shape, generator=generator).to(begun)
-    steps = min(steps, prior.most_steps or steps)
+    steps = min(steps, prior.max_steps or steps)
     levels = [torch.full((len(begun),), t, device=begun.device) for t in prior.noise.timesteps(steps, level)]
     x = prior.noise.add_noise(begun, noise, levels[0])
     for t, lower in zip(levels, [*levels[1:], None], strict=True):
@@ -73,7 +73,7 @@ def decode_change(
     """Pictures of latents, decoded as a change of a picture, so that what the codec loses of that is not lost.
 
     Where pixels are known, what the change is is an error; its membrane is taken off in the holes (Perez et al. 2003, Poisson
-    Image Editing, eq. 5). So there is no step at their rim, and holes narrower than a latent cell, of which a codec says
+    Image Editing, eq. 5). So there is no step at their boundary, and holes narrower than a latent cell, of which a codec says
     little, are left to the membrane over the known pixels. Differentiable in the latents, but for that.
 
     Args:

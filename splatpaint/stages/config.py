@@ -4,12 +4,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from splatpaint.capture import CaptureConfig
+from splatpaint.fill.config import InpaintConfig
+from splatpaint.masks.selection import RemoveConfig
 from splatpaint.priors.customize import CustomizeConfig
 from splatpaint.priors.depth import DepthConfig
 from splatpaint.priors.load import PriorConfig
-from splatpaint.stages.inpaint_config import InpaintConfig
 from splatpaint.stages.reconstruct import ReconstructConfig
-from splatpaint.stages.remove import RemoveConfig
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,11 @@ from pathlib import Path
 import torch
 
 from splatpaint.events import Events, Noted
-from splatpaint.fit.photos import Photo, Photos
 from splatpaint.image.region import dilate
 from splatpaint.priors import customize as training
+from splatpaint.priors.customization_data import KnownPicture
 from splatpaint.priors.latent import LatentInpaintingPrior
-from splatpaint.priors.lessons import KnownPicture
+from splatpaint.scene.photos import Photo, Photos
 from splatpaint.scene.views import Capture, spread
 
 STAGE = training.STAGE

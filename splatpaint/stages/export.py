@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -10,6 +9,7 @@ import torch
 from splatpaint.events import Events, Measured, Noted, Progressed, Saved
 from splatpaint.formats import read_splats, write_splats
 from splatpaint.render.protocol import Rasterizer
+from splatpaint.scene.frames import in_input_frame, in_world
 from splatpaint.scene.splats import Splats
 from splatpaint.scene.views import Similarity, View
 
@@ -62,21 +62,3 @@ def export(
     yield Measured(STAGE, {"splats": float(len(splats)), "self_check_psnr": min(scores)})
     yield Saved(STAGE, f"{len(splats)} splats", out)
     return out
-
-
-def in_input_frame(splats: Splats, world_from_input: Similarity) -> Splats:
-    """The splats as the input's poses see them: moved and scaled; a similarity without rotation changes no color."""
-    return replace(
-        splats,
-        means=world_from_input.undo(splats.means),
-        log_scales=splats.log_scales - math.log(world_from_input.scale),
-    )
-
-
-def in_world(splats: Splats, world_from_input: Similarity) -> Splats:
-    """The reverse of `in_input_frame`."""
-    return replace(
-        splats,
-        means=world_from_input.apply(splats.means),
-        log_scales=splats.log_scales + math.log(world_from_input.scale),
-    )

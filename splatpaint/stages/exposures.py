@@ -30,7 +30,7 @@ def read_exposures(folder: Path) -> dict[str, Exposure]:
     return {name: Exposure(tuple(each["gain"]), tuple(each["offset"])) for name, each in kept.items()}
 
 
-def leveled(capture: Capture, exposures: Mapping[str, Exposure]) -> Capture:
+def with_exposures(capture: Capture, exposures: Mapping[str, Exposure]) -> Capture:
     """The capture, its views with their exposures; one without is taken to have that of its neighbors."""
     if not exposures:
         return capture

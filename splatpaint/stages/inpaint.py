@@ -1,9 +1,9 @@
 """Fills the holes with splats that look, from every view, like what the prior would paint.
 
 The kept splats are frozen and the fill is a second set; where it spills over what photos show, it is taken back (see leash.py).
-Only the rim learns with the fill: kept splats that show right around a hole were fitted together with the object, and the
-photos show there what they should look like without it. A round paints the hole of every view and then fits fill and rim to all
-of them at once: what the views disagree on averages out, and what the object hid in one view is learned from those that show
+Only the boundary learns with the fill: kept splats that show right around a hole were fitted together with the object, and the
+photos show there what they should look like without it. A round paints the hole of every view and then fits fill and boundary to
+all of them at once: what the views disagree on averages out, and what the object hid in one view is learned from those that show
 it, so the next round paints beside better surroundings. With a noise level that falls from round to round, a round begins from
 the current rendering instead, and sharpens what the views agree on (the dataset update of Instruct-NeRF2NeRF, with the
 square-root schedule of MALD-NeRF).
@@ -18,14 +18,22 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from splatpaint.events import Events, Measured, Noted
+from splatpaint.fill.boundary import boundary_splats
+from splatpaint.fill.config import STAGE, InpaintConfig, name_of_round, seed_of_round
+from splatpaint.fill.crops import Window, choose_crops
+from splatpaint.fill.novel_views import NovelViews
+from splatpaint.fill.preservation import PreservationConstraint
+from splatpaint.fill.seeding import Guide, add_occluded_holes, seed_fill
+from splatpaint.fill.targets import generate_targets
+from splatpaint.fill.unobserved import complete
+from splatpaint.fill.views import ObservedView
 from splatpaint.fit.checkpoint import load_checkpoint, save_checkpoint
 from splatpaint.fit.density import Density, DensityConfig
-from splatpaint.fit.fill_seeds import Guide, hidden_by, seed_fill
-from splatpaint.fit.loop import Example, LoopConfig, optimize
+from splatpaint.fit.loop import LoopConfig, optimize
 from splatpaint.fit.parameters import SplatParameters
-from splatpaint.fit.photos import Photos
-from splatpaint.fit.surroundings import Surroundings
-from splatpaint.masks.lift import Ballot, lift
+from splatpaint.fit.samplers import Example, view_of_step
+from splatpaint.masks.lift import MaskedView, lift
+from splatpaint.masks.removal import Removal
 from splatpaint.objectives.adversarial import Adversarial
 from splatpaint.objectives.disparity import Disparity
 from splatpaint.objectives.distill import Distill
@@ -37,17 +45,9 @@ from splatpaint.priors.crops import inpaint as paint
 from splatpaint.priors.depth import DepthPrior
 from splatpaint.priors.protocol import Prior, PriorQuery
 from splatpaint.render.protocol import Rasterizer
+from splatpaint.scene.photos import Photos
 from splatpaint.scene.splats import Splats, concatenate
 from splatpaint.scene.views import Capture
-from splatpaint.stages.inpaint_config import STAGE, InpaintConfig, name_of_round, seed_of_round
-from splatpaint.stages.leash import Leash
-from splatpaint.stages.novel import NovelViews
-from splatpaint.stages.reconstruct import view_of_step
-from splatpaint.stages.remove import Removal
-from splatpaint.stages.repaint import repaint
-from splatpaint.stages.rim import rim_of
-from splatpaint.stages.unseen import complete
-from splatpaint.stages.windows import Window, choose_windows
 
 MIN_ALPHA = 0.1
 """Where the kept splats are fainter than this, they say nothing about color."""
@@ -70,8 +70,8 @@ class Round:
     frozen: Splats
     parameters: SplatParameters
     """Rim and fill, as they are."""
-    rim: int
-    """So many are the rim."""
+    boundary: int
+    """So many are the boundary."""
     config: InpaintConfig
     seed: int
 
@@ -87,7 +87,7 @@ class Round:
         if self.novel.due():
             now = self.parameters.splats(self.parameters.sh_degree)
             progress = (self.number + step / self.config.steps) / self.config.rounds
-            sample = self.novel.example(step, progress, self.frozen, now, self.rim)
+            sample = self.novel.example(step, progress, self.frozen, now, self.boundary)
             if sample is not None:
                 return sample
         place = view_of_step(step + self.number * self.config.steps, len(self.windows), self.seed)
@@ -108,7 +108,7 @@ def inpaint(
     depth: DepthPrior | None = None,
     checkpoint: Path | None = None,
 ) -> Events[Splats]:
-    """The finished scene: the kept splats that are not of the rim, bit for bit, then the rim, then the fill.
+    """The finished scene: the kept splats that are not of the boundary, bit for bit, then the boundary, then the fill.
 
     Args:
         capture: the views that `removal` was made from.
@@ -131,23 +131,23 @@ def inpaint(
         return removal.kept
     fill = kept[:0]
     if any(view.open.any() for view in views):
-        guide = guide_of(prior, depth, seed) if depth is not None else None
-        fill = seed_fill(views, rasterizer, config.seed, rim_px=config.rim_px, sh_degree=kept.sh_degree, guide=guide)
-        fill = fill[~astray(fill, kept, views, rasterizer, config)]
-    views = telling(hidden_by(fill, views, rasterizer, config.seed))
+        guide = hint_from_prior(prior, depth, seed) if depth is not None else None
+        fill = seed_fill(views, rasterizer, config.seed, boundary_px=config.boundary_px, sh_degree=kept.sh_degree, guide=guide)
+        fill = fill[~misplaced_fill(fill, kept, views, rasterizer, config)]
+    views = telling(add_occluded_holes(fill, views, rasterizer, config.seed))
     if len(fill) == 0 or not any(view.open.any() for view in views):
         yield Noted(STAGE, "no photo tells where the surface in the holes may be: they stay open", "warning")
         return removal.kept
     yield Noted(
         STAGE, f"{sum(bool(view.hole.any()) for view in views)} views have holes, {len(fill)} splats seeded to fill them"
     )
-    rim = rim_of(kept, views, rasterizer, config)
-    frozen = kept[~rim]
-    count = int(rim.sum())
-    leash = Leash(kept[rim], frozen, views, rasterizer, config) if config.leash else None
-    windows = choose_windows(views, kept, frozen, fill, rasterizer, config)
+    boundary = boundary_splats(kept, views, rasterizer, config)
+    frozen = kept[~boundary]
+    count = int(boundary.sum())
+    leash = PreservationConstraint(kept[boundary], frozen, views, rasterizer, config) if config.leash else None
+    windows = choose_crops(views, kept, frozen, fill, rasterizer, config)
     center = fill.means.median(dim=0).values
-    parameters = SplatParameters(concatenate([kept[rim], fill]), config.rates)
+    parameters = SplatParameters(concatenate([kept[boundary], fill]), config.rates)
     critic = Adversarial(config.adversarial, device, seed) if config.adversarial.weight else None
     objectives = [*objectives_of(config, prior, guided=depth is not None), *([critic] if critic is not None else [])]
     done = 0
@@ -159,7 +159,7 @@ def inpaint(
     for number in range(done, config.rounds):
         torch.manual_seed(seed_of_round(seed, number))  # splats that are split draw from torch's own stream
         scene = concatenate([frozen, parameters.splats(parameters.sh_degree).detach()])
-        targets = yield from repaint(views, windows, scene, prior, rasterizer, config, number=number, seed=seed)
+        targets = yield from generate_targets(views, windows, scene, prior, rasterizer, config, number=number, seed=seed)
         guides = tuple(depth(target) if depth is not None else None for target in targets)
         novel = NovelViews(photographed, center, prior, rasterizer, config.novel, seed=seed_of_round(seed, number))
         this = Round(number, windows, targets, guides, novel, frozen, parameters, count, config, seed)
@@ -172,10 +172,10 @@ def inpaint(
             this.loop,
             stage=name_of_round(number, config),
             density=Density(room, parameters, settled=count) if config.growth > 1 else None,
-            rim=count,
+            boundary=count,
         )
         if leash is not None:
-            parameters.assign(leash.taken_back(parameters.splats(parameters.sh_degree).detach()))
+            parameters.assign(leash.revert_leaks(parameters.splats(parameters.sh_degree).detach()))
         if config.novel.share and not novel.samples:
             yield Noted(STAGE, "from no new pose enough of the fill was seen: none was learned from", "warning")
         if checkpoint is not None:
@@ -183,10 +183,10 @@ def inpaint(
             save_checkpoint(checkpoint, state if critic is None else {**state, "critic": critic.state()})
     trained = parameters.splats(parameters.sh_degree).detach()
     bare, fill = concatenate([frozen, trained[:count]]), trained[count:]
-    trained = concatenate([trained[:count], fill[~astray(fill, bare, views, rasterizer, config)]])
+    trained = concatenate([trained[:count], fill[~misplaced_fill(fill, bare, views, rasterizer, config)]])
     if leash is not None:
         trained = leash.cut(trained)
-    yield Measured(STAGE, {"fill": float(len(trained) - count), "rim": float(count), "views": float(len(windows))})
+    yield Measured(STAGE, {"fill": float(len(trained) - count), "boundary": float(count), "views": float(len(windows))})
     return concatenate([frozen, trained])
 
 
@@ -206,7 +206,7 @@ def objectives_of(config: InpaintConfig, prior: Prior, *, guided: bool) -> list[
     return objectives
 
 
-def surroundings(capture: Capture, removal: Removal, rasterizer: Rasterizer, device: torch.device) -> list[Surroundings]:
+def surroundings(capture: Capture, removal: Removal, rasterizer: Rasterizer, device: torch.device) -> list[ObservedView]:
     """Every supervising view without the object: the photo beside it, the kept splats where it was, and where neither knows."""
     result = []
     for photo, hole in zip(Photos(capture.views, device), removal.holes, strict=True):
@@ -214,30 +214,30 @@ def surroundings(capture: Capture, removal: Removal, rasterizer: Rasterizer, dev
         trusted = photo.usable * (1 - hole.covered)
         behind = bare.color / bare.alpha.clamp_min(MIN_ALPHA)  # as it would look if nothing shone through
         image = torch.lerp(behind.clamp(0, 1), photo.image, trusted)
-        result.append(Surroundings(photo.camera, image, trusted, hole.hole, hole.torn, bare.depth, bare.alpha))
+        result.append(ObservedView(photo.camera, image, trusted, hole.hole, hole.torn, bare.depth, bare.alpha))
     return result
 
 
-def telling(views: Sequence[Surroundings]) -> list[Surroundings]:
+def telling(views: Sequence[ObservedView]) -> list[ObservedView]:
     """Without views that are blind from edge to edge, as close-ups of the object may be: nothing is known to paint beside."""
     return [view for view in views if not view.blind.all()]
 
 
-def guide_of(prior: Prior, depth: DepthPrior, seed: int) -> Guide:
+def hint_from_prior(prior: Prior, depth: DepthPrior, seed: int) -> Guide:
     """Tells the disparity that is seen in a view once it is painted."""
 
-    def guide(view: Surroundings) -> Float[Tensor, "1 1 h w"]:
+    def guide(view: ObservedView) -> Float[Tensor, "1 1 h w"]:
         generator = torch.Generator().manual_seed(seed)
         return depth(paint(prior, PriorQuery(view.image, view.blind), steps=1, generator=generator))
 
     return guide
 
 
-def astray(
-    fill: Splats, kept: Splats, views: Sequence[Surroundings], rasterizer: Rasterizer, config: InpaintConfig
+def misplaced_fill(
+    fill: Splats, kept: Splats, views: Sequence[ObservedView], rasterizer: Rasterizer, config: InpaintConfig
 ) -> Bool[Tensor, " n"]:
     """Fill splats that show mainly where photos show something else, or nowhere, in a scene with the kept ones."""
     scene = concatenate([kept, fill])
-    ballots = (Ballot(view.camera, view.open, view.open, torch.maximum(view.open, view.seen)) for view in views)
-    votes = lift(scene, ballots, rasterizer)[len(kept) :]
+    masked_views = (MaskedView(view.camera, view.open, view.open, torch.maximum(view.open, view.seen)) for view in views)
+    votes = lift(scene, masked_views, rasterizer)[len(kept) :]
     return votes.inside <= config.min_inside * votes.total

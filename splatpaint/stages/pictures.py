@@ -12,12 +12,12 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from splatpaint.events import Events, Progressed, Saved, Skipped
-from splatpaint.fit.photos import Photo, Photos
 from splatpaint.formats import read_splats
 from splatpaint.image.files import read_mask, write_image
 from splatpaint.image.resample import resize_area
 from splatpaint.render.protocol import Rasterizer, Rendered
 from splatpaint.scene.camera import Cameras
+from splatpaint.scene.photos import Photo, Photos
 from splatpaint.scene.splats import Splats
 from splatpaint.scene.views import Capture, View, spread
 from splatpaint.stages.folder import RunFolder

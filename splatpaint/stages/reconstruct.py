@@ -11,23 +11,24 @@ from torch import Tensor
 
 from splatpaint.errors import ConfigError, FormatError
 from splatpaint.events import Events, Measured, Noted
-from splatpaint.fit.apart import Apart
+from splatpaint.fit.background_only import BackgroundOnlySteps
 from splatpaint.fit.density import Density, DensityConfig
 from splatpaint.fit.exposures import Exposures, exposures_of
-from splatpaint.fit.loop import Example, LoopConfig, optimize
+from splatpaint.fit.loop import LoopConfig, optimize
+from splatpaint.fit.near_floaters import NearFloaters
 from splatpaint.fit.parameters import LearningRates, SplatParameters
-from splatpaint.fit.photos import Photos
+from splatpaint.fit.samplers import Example, view_of_step
 from splatpaint.fit.seeding import round_splats, spacing
-from splatpaint.fit.veils import Veils
 from splatpaint.formats import drop_nonfinite, read_splats
+from splatpaint.masks.selection import RemoveConfig, masked_view, object_of
 from splatpaint.objectives.photometric import Photometric, PhotometricConfig
 from splatpaint.render.protocol import Rasterizer
 from splatpaint.scene.exposure import Exposure
+from splatpaint.scene.frames import in_world
+from splatpaint.scene.photos import Photos
 from splatpaint.scene.splats import Splats
 from splatpaint.scene.views import Capture, PointCloud, spread
-from splatpaint.stages.export import in_world
-from splatpaint.stages.exposures import leveled
-from splatpaint.stages.remove import RemoveConfig, ballot_of, object_of
+from splatpaint.stages.exposures import with_exposures
 
 STAGE = "reconstruct"
 ADOPTED_VIEWS = 8
@@ -50,9 +51,9 @@ class ReconstructConfig:
     """World units (the median viewing depth is 1): bounds the splats of stray points."""
     veil: float = 0.25
     """Splats nearer before a camera than this share of the depth of the nearest points in its frame are dropped (see
-    fit/veils.py); 0: none."""
+    fit/near_floaters.py); 0: none."""
     apart: float = 0.4
-    """For this share of the steps, the last, every other one looks at the scene without the object (see fit/apart.py)."""
+    """For this share of the steps, the last, every other one looks at the scene without the object (fit/background_only.py)."""
     exposures: bool = True
     """Whether every photo has an exposure and a white balance of its own; the scene is as bright as they are on average."""
     background: Literal["random", "black"] = "random"
@@ -117,7 +118,7 @@ def reconstruct(
     apart = None
     if removing is not None and config.apart:
         together = config.steps - round(config.apart * config.steps)
-        apart = Apart(lambda splats: object_of(splats, photos, rasterizer, removing), together)
+        apart = BackgroundOnlySteps(lambda splats: object_of(splats, photos, rasterizer, removing), together)
 
     def sample(step: int) -> Example:
         number = view_of_step(step, len(photos), seed)
@@ -126,7 +127,7 @@ def reconstruct(
         whole = Example(photo.camera, photo.image, photo.usable, nowhere, photo=number, background=behind)
         if removing is None or apart is None or not apart.alone(step):
             return whole
-        clear = photo.usable * (1 - ballot_of(photo, removing).mask)
+        clear = photo.usable * (1 - masked_view(photo, removing).mask)
         return replace(whole, weight=clear, hidden=apart.object(parameters.splats(parameters.sh_degree)))
 
     torch.manual_seed(seed)
@@ -137,7 +138,7 @@ def reconstruct(
         rasterizer,
         LoopConfig(steps=config.steps),
         stage=STAGE,
-        density=Density(config.density, parameters, veils=veils_of(photos, capture.points, config)),
+        density=Density(config.density, parameters, veils=near_floaters_of(photos, capture.points, config)),
         exposures=Exposures(len(photos), device) if config.exposures else None,
         apart=apart,
         checkpoint=checkpoint,
@@ -145,7 +146,7 @@ def reconstruct(
     splats = parameters.splats(parameters.sh_degree).detach()
     result = Reconstruction(splats, exposures_of(splats, photos, rasterizer) if config.exposures else {})
     if capture.held_out:
-        judged = Photos(leveled(capture, result.exposures).held_out, device)
+        judged = Photos(with_exposures(capture, result.exposures).held_out, device)
         yield Measured(STAGE, held_out_psnr(splats, judged, rasterizer))
     return result
 
@@ -194,16 +195,9 @@ def seed_splats(points: PointCloud, config: ReconstructConfig) -> Splats:
     )
 
 
-def veils_of(photos: Photos, points: PointCloud, config: ReconstructConfig) -> Veils:
+def near_floaters_of(photos: Photos, points: PointCloud, config: ReconstructConfig) -> NearFloaters:
     """What would be a veil before one of the photos."""
-    return Veils([photo.camera for photo in photos], points.positions.to(photos.device), config.veil)
-
-
-def view_of_step(step: int, views: int, seed: int) -> int:
-    """Which view a step (from 1) looks at: every epoch is a new permutation that depends on nothing but seed and epoch."""
-    epoch, place = divmod(step - 1, views)
-    generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
-    return int(torch.randperm(views, generator=generator)[place])
+    return NearFloaters([photo.camera for photo in photos], points.positions.to(photos.device), config.veil)
 
 
 def background_of_step(step: int, config: ReconstructConfig, seed: int, device: torch.device) -> Float[Tensor, " 3"] | None:

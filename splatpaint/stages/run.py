@@ -11,9 +11,11 @@ import torch
 from splatpaint.capture import prepare
 from splatpaint.errors import BackendError, MaskError, PriorError
 from splatpaint.events import Events, Measured, Product, Saved, Skipped
+from splatpaint.fill.unobserved import unseen_cameras
 from splatpaint.formats import check_splats, read_splats, write_splats
 from splatpaint.image.files import read_mask, write_mask
 from splatpaint.image.perceptual import find_trunk
+from splatpaint.masks.removal import Hole, Removal, untouched
 from splatpaint.priors.customize import recall
 from splatpaint.priors.depth import find_depth, load_depth
 from splatpaint.priors.latent import LatentInpaintingPrior
@@ -25,10 +27,9 @@ from splatpaint.scene.splats import Splats
 from splatpaint.scene.views import Capture
 from splatpaint.stages import customize, inpaint, reconstruct, remove
 from splatpaint.stages.config import RunConfig
-from splatpaint.stages.exposures import leveled, read_exposures, write_exposures
+from splatpaint.stages.exposures import read_exposures, with_exposures, write_exposures
 from splatpaint.stages.folder import RunFolder
 from splatpaint.stages.pictures import before_after, draw_unseen
-from splatpaint.stages.unseen import unseen_cameras
 
 
 def run(capture: Path, folder: RunFolder, config: RunConfig) -> Events[Splats]:
@@ -51,7 +52,7 @@ def run(capture: Path, folder: RunFolder, config: RunConfig) -> Events[Splats]:
     if not folder.finished:
         check(prepared, config)
     splats, exposures = yield from _reconstructed(prepared, folder, rasterizer, config, device)
-    prepared = leveled(prepared, exposures)
+    prepared = with_exposures(prepared, exposures)
     removal = yield from _removed(splats, prepared, folder, rasterizer, config, device)
     scene = yield from _inpainted(removal, prepared, folder, rasterizer, config, device)
     yield from before_after(folder, prepared, rasterizer, device=device)
@@ -158,7 +159,7 @@ def _reconstructed(
 
 def _removed(
     splats: Splats, capture: Capture, folder: RunFolder, rasterizer: Rasterizer, config: RunConfig, device: torch.device
-) -> Events[remove.Removal]:
+) -> Events[Removal]:
     product = folder.splats(remove.STAGE)
     if product.exists():
         yield Skipped(remove.STAGE, product)
@@ -166,7 +167,7 @@ def _removed(
     if masked(capture):
         removal = yield from timed(remove.STAGE, remove.remove(splats, capture, rasterizer, config.remove, device=device))
     else:
-        removal = remove.untouched(splats, capture)
+        removal = untouched(splats, capture)
     for hole in removal.holes:
         for kind, mask in (("covered", hole.covered), ("holes", hole.hole), ("torn", hole.torn)):
             write_mask(_hole_file(folder, kind, hole.name), mask[0].cpu())
@@ -177,7 +178,7 @@ def _removed(
 
 
 def _inpainted(
-    removal: remove.Removal,
+    removal: Removal,
     capture: Capture,
     folder: RunFolder,
     rasterizer: Rasterizer,
@@ -224,15 +225,15 @@ def _customized(capture: Capture, folder: RunFolder, config: RunConfig, device: 
     return prior
 
 
-def _read_removal(folder: RunFolder, capture: Capture, device: torch.device) -> remove.Removal:
+def _read_removal(folder: RunFolder, capture: Capture, device: torch.device) -> Removal:
     holes = tuple(
-        remove.Hole(
+        Hole(
             view.name,
             *(read_mask(_hole_file(folder, kind, view.name))[None].to(device) for kind in ("covered", "holes", "torn")),
         )
         for view in capture.views
     )
-    return remove.Removal(read_splats(folder.splats(remove.STAGE)).to(device), holes)
+    return Removal(read_splats(folder.splats(remove.STAGE)).to(device), holes)
 
 
 def _hole_file(folder: RunFolder, kind: str, view: str) -> Path:

@@ -6,9 +6,9 @@ from PIL import Image
 from benchmarks.prior import draw_sheet, membrane, methods, score
 from benchmarks.prior_holes import HOLES, draw_hole
 from benchmarks.prior_in_scenes import answered, questions
-from splatpaint.priors.lessons import KnownPicture
+from splatpaint.priors.customization_data import KnownPicture
 from splatpaint.priors.load import PriorConfig, load_prior
-from splatpaint.stages.judge import Instruments
+from splatpaint.stages.evaluate import Metrics
 from tests.support.diffusion import save_toy_prior
 
 
@@ -34,8 +34,8 @@ def test_every_method_changes_the_hole_only(tmp_path):
 def test_the_truth_scores_better_than_a_fill():
     images, hole = torch.rand(2, 3, 32, 32), draw_hole("box", 32, np.random.default_rng(2))
     holes = {"box": torch.stack([hole, hole])}
-    near = score(lambda image, _: (image + 0.01).clamp(0, 1), images, holes, Instruments())[0]["box"]
-    far, painted = score(membrane, images, holes, Instruments())
+    near = score(lambda image, _: (image + 0.01).clamp(0, 1), images, holes, Metrics())[0]["box"]
+    far, painted = score(membrane, images, holes, Metrics())
     assert near["psnr/hole"] > 35 > far["box"]["psnr/hole"]
     assert len(painted["box"]) == 2
 
@@ -56,7 +56,7 @@ def test_questions_are_asked_where_the_answer_is_known_and_a_reference_is_looked
         assert question.picture.shape == (3, 32, 32)
         assert question.hole.any()
         assert not (question.hole * question.unknown).any(), "both views lack the same columns"
-    alone, without = answered(prior, asked, 1, Instruments())
-    helped, beside = answered(prior, asked, 1, Instruments(), beside=True)
+    alone, without = answered(prior, asked, 1, Metrics())
+    helped, beside = answered(prior, asked, 1, Metrics(), beside=True)
     assert alone["n"] == helped["n"] == len(asked)
     assert any(not torch.equal(one, other) for one, other in zip(without, beside, strict=True))

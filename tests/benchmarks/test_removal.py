@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from benchmarks import removal
-from benchmarks.fill_first import FillThenFit, fill_photos, telea
+from benchmarks.inpaint_then_fit import FillThenFit, fill_photos, telea
 from benchmarks.methods import ABLATIONS, ADDITIONS, method
 from benchmarks.protocol import Fitted
 from benchmarks.removal import SUITES, Task, configured, read_scores, scored, summary, task_of
@@ -15,8 +15,8 @@ from splatpaint.config import load
 from splatpaint.events import drain
 from splatpaint.image.files import read_image, read_mask
 from splatpaint.stages.config import RunConfig
+from splatpaint.stages.evaluate import Metrics
 from splatpaint.stages.folder import RunFolder
-from splatpaint.stages.judge import Instruments
 
 
 @pytest.mark.parametrize("suite", SUITES)
@@ -135,7 +135,7 @@ def test_a_task_is_scored_once_and_the_scores_name_their_commit(task: Path, tmp_
     measured = []
     for commit in ("1234567", "89abcde"):
         monkeypatch.setattr(removal, "commit", lambda commit=commit: commit)
-        measured.append(scored("telea-2d", tmp_path, RunConfig(), Instruments(), most=2))
+        measured.append(scored("telea-2d", tmp_path, RunConfig(), Metrics(), most=2))
     assert measured[0] == measured[1]
     assert measured[0]["commit"] == "1234567"
     assert float(measured[0]["psnr/hole"]) > 0

@@ -129,7 +129,7 @@ def test_a_ctrl_c_that_falls_into_a_finalizer_is_heeded_at_the_next_event(capsys
 
     def command() -> None:
         with resumable() as interruption:
-            for event in interruption.heeded(stage()):
+            for event in interruption.stop_on_signal(stage()):
                 seen.append(event)
 
     before, seen = signal.getsignal(signal.SIGINT), []

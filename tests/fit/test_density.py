@@ -1,8 +1,8 @@
 import torch
 
 from splatpaint.fit.density import Density, DensityConfig
+from splatpaint.fit.near_floaters import NearFloaters
 from splatpaint.fit.parameters import LearningRates, SplatParameters
-from splatpaint.fit.veils import Veils
 from splatpaint.scene.camera import Cameras
 from tests.support.scenes import cloud
 
@@ -64,7 +64,7 @@ def test_veils_go_however_opaque():
     splats.means[:] = torch.tensor([0.0, 0, 4])
     splats.means[2, 2] = 0.5
     parameters = SplatParameters(splats, LearningRates())
-    density = Density(DensityConfig(), parameters, veils=Veils([camera], splats.means[3:], share=0.25))
+    density = Density(DensityConfig(), parameters, veils=NearFloaters([camera], splats.means[3:], share=0.25))
     density.refine(step=600, total=TOTAL)
     assert (parameters.splats(0).means[:, 2] == 4).all()
     assert len(parameters) == 5

@@ -3,9 +3,9 @@ from dataclasses import replace
 import torch
 
 from splatpaint.fit.exposures import CLIPPED, Exposures, exposures_of, fitted
-from splatpaint.fit.photos import Photo
 from splatpaint.render.reference import rasterize
 from splatpaint.scene.exposure import Exposure
+from splatpaint.scene.photos import Photo
 from tests.support.scenes import cloud, orbit
 
 CAMERAS = orbit(4, width=16, height=12, focal=14.0)

@@ -3,11 +3,12 @@ from dataclasses import replace
 import torch
 
 from splatpaint.events import Progressed, drain
-from splatpaint.fit.apart import Apart
+from splatpaint.fit.background_only import BackgroundOnlySteps
 from splatpaint.fit.density import Density, DensityConfig
 from splatpaint.fit.exposures import Exposures
-from splatpaint.fit.loop import Example, LoopConfig, optimize, sh_degree
+from splatpaint.fit.loop import LoopConfig, optimize, sh_degree
 from splatpaint.fit.parameters import LearningRates, SplatParameters
+from splatpaint.fit.samplers import Example
 from splatpaint.objectives.photometric import Photometric, PhotometricConfig
 from splatpaint.render.reference import rasterize
 from tests.support.scenes import cloud, orbit, splat_at
@@ -26,12 +27,12 @@ def examples(truth):
     return sample
 
 
-def told_apart() -> Apart:
+def discriminator_loss() -> BackgroundOnlySteps:
     """From step 29 on; the object are the splats that are to the left by then, which may be other ones a step later."""
-    return Apart(lambda splats: splats.means[:, 0] < 0, begin=28)
+    return BackgroundOnlySteps(lambda splats: splats.means[:, 0] < 0, begin=28)
 
 
-def hiding(sample, apart: Apart, parameters: SplatParameters):
+def hiding(sample, apart: BackgroundOnlySteps, parameters: SplatParameters):
     def example(step: int) -> Example:
         whole = sample(step)
         return replace(whole, hidden=apart.object(parameters.splats(1).detach())) if apart.alone(step) else whole
@@ -87,7 +88,7 @@ def test_an_interrupted_training_ends_where_a_straight_one_does(tmp_path):
     def train(steps_before_the_kill: int | None) -> SplatParameters:
         parameters = start()
         density = Density(DensityConfig(every=10, start=0.1, stop=0.7, max_splats=20), parameters)
-        exposures, apart = Exposures(4, torch.device("cpu")), told_apart()
+        exposures, apart = Exposures(4, torch.device("cpu")), discriminator_loss()
         config = LoopConfig(steps=40, save_every=15, report_every=1)
         checkpoint = tmp_path / f"{steps_before_the_kill}.pt"
         for attempt in (steps_before_the_kill, None):
@@ -100,7 +101,7 @@ def test_an_interrupted_training_ends_where_a_straight_one_does(tmp_path):
                 if isinstance(event, Progressed) and event.done == attempt:
                     parameters = start()
                     density = Density(density.config, parameters)
-                    exposures, apart = Exposures(4, torch.device("cpu")), told_apart()
+                    exposures, apart = Exposures(4, torch.device("cpu")), discriminator_loss()
                     break
             if attempt is None:
                 break

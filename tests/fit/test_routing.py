@@ -31,13 +31,13 @@ def pulled(*objectives):
     ones = torch.ones(1, 1, 12, 16)
     target = torch.full_like(rendered.color, 0.3).detach()
     step = Step(rendered, target, ones, 0 * ones, splats, number=1, progress=0.5, generator=torch.Generator())
-    losses = pull(parameters, objectives, step, rim=RIM)
+    losses = pull(parameters, objectives, step, boundary=RIM)
     gradients = {name: value.grad for name, value in parameters.params.items()}
     return losses, gradients, rendered.means2d.grad
 
 
 def test_what_an_objective_may_not_reach_gets_exactly_nothing():
-    _, gradients, _ = pulled(Louder(Reach(fill=("color", "opacity"), rim=("color",))))
+    _, gradients, _ = pulled(Louder(Reach(fill=("color", "opacity"), boundary=("color",))))
     for name, gradient in gradients.items():
         match PROPERTY[name]:
             case "geometry":
@@ -50,8 +50,8 @@ def test_what_an_objective_may_not_reach_gets_exactly_nothing():
 
 def test_the_parts_of_a_loss_add_up_to_the_whole():
     whole = pulled(Louder(Reach()))[1]
-    parts = [Louder(Reach(fill=("color",), rim=())), Louder(Reach(fill=("opacity", "geometry"), rim=())),
-             Louder(Reach(fill=(), rim=("color", "opacity", "geometry")))]  # fmt: skip
+    parts = [Louder(Reach(fill=("color",), boundary=())), Louder(Reach(fill=("opacity", "geometry"), boundary=())),
+             Louder(Reach(fill=(), boundary=("color", "opacity", "geometry")))]  # fmt: skip
     together = pulled(*parts)[1]
     for name, gradient in whole.items():
         torch.testing.assert_close(together[name], gradient, msg=name)
@@ -60,14 +60,14 @@ def test_the_parts_of_a_loss_add_up_to_the_whole():
 def test_density_control_feels_only_what_reaches_geometry():
     pixels = Photometric(PhotometricConfig())
     alone = pulled(pixels)[2]
-    painter = Louder(Reach(fill=("color", "opacity"), rim=("color", "opacity", "geometry")))
+    painter = Louder(Reach(fill=("color", "opacity"), boundary=("color", "opacity", "geometry")))
     assert alone.abs().max() > 0
     torch.testing.assert_close(pulled(pixels, painter)[2], alone)
-    assert (pulled(pixels, Louder(Reach(rim=())))[2] - alone).abs().max() > 1e-3
+    assert (pulled(pixels, Louder(Reach(boundary=())))[2] - alone).abs().max() > 1e-3
 
 
 def test_what_reaches_nothing_pulls_at_nothing():
-    _, gradients, _ = pulled(Photometric(PhotometricConfig()), Louder(Reach(fill=(), rim=())))
+    _, gradients, _ = pulled(Photometric(PhotometricConfig()), Louder(Reach(fill=(), boundary=())))
     for name, gradient in pulled(Photometric(PhotometricConfig()))[1].items():
         assert torch.equal(gradients[name], gradient)
 
@@ -77,5 +77,5 @@ def test_the_order_of_properties_means_nothing():
 
 
 def test_all_losses_are_told_under_their_names():
-    losses, _, _ = pulled(Photometric(PhotometricConfig()), Louder(Reach(rim=())))
+    losses, _, _ = pulled(Photometric(PhotometricConfig()), Louder(Reach(boundary=())))
     assert set(losses) == {"photometric", "louder"}

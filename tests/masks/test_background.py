@@ -1,7 +1,7 @@
 import torch
 
 from splatpaint.masks.background import continued, on_background
-from splatpaint.masks.lift import Ballot
+from splatpaint.masks.lift import MaskedView
 from tests.support.scenes import one_camera, splat_at
 
 
@@ -12,7 +12,7 @@ def wall_behind_a_box():
     mask = torch.zeros_like(depth)
     mask[..., 8:17, 10:23] = 1
     depth[..., 10:15, 12:21] = 2.0
-    return Ballot(camera, mask, mask, torch.ones_like(mask)), depth
+    return MaskedView(camera, mask, mask, torch.ones_like(mask)), depth
 
 
 def test_splats_on_or_behind_the_surrounding_surface_are_background():
@@ -26,20 +26,20 @@ def test_splats_outside_every_mask_are_not_called_background():
 
 
 def test_an_object_that_the_mask_misses_a_strip_of_is_no_background():
-    ballot, depth = wall_behind_a_box()
-    short = ballot.mask.clone()
+    masked, depth = wall_behind_a_box()
+    short = masked.mask.clone()
     short[..., :12, :] = 0
     top_of_the_box = splat_at((0.0, 0.1, 2.0))
-    missed = Ballot(ballot.camera, short, short, ballot.usable)
+    missed = MaskedView(masked.camera, short, short, masked.usable)
     assert on_background(top_of_the_box, [(missed, depth)], tolerance=0.2).all(), "the strip passes for the surface around"
-    allowed_for = Ballot(ballot.camera, short, ballot.mask, ballot.usable)
+    allowed_for = MaskedView(masked.camera, short, masked.mask, masked.usable)
     assert not on_background(top_of_the_box, [(allowed_for, depth)], tolerance=0.2).any()
 
 
 def test_depth_is_continued_over_planes_and_unknown_pixels():
-    ballot, _ = wall_behind_a_box()
-    mask = ballot.mask
-    rays = ballot.camera.rays()[0]
+    masked, _ = wall_behind_a_box()
+    mask = masked.mask
+    rays = masked.camera.rays()[0]
     truth = (3 / (1 - 0.4 * rays[..., 1]))[None, None]
     holed = truth * (1 - mask) + 9 * mask
     holed[..., 20:22, 4:6] = 0

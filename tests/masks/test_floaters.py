@@ -4,21 +4,28 @@ from splatpaint.masks.floaters import FloatersConfig, alone, hidden
 from splatpaint.masks.lift import Votes
 
 
-def votes(inside: list[float], noes: list[float]) -> Votes:
+def votes(inside: list[float], votes_outside: list[float]) -> Votes:
     """Every no is worth five pixels, and clear of the mask."""
-    weight, count = torch.tensor(inside), torch.tensor(noes)
-    return Votes(weight, outside=5 * count, ayes=weight.clamp(0, 1), noes=count, clear=5 * count, clear_noes=count)
+    weight, count = torch.tensor(inside), torch.tensor(votes_outside)
+    return Votes(
+        weight,
+        outside=5 * count,
+        votes_inside=weight.clamp(0, 1),
+        votes_outside=count,
+        clear=5 * count,
+        votes_outside_margin=count,
+    )
 
 
 def test_a_splat_that_only_the_removal_shows_was_hidden():
-    before = votes(inside=[0.0, 0.0, 0.0], noes=[0.0, 6.0, 0.0])
-    after = votes(inside=[4.0, 4.0, 0.0], noes=[0.0, 6.0, 0.0])
+    before = votes(inside=[0.0, 0.0, 0.0], votes_outside=[0.0, 6.0, 0.0])
+    after = votes(inside=[4.0, 4.0, 0.0], votes_outside=[0.0, 6.0, 0.0])
     assert hidden(before, after, FloatersConfig(min_photos=1.0)).tolist() == [True, False, False]
 
 
 def test_a_splat_that_peeped_out_a_little_was_hidden_too():
-    before = votes(inside=[0.0, 0.0], noes=[2.0, 2.0])
-    after = votes(inside=[400.0, 40.0], noes=[2.0, 2.0])
+    before = votes(inside=[0.0, 0.0], votes_outside=[2.0, 2.0])
+    after = votes(inside=[400.0, 40.0], votes_outside=[2.0, 2.0])
     assert hidden(before, after, FloatersConfig(min_support=0.1)).tolist() == [True, False]
 
 

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import torch
 
-from splatpaint.masks.holes import HolesConfig, Revealed, find_holes, sees, without_specks
+from splatpaint.masks.holes import HolesConfig, RemovalView, find_holes, sees, without_specks
 from splatpaint.scene.camera import Cameras
 
 SIZE = 40
@@ -17,7 +17,7 @@ def camera_at(x: float) -> Cameras:
     return Cameras(K=K, cam_from_world=pose, width=SIZE, height=SIZE)
 
 
-def view_of_wall(x: float, object_left: int | None, object_right: int = 0, object_z: float = 2.0) -> Revealed:
+def view_of_wall(x: float, object_left: int | None, object_right: int = 0, object_z: float = 2.0) -> RemovalView:
     """A wall at PLANE_Z, seen from (x, 0, 0); the object covers some columns."""
     wall = torch.full((1, 1, SIZE, SIZE), PLANE_Z)
     covered = torch.zeros_like(wall)
@@ -25,7 +25,7 @@ def view_of_wall(x: float, object_left: int | None, object_right: int = 0, objec
     if object_left is not None:
         covered[..., object_left:object_right] = 1
         full[..., object_left:object_right] = object_z
-    return Revealed(camera_at(x), covered.clone(), covered, torch.ones_like(wall), full, wall, torch.ones_like(wall))
+    return RemovalView(camera_at(x), covered.clone(), covered, torch.ones_like(wall), full, wall, torch.ones_like(wall))
 
 
 def test_what_another_view_saw_past_the_object_is_no_hole():

@@ -1,6 +1,6 @@
 import torch
 
-from splatpaint.masks.lift import Ballot, centers_inside, lift
+from splatpaint.masks.lift import MaskedView, centers_inside, lift
 from splatpaint.render.reference import rasterize
 from splatpaint.scene.camera import Cameras
 from splatpaint.scene.splats import concatenate
@@ -15,7 +15,7 @@ def seen_masks(splats, cameras, labels):
     for index in range(len(cameras)):
         camera = cameras[index]
         mask = (rasterize(splats, camera, features=labels[:, None]).color > 0.1).float()
-        yield Ballot(camera, mask, mask, torch.ones_like(mask))
+        yield MaskedView(camera, mask, mask, torch.ones_like(mask))
 
 
 def test_votes_are_the_weights_with_which_splats_paint_the_mask():
@@ -24,7 +24,7 @@ def test_votes_are_the_weights_with_which_splats_paint_the_mask():
     mask[..., :12] = 1
     near = torch.zeros_like(mask)
     near[..., :16] = 1
-    votes = lift(splats, [Ballot(camera, mask, near, torch.ones_like(mask))], rasterize)
+    votes = lift(splats, [MaskedView(camera, mask, near, torch.ones_like(mask))], rasterize)
     for index in range(len(splats)):
         label = torch.zeros(len(splats), 1)
         label[index] = 1
@@ -37,7 +37,7 @@ def test_votes_are_the_weights_with_which_splats_paint_the_mask():
 def test_all_votes_together_are_the_accumulated_opacity():
     splats, camera = cloud(20), orbit(1)
     everywhere = torch.ones(1, 1, camera.height, camera.width)
-    votes = lift(splats, [Ballot(camera, everywhere, everywhere, everywhere)], rasterize)
+    votes = lift(splats, [MaskedView(camera, everywhere, everywhere, everywhere)], rasterize)
     torch.testing.assert_close(votes.total.sum(), rasterize(splats, camera).alpha.sum(), rtol=1e-4, atol=1e-3)
     assert votes.outside.abs().max() == 0
 
@@ -52,7 +52,7 @@ def test_lifted_mask_casts_back_onto_the_object():
 def test_pixels_that_do_not_count_do_not_vote():
     splats, cameras = two_balls(), orbit(3)
     nothing = torch.zeros(1, 1, cameras.height, cameras.width)
-    votes = lift(splats, [Ballot(cameras[index], nothing + 1, nothing + 1, nothing) for index in range(3)], rasterize)
+    votes = lift(splats, [MaskedView(cameras[index], nothing + 1, nothing + 1, nothing) for index in range(3)], rasterize)
     assert votes.total.abs().max() == 0
     assert votes.share.abs().max() == 0
 
@@ -64,8 +64,11 @@ def test_a_close_up_has_one_vote_like_any_other_view():
     K[:, [0, 1], [0, 1]] *= 4
     near = Cameras(K, camera.cam_from_world, camera.width, camera.height)
     everywhere = torch.ones(1, 1, camera.height, camera.width)
-    ballots = [Ballot(near, 0 * everywhere, 0 * everywhere, everywhere), Ballot(camera, everywhere, everywhere, everywhere)]
-    votes = lift(splats, ballots, rasterize)
+    masked_views = [
+        MaskedView(near, 0 * everywhere, 0 * everywhere, everywhere),
+        MaskedView(camera, everywhere, everywhere, everywhere),
+    ]
+    votes = lift(splats, masked_views, rasterize)
     assert votes.outside > 4 * votes.inside
     torch.testing.assert_close(votes.share, torch.tensor([0.5]))
 
@@ -75,7 +78,7 @@ def test_only_what_is_well_outside_the_mask_is_clear_of_it():
     camera = one_camera()
     mask = torch.zeros(1, 1, camera.height, camera.width)
     near = (rasterize(splats, camera, features=torch.tensor([[1.0], [0.0]])).color > 0.01).float()
-    votes = lift(splats, [Ballot(camera, mask, near, torch.ones_like(mask))], rasterize)
+    votes = lift(splats, [MaskedView(camera, mask, near, torch.ones_like(mask))], rasterize)
     assert votes.share.tolist() == [0.0, 0.0]
     assert votes.clear_share[0] < 0.1
     assert votes.clear_share[1] > 0.9
@@ -88,5 +91,5 @@ def test_a_buried_center_is_judged_by_the_views_that_look_at_it():
     splats = concatenate(
         [splat_at((-0.2, 0.0, 2.0)), splat_at((0.2, 0.0, 2.0)), splat_at((0.0, 0.0, -2.0)), splat_at((9.0, 0.0, 2.0))]
     )
-    inside = centers_inside(splats, [Ballot(camera, left_half, left_half, left_half)])
+    inside = centers_inside(splats, [MaskedView(camera, left_half, left_half, left_half)])
     assert inside.tolist() == [1.0, 0.0, 0.0, 0.0]

@@ -13,7 +13,7 @@ RAMP = torch.linspace(0.5, 2.0, 24).expand(1, 1, 24, 24).contiguous()
 def terms_of(disparity, guide, **config):
     step = step_of(torch.rand(1, 3, 24, 24), torch.rand(1, 3, 24, 24), holes=HOLE, guide=guide)
     step = replace(step, rendered=replace(step.rendered, depth=1 / disparity))
-    return Disparity(DisparityConfig(rim_px=2, **config))(step)
+    return Disparity(DisparityConfig(boundary_px=2, **config))(step)
 
 
 def test_scale_and_shift_of_the_guide_cost_nothing():

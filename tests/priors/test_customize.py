@@ -7,6 +7,7 @@ from safetensors.torch import load_file
 
 from splatpaint.errors import WeightsError
 from splatpaint.events import Measured, Progressed, drain
+from splatpaint.priors.customization_data import KnownPicture, Lesson
 from splatpaint.priors.customize import (
     ADAPTER,
     SCENE_PROMPT,
@@ -21,7 +22,6 @@ from splatpaint.priors.customize import (
     task_loss,
 )
 from splatpaint.priors.latent import LatentInpaintingPrior
-from splatpaint.priors.lessons import KnownPicture, Lesson
 from splatpaint.priors.load import PriorConfig, load_prior
 from splatpaint.priors.protocol import PriorQuery
 from tests.support.diffusion import save_toy_prior
@@ -53,11 +53,11 @@ def said(prior: LatentInpaintingPrior) -> torch.Tensor:
         return prior.denoise(noisy, torch.tensor([500]), given).clean
 
 
-@pytest.mark.parametrize("most_steps", [None, 2])
+@pytest.mark.parametrize("max_steps", [None, 2])
 @pytest.mark.parametrize("perceptual_weight", [0.0, 1.0])
-def test_cells_of_the_object_have_exactly_no_gradient(tmp_path: Path, perceptual_weight: float, most_steps: int | None):
+def test_cells_of_the_object_have_exactly_no_gradient(tmp_path: Path, perceptual_weight: float, max_steps: int | None):
     prior = toy(tmp_path)
-    prior.most_steps = most_steps
+    prior.max_steps = max_steps
     prior.unet.requires_grad_(True)
     stride = prior.codec.stride
     taught = torch.ones(1, 1, 32, 32)
@@ -87,10 +87,10 @@ class Counted:
         return (x - y).square().mean(dim=1, keepdim=True)
 
 
-@pytest.mark.parametrize("most_steps", [None, 2])
-def test_of_a_batch_as_many_are_decoded_as_asked(tmp_path: Path, most_steps: int | None):
+@pytest.mark.parametrize("max_steps", [None, 2])
+def test_of_a_batch_as_many_are_decoded_as_asked(tmp_path: Path, max_steps: int | None):
     prior, counted = toy(tmp_path), Counted()
-    prior.most_steps = most_steps
+    prior.max_steps = max_steps
     config = replace(CONFIG, perceptual_weight=1.0, perceptual_share=0.4)
     lesson = Lesson("single", torch.rand(5, 3, 32, 32), torch.ones(5, 1, 32, 32), torch.ones(5, 1, 32, 32))
     task_loss(prior, prepared(prior, lesson, config), torch.Generator().manual_seed(0), config, counted)

@@ -159,7 +159,7 @@ def test_the_closed_form_holds_for_every_noise_level_as_a_start():
 def test_samplers_stop_at_the_steps_that_still_help_a_prior():
     query, prior = half_hole(), GaussianPrior(torch.tensor(MU), S)
     few, many = (partial_denoise(prior, query, query.images, strength=1.0, steps=n, generator=noise()) for n in (2, 9))
-    prior.most_steps = 2
+    prior.max_steps = 2
     capped = partial_denoise(prior, query, query.images, strength=1.0, steps=9, generator=noise())
     assert torch.equal(capped, few)
     assert not torch.equal(capped, many)

@@ -8,9 +8,10 @@ from splatpaint.events import Measured, Noted
 from splatpaint.formats import read_splats
 from splatpaint.render.reference import rasterize
 from splatpaint.scene.camera import Cameras
+from splatpaint.scene.frames import in_input_frame, in_world
 from splatpaint.scene.splats import Splats
 from splatpaint.scene.views import Similarity, View
-from splatpaint.stages.export import IDENTICAL_DB, export, in_input_frame, in_world
+from splatpaint.stages.export import IDENTICAL_DB, export
 
 WORLD_FROM_INPUT = Similarity(scale=0.25, shift=(1.0, -2.0, 0.5))
 

@@ -2,9 +2,9 @@ from dataclasses import replace
 
 import torch
 
-from splatpaint.fit.photos import Photos
 from splatpaint.scene.exposure import Exposure
-from splatpaint.stages.exposures import leveled, read_exposures, write_exposures
+from splatpaint.scene.photos import Photos
+from splatpaint.stages.exposures import read_exposures, with_exposures, write_exposures
 from tests.support.walls import wall_with_ball
 
 CPU = torch.device("cpu")
@@ -21,8 +21,8 @@ def test_what_is_kept_is_read(tmp_path):
 def test_views_get_their_exposures_and_held_out_ones_those_beside_them(tmp_path):
     capture = wall_with_ball(tmp_path).capture
     capture = replace(capture, views=capture.views[1:], held_out=capture.views[:1])
-    assert leveled(capture, {}) is capture
-    given = leveled(capture, {view.name: DARK for view in capture.views})
+    assert with_exposures(capture, {}) is capture
+    given = with_exposures(capture, {view.name: DARK for view in capture.views})
     assert all(view.exposure == DARK for view in given.views)
     (held_out,) = given.held_out
     torch.testing.assert_close(torch.tensor(held_out.exposure.gain), torch.tensor(DARK.gain))

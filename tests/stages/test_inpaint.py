@@ -5,25 +5,25 @@ import torch
 
 from splatpaint.errors import ConfigError
 from splatpaint.events import Noted, Progressed, drain
-from splatpaint.fit.fill_seeds import SeedConfig
+from splatpaint.fill import targets
+from splatpaint.fill.boundary import boundary_splats
+from splatpaint.fill.config import InpaintConfig, strength_of_round
+from splatpaint.fill.crops import choose_crops
+from splatpaint.fill.novel_views import NovelConfig
+from splatpaint.fill.seeding import SeedConfig
 from splatpaint.fit.parameters import LearningRates
 from splatpaint.fit.seeding import round_splats
-from splatpaint.image.exemplar import complete_by_example
 from splatpaint.image.files import write_image
+from splatpaint.image.shift_map import shift_map_inpaint
+from splatpaint.masks.removal import Hole, Removal
 from splatpaint.objectives.adversarial import AdversarialConfig
 from splatpaint.objectives.distill import DistillConfig
 from splatpaint.objectives.protocol import Reach
-from splatpaint.priors.cloning import cloned
+from splatpaint.priors.cloning import poisson_clone
 from splatpaint.priors.crops import inpaint as paint
 from splatpaint.priors.gaussian import GaussianPrior
 from splatpaint.render.reference import rasterize
-from splatpaint.stages import repaint
-from splatpaint.stages.inpaint import astray, inpaint, surroundings
-from splatpaint.stages.inpaint_config import InpaintConfig, strength_of_round
-from splatpaint.stages.novel import NovelConfig
-from splatpaint.stages.remove import Hole, Removal
-from splatpaint.stages.rim import rim_of
-from splatpaint.stages.windows import choose_windows
+from splatpaint.stages.inpaint import inpaint, misplaced_fill, surroundings
 from tests.support.walls import SIZE, holed_wall, wall_with_ball
 
 CPU = torch.device("cpu")
@@ -33,7 +33,7 @@ QUICK = InpaintConfig(
     steps=60,
     views=3,
     denoise_steps=4,
-    rim_px=4,
+    boundary_px=4,
     leash=False,
     rates=LearningRates(means=1e-5, means_final=1e-6, sh0=0.1),
 )
@@ -76,13 +76,13 @@ def test_what_is_torn_is_mended_from_the_photo_not_painted(tmp_path):
 def test_holes_are_painted_beside_views_that_were_painted_before(tmp_path):
     layouts = []
 
-    class Watched(GaussianPrior):
+    class ProtectedView(GaussianPrior):
         def condition(self, query):
             layouts.append(query.layout)
             return super().condition(query)
 
     scene, removal = holed_wall(tmp_path)
-    prior = Watched(GREEN[None, :, None, None], s=0.02)
+    prior = ProtectedView(GREEN[None, :, None, None], s=0.02)
     config = replace(QUICK, rounds=1, steps=1, reference="beside")
     drain(inpaint(scene.capture, removal, prior, rasterize, config, device=CPU, seed=0))
     assert layouts[0] == "single", "nobody has seen it, and nothing is painted yet"
@@ -98,7 +98,7 @@ def test_later_views_show_what_was_painted_in_the_first(tmp_path, monkeypatch):
         asked.append(query)
         return paint(prior, query, **rest)
 
-    monkeypatch.setattr(repaint, "paint", watched)
+    monkeypatch.setattr(targets, "paint", watched)
     scene, removal = holed_wall(tmp_path)
     config = replace(QUICK, rounds=2, steps=1, reference="warped")
     drain(inpaint(scene.capture, removal, PRIOR, rasterize, config, device=CPU, seed=0))
@@ -121,16 +121,16 @@ def test_the_last_round_can_finish_one_view_with_pieces_of_its_photo_and_the_oth
     def completed(image, hole, *rest, guide, **more):
         left.append(float(hole.sum()))
         guides.append(guide)
-        return complete_by_example(image, hole, *rest, guide=guide, **more)
+        return shift_map_inpaint(image, hole, *rest, guide=guide, **more)
 
-    monkeypatch.setattr(repaint, "paint", asked)
+    monkeypatch.setattr(targets, "paint", asked)
 
     def meeting(*rest):
-        met.append(cloned(*rest))
+        met.append(poisson_clone(*rest))
         return met[-1]
 
-    monkeypatch.setattr(repaint, "complete_by_example", completed)
-    monkeypatch.setattr(repaint, "cloned", meeting)
+    monkeypatch.setattr(targets, "shift_map_inpaint", completed)
+    monkeypatch.setattr(targets, "poisson_clone", meeting)
     scene, removal = holed_wall(tmp_path)
     for view in scene.capture.views:
         write_image(view.image, rasterize(scene.wall, view.camera).color[0].clamp(0, 1))
@@ -148,14 +148,14 @@ def test_the_last_round_can_finish_one_view_with_pieces_of_its_photo_and_the_oth
 
 def test_what_the_pieces_were_chosen_by_has_a_share_in_the_finish(tmp_path, monkeypatch):
     black, white = (lambda image, hole, *_, color=color, **_more: torch.where(hole > 0, color, image) for color in (0.0, 1.0))
-    monkeypatch.setattr(repaint, "complete_by_example", black)
-    monkeypatch.setattr(repaint, "cloned", white)
+    monkeypatch.setattr(targets, "shift_map_inpaint", black)
+    monkeypatch.setattr(targets, "poisson_clone", white)
     scene, removal = holed_wall(tmp_path)
     config = replace(QUICK, finish="exemplar", pieces=0.75)
     views = surroundings(scene.capture, removal, rasterize, CPU)
     nothing = removal.kept[:0]
-    windows = choose_windows(views, removal.kept, removal.kept, nothing, rasterize, config)
-    finish = repaint.repaint(views, windows[:1], removal.kept, PRIOR, rasterize, config, number=1, seed=0)
+    windows = choose_crops(views, removal.kept, removal.kept, nothing, rasterize, config)
+    finish = targets.generate_targets(views, windows[:1], removal.kept, PRIOR, rasterize, config, number=1, seed=0)
     (target,) = drain(finish)
     hole = windows[0].hole.expand_as(target) > 0
     assert torch.allclose(target[hole], torch.tensor(0.25))
@@ -173,18 +173,18 @@ def test_nothing_is_painted_in_no_steps(name):
         InpaintConfig(**{name: 0})
 
 
-@pytest.mark.parametrize(("finish", "most_steps", "pieces"), [("auto", 2, 3), ("auto", None, 0), ("prior", 2, 0)])
-def test_a_prior_of_few_steps_leaves_the_finish_to_the_photos(tmp_path, monkeypatch, finish, most_steps, pieces):
+@pytest.mark.parametrize(("finish", "max_steps", "pieces"), [("auto", 2, 3), ("auto", None, 0), ("prior", 2, 0)])
+def test_a_prior_of_few_steps_leaves_the_finish_to_the_photos(tmp_path, monkeypatch, finish, max_steps, pieces):
     asked = []
 
     def completed(*given, **more):
         asked.append(given)
-        return complete_by_example(*given, **more)
+        return shift_map_inpaint(*given, **more)
 
-    monkeypatch.setattr(repaint, "complete_by_example", completed)
+    monkeypatch.setattr(targets, "shift_map_inpaint", completed)
     scene, removal = holed_wall(tmp_path)
     prior = GaussianPrior(mu=GREEN[None, :, None, None], s=0.02)
-    prior.most_steps = most_steps
+    prior.max_steps = max_steps
     config = replace(QUICK, steps=1, finish=finish)
     drain(inpaint(scene.capture, removal, prior, rasterize, config, device=CPU, seed=0))
     assert len(asked) == pieces
@@ -195,12 +195,12 @@ def test_kept_splats_away_from_the_holes_do_not_change(tmp_path):
     before = {name: value.clone() for name, value in removal.kept.tensors().items()}
     config = QUICK
     views = surroundings(scene.capture, removal, rasterize, CPU)
-    rim = rim_of(removal.kept, views, rasterize, config)
-    assert 0 < rim.sum() < len(rim) / 2
+    boundary = boundary_splats(removal.kept, views, rasterize, config)
+    assert 0 < boundary.sum() < len(boundary) / 2
     filled = drain(inpaint(scene.capture, removal, PRIOR, rasterize, config, device=CPU, seed=0))
     assert all(torch.equal(value, before[name]) for name, value in removal.kept.tensors().items())
-    frozen = int((~rim).sum())
-    for name, value in removal.kept[~rim].tensors().items():
+    frozen = int((~boundary).sum())
+    for name, value in removal.kept[~boundary].tensors().items():
         after = filled.tensors()[name][:frozen]
         assert torch.equal(after[:, : value.shape[1]] if name == "sh" else after, value), name
 
@@ -208,9 +208,9 @@ def test_kept_splats_away_from_the_holes_do_not_change(tmp_path):
 def test_the_rim_is_what_shows_around_the_holes_alone(tmp_path):
     scene, removal = holed_wall(tmp_path)
     views = surroundings(scene.capture, removal, rasterize, CPU)
-    rim = rim_of(removal.kept, views, rasterize, QUICK)
+    boundary = boundary_splats(removal.kept, views, rasterize, QUICK)
     distance = removal.kept.means[:, :2].abs().max(dim=1).values
-    assert distance[rim].max() < distance[~rim].median()
+    assert distance[boundary].max() < distance[~boundary].median()
 
 
 def test_fill_goes_that_hides_what_photos_show_and_stays_where_only_others_tell_what_is_there(tmp_path):
@@ -223,7 +223,7 @@ def test_fill_goes_that_hides_what_photos_show_and_stays_where_only_others_tell_
     def judged(seen: float) -> list[bool]:
         nothing = torch.zeros_like(views[0].hole)
         others = [replace(views[0], hole=nothing, torn=nothing, seen=torch.full_like(nothing, seen))] * 3
-        return astray(fill, removal.kept[:0], [views[0], *others], rasterize, QUICK).tolist()
+        return misplaced_fill(fill, removal.kept[:0], [views[0], *others], rasterize, QUICK).tolist()
 
     assert judged(seen=1.0) == [True]
     assert judged(seen=0.0) == [False]
@@ -328,21 +328,21 @@ def test_noise_falls_with_the_square_root_of_the_rounds():
 
 def test_the_fill_grows_if_it_may_and_the_rim_does_not(tmp_path):
     scene, removal = holed_wall(tmp_path)
-    rim = int(rim_of(removal.kept, surroundings(scene.capture, removal, rasterize, CPU), rasterize, QUICK).sum())
+    boundary = int(boundary_splats(removal.kept, surroundings(scene.capture, removal, rasterize, CPU), rasterize, QUICK).sum())
     config = replace(QUICK, rounds=1, steps=100)
     as_it_was, grown = (
         drain(inpaint(scene.capture, removal, PRIOR, rasterize, replace(config, growth=growth), device=CPU, seed=0))
         for growth in (1.0, 2.0)
     )
     assert len(grown) > len(as_it_was)
-    frozen = len(removal.kept) - rim
-    began, ended = (each.means[frozen : frozen + rim] for each in (as_it_was, grown))
-    assert (began - ended).abs().max() < 0.05, "the rim is still the rim, splat by splat"
+    frozen = len(removal.kept) - boundary
+    began, ended = (each.means[frozen : frozen + boundary] for each in (as_it_was, grown))
+    assert (began - ended).abs().max() < 0.05, "the boundary is still the boundary, splat by splat"
 
 
 def test_every_part_that_is_off_by_default_can_be_on_and_resumes(tmp_path):
     scene, removal = holed_wall(tmp_path)
-    routed = Reach(rim=("color",))
+    routed = Reach(boundary=("color",))
     config = replace(
         QUICK,
         steps=12,
@@ -352,7 +352,7 @@ def test_every_part_that_is_off_by_default_can_be_on_and_resumes(tmp_path):
         novel=NovelConfig(share=0.5, refresh_every=3),
         growth=1.5,
         leash=True,
-        rim_px=8,
+        boundary_px=8,
     )
 
     def start(checkpoint=None):

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from splatpaint.events import Progressed, Skipped, drain
-from splatpaint.fit.photos import Photos
 from splatpaint.formats import write_splats
 from splatpaint.image.files import image_size, read_image, write_image, write_mask
 from splatpaint.render.reference import rasterize
 from splatpaint.scene.camera import Cameras
+from splatpaint.scene.photos import Photos
 from splatpaint.scene.splats import Splats
 from splatpaint.scene.views import Capture, Similarity, View
 from splatpaint.stages.folder import RunFolder

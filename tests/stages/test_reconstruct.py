@@ -8,21 +8,15 @@ import torch
 from splatpaint.errors import ConfigError
 from splatpaint.events import Measured, drain
 from splatpaint.fit.density import DensityConfig
-from splatpaint.fit.photos import Photos
+from splatpaint.fit.samplers import view_of_step
 from splatpaint.image.files import read_image, write_image, write_mask
 from splatpaint.image.region import dilate
+from splatpaint.masks.selection import RemoveConfig, object_of
 from splatpaint.render.reference import rasterize
+from splatpaint.scene.photos import Photos
 from splatpaint.scene.views import PointCloud
-from splatpaint.stages.exposures import leveled
-from splatpaint.stages.reconstruct import (
-    ReconstructConfig,
-    Reconstruction,
-    background_of_step,
-    held_out_psnr,
-    reconstruct,
-    view_of_step,
-)
-from splatpaint.stages.remove import RemoveConfig, object_of
+from splatpaint.stages.exposures import with_exposures
+from splatpaint.stages.reconstruct import ReconstructConfig, Reconstruction, background_of_step, held_out_psnr, reconstruct
 from tests.stages.test_remove import SHARP
 from tests.support.walls import wall_with_ball
 
@@ -76,7 +70,7 @@ def test_photos_that_are_exposed_unlike_show_one_scene(tmp_path):
 
     def error(found: Reconstruction) -> float:
         """Of what the photos are said to show."""
-        photos = Photos(leveled(wall.capture, found.exposures).views, CPU)
+        photos = Photos(with_exposures(wall.capture, found.exposures).views, CPU)
         colors = (rasterize(found.splats, photo.camera).color for photo in photos)
         shown = (view.exposure.apply(color) for view, color in zip(photos.views, colors, strict=True))
         return sum(float((a - b.image).abs().mean()) for a, b in zip(shown, photos.as_taken(), strict=True))

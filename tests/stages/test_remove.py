@@ -5,14 +5,15 @@ import torch
 
 from splatpaint.errors import MaskError
 from splatpaint.events import Measured, drain
-from splatpaint.fit.photos import Photos
 from splatpaint.image.files import read_mask, write_mask
 from splatpaint.image.region import dilate
 from splatpaint.masks.holes import HolesConfig
-from splatpaint.masks.lift import Ballot, lift
+from splatpaint.masks.lift import MaskedView, lift
+from splatpaint.masks.selection import RemoveConfig
 from splatpaint.render.reference import rasterize
+from splatpaint.scene.photos import Photos
 from splatpaint.scene.splats import concatenate
-from splatpaint.stages.remove import RemoveConfig, _only_in_holes, remove
+from splatpaint.stages.remove import _only_in_holes, remove
 from tests.support.walls import SIZE, flat, wall_with_ball
 
 CPU = torch.device("cpu")
@@ -72,11 +73,11 @@ def test_what_shows_mostly_elsewhere_stays_against_the_vote(tmp_path):
 def test_what_shows_only_in_holes_goes_too(tmp_path):
     scene = wall_with_ball(tmp_path, ball_z=NEAR_THE_WALL)
     removal = drain(remove(scene.scene, scene.capture, rasterize, SHARP, device=CPU))
-    ballots = [
-        Ballot(view.camera, hole.hole, hole.hole, torch.ones_like(hole.hole))
+    masked_views = [
+        MaskedView(view.camera, hole.hole, hole.hole, torch.ones_like(hole.hole))
         for view, hole in zip(scene.capture.views, removal.holes, strict=True)
     ]
-    votes = lift(removal.kept, ballots, rasterize)
+    votes = lift(removal.kept, masked_views, rasterize)
     assert (votes.inside <= SHARP.max_inside_holes * votes.total.clamp_min(1e-3)).all()
 
 

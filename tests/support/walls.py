@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from splatpaint.image.files import write_image, write_mask
+from splatpaint.masks.removal import Hole, Removal
 from splatpaint.render.reference import rasterize
 from splatpaint.scene.camera import Cameras, look_at
 from splatpaint.scene.splats import SH_C0, Splats, concatenate
 from splatpaint.scene.views import Capture, PointCloud, Similarity, View
-from splatpaint.stages.remove import Hole, Removal
 
 SIZE = (40, 32)
 

@@ -11,7 +11,7 @@ from splatpaint.cli.options import DEVICES, PATH
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from splatpaint.stages.judge import Report
+    from splatpaint.stages.evaluate import Report
 
 REGIONS = ("hole", "bbox", "ring", "known", "full", "consistency")
 COLUMNS = {
@@ -36,12 +36,12 @@ def evaluate(run_path: Path, truth: Path | None, weights: Path | None, device: s
     from splatpaint.cli.finished import open_run
     from splatpaint.cli.progress import draw
     from splatpaint.formats import read_splats
+    from splatpaint.stages.evaluate import find_metrics, judge
     from splatpaint.stages.folder import RunFolder
-    from splatpaint.stages.judge import found_instruments, judge
 
     run = open_run(run_path, "inpaint", device)
     folder = RunFolder.read(run_path)
-    instruments, missing = found_instruments(weights)
+    instruments, missing = find_metrics(weights)
     report = draw(
         judge(
             read_splats(folder.product("reconstruct")).to(run.device),

@@ -73,5 +73,5 @@ def fit(
             config = replace(config, prior=replace(config.prior, name=chosen_prior(chosen)))
             click.echo(f"the prior is {config.prior.name}")
         with RunFolder.open(run_path, capture, config, files=inputs(capture, config.capture), resume=resume) as folder:
-            draw(interruption.heeded(folder.logged(run(capture, folder, config))))
+            draw(interruption.stop_on_signal(folder.logged(run(capture, folder, config))))
     click.echo(f"done; next: splatpaint export {run_path} -o scene.ply")

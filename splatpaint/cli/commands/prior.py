@@ -34,7 +34,9 @@ def train_codec(photos: Path, teacher: Path, out: Path, file: Path | None, overr
         from splatpaint.priors.pretrain_codec import CodecTraining
 
         refuse_begun(out / pretrain.SETTINGS_FILE, resume)
-        codec = draw(interruption.heeded(pretrain.train_codec(load(CodecTraining, file, overrides), teacher, photos, out)))
+        codec = draw(
+            interruption.stop_on_signal(pretrain.train_codec(load(CodecTraining, file, overrides), teacher, photos, out))
+        )
     click.echo(f"done; next: splatpaint prior train {photos} --codec {codec} -o PRIOR")
 
 
@@ -53,7 +55,7 @@ def train(photos: Path, codec: Path, out: Path, file: Path | None, overrides: tu
         from splatpaint.priors.pretrain_denoiser import DenoiserTraining
 
         refuse_begun(out / pretrain.SETTINGS_FILE, resume)
-        draw(interruption.heeded(pretrain.train_prior(load(DenoiserTraining, file, overrides), codec, photos, out)))
+        draw(interruption.stop_on_signal(pretrain.train_prior(load(DenoiserTraining, file, overrides), codec, photos, out)))
     click.echo(f"done; next: splatpaint fit CAPTURE -o RUN --prior {out}")
 
 

@@ -1,0 +1,241 @@
+"""Methods that fill the photos one by one first, and fit a scene to them afterwards, as to any photos."""
+
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from benchmarks.nerf import NerfConfig, draw_nerf, fit_nerf
+from benchmarks.nerfacto import fit_nerfacto
+from benchmarks.protocol import Draw, Drawn, Fitted
+from splatpaint.capture import prepare
+from splatpaint.capture.writer import Frame, write_capture
+from splatpaint.events import drain
+from splatpaint.fit.density import Density
+from splatpaint.fit.exposures import Exposures, exposures_of
+from splatpaint.fit.loop import LoopConfig, optimize
+from splatpaint.fit.parameters import SplatParameters
+from splatpaint.fit.samplers import Example, view_of_step
+from splatpaint.formats import read_splats, write_splats
+from splatpaint.image.files import read_image, read_mask
+from splatpaint.objectives.perceptual import Perceptual, PerceptualConfig
+from splatpaint.objectives.photometric import Photometric
+from splatpaint.priors.crops import inpaint
+from splatpaint.priors.load import load_prior
+from splatpaint.priors.protocol import Codec, PriorQuery
+from splatpaint.render.pick import pick_rasterizer
+from splatpaint.render.protocol import Rasterizer
+from splatpaint.scene.camera import Cameras
+from splatpaint.scene.exposure import Exposure
+from splatpaint.scene.frames import in_input_frame
+from splatpaint.scene.photos import Photos
+from splatpaint.scene.splats import Splats
+from splatpaint.scene.views import Capture, Similarity, View
+from splatpaint.stages.config import RunConfig
+from splatpaint.stages.exposures import read_exposures, write_exposures
+from splatpaint.stages.folder import RunFolder, is_run
+from splatpaint.stages.reconstruct import Reconstruction, background_of_step, near_floaters_of, reconstruct, seed_splats
+from splatpaint.stages.run import pick_device
+
+TELEA_RADIUS_PX = 5
+
+Painter = Callable[[Float[Tensor, "1 3 h w"], Float[Tensor, "1 1 h w"], int], Float[Tensor, "1 3 h w"]]
+"""Image, hole and number of the view to filled image."""
+
+
+@dataclass(frozen=True)
+class Telea2d:
+    """Pictures only."""
+
+    def fit(self, _task: Path, _work: Path, _config: RunConfig, _judged: Sequence[View], /) -> Fitted:
+        """See `Method`; the photos are filled as they are asked for, in no time to speak of."""
+
+        def draw(view: View) -> Drawn:
+            assert view.fill_mask is not None
+            filled = telea(read_image(view.image)[None], read_mask(view.fill_mask)[None], 0)
+            return Drawn(filled, torch.zeros_like(filled[:, :1]))
+
+        return Fitted(draw, 0.0)
+
+
+@dataclass(frozen=True)
+class FillThenFit:
+    """Splats fitted to filled photos."""
+
+    painter: Literal["telea", "diffusion"]
+    perceptual: bool = False
+    """Whether the filled pixels are matched in the features of the prior's codec in place of their colors."""
+
+    def fit(self, task: Path, work: Path, config: RunConfig, _judged: Sequence[View], /) -> Fitted:
+        """See `Method`."""
+        folder = work / (self.painter + "-perceptual" * self.perceptual)
+        product = folder / "splats.safetensors"
+        device = pick_device(config.device)
+        given = drain(prepare(task, config.capture, cache=folder / "cache"))
+        if not product.exists():
+            start = time.perf_counter()
+            filled = folder / "filled"
+            fill_photos(filled, given, telea if self.painter == "telea" else prior_painter(config, device))
+            capture = drain(prepare(filled, config.capture, cache=folder / "cache-filled"))
+            rasterizer = pick_rasterizer(config.rasterizer, device)
+            if self.perceptual:
+                holes = [photo.fill for photo in Photos(given.views, device)]
+                codec = load_prior(config.prior, device).codec
+                found = fit_in_features(capture, holes, codec, rasterizer, config, device)
+            else:
+                found = drain(reconstruct(capture, rasterizer, config.reconstruct, device=device, seed=config.seed))
+            (folder / "seconds").write_text(str(time.perf_counter() - start))
+            write_exposures(folder, found.exposures)
+            write_splats(product, in_input_frame(found.splats, capture.world_from_input))
+        return Fitted(drawing(read_splats(product), read_exposures(folder), config), float((folder / "seconds").read_text()))
+
+
+def fit_in_features(
+    capture: Capture,
+    holes: list[Float[Tensor, "1 1 _ _"]],
+    codec: Codec,
+    rasterizer: Rasterizer,
+    config: RunConfig,
+    device: torch.device,
+) -> Reconstruction:
+    """`reconstruct`, but for the pixels in the holes, which match in features only (as MALD-NeRF's "full + LPIPS" row)."""
+    wanted = config.reconstruct
+    photos = Photos(capture.views, device)
+    assert capture.points is not None
+    parameters = SplatParameters(seed_splats(capture.points, wanted).to(device), wanted.rates)
+
+    def sample(step: int) -> Example:
+        index = view_of_step(step, len(photos), config.seed)
+        photo = photos[index]
+        behind = background_of_step(step, wanted, config.seed, device)
+        return Example(photo.camera, photo.image, photo.usable, holes[index], photo=index, background=behind)
+
+    # More than beside a pixel loss, as in our fills: here it is all that teaches the holes.
+    objectives = [Photometric(replace(wanted.photometric, holes=0.0), "known"), Perceptual(PerceptualConfig(weight=0.5), codec)]
+    torch.manual_seed(config.seed)
+    fit = optimize(
+        parameters,
+        sample,
+        objectives,
+        rasterizer,
+        LoopConfig(steps=wanted.steps),
+        stage="fit",
+        density=Density(wanted.density, parameters, veils=near_floaters_of(photos, capture.points, wanted)),
+        exposures=Exposures(len(photos), device) if wanted.exposures else None,
+    )
+    drain(fit)
+    splats = parameters.splats(parameters.sh_degree).detach()
+    return Reconstruction(splats, exposures_of(splats, photos, rasterizer) if wanted.exposures else {})
+
+
+@dataclass(frozen=True)
+class FillThenNerf:
+    """A NeRF fitted to photos that Telea filled (the recipe of SPIn-NeRF)."""
+
+    kind: Literal["compact", "nerfacto"]
+    """benchmarks/nerf.py, or nerfstudio's."""
+    times: int = 1
+    """So many times as long as splatpaint took for everything."""
+
+    def fit(self, task: Path, work: Path, config: RunConfig, judged: Sequence[View], /) -> Fitted:
+        """See `Method`.
+
+        Raises:
+            ValueError: if `ours` has not been run: there is no time to equal.
+            NerfactoError: if nerfstudio does not work here.
+        """
+        seconds = self.times * seconds_of_ours(work)
+        folder = work / f"{'nerf' if self.kind == 'compact' else 'nerfacto'}-x{self.times}"
+        given = drain(prepare(task, config.capture, cache=folder / "cache"))
+        fill_photos(folder / "filled", given, telea)
+        if self.kind == "nerfacto":
+            poses = folder / "filled" / "transforms.json"
+            names = [view.name for view in judged]
+            fitted = fit_nerfacto(folder / "filled", poses, folder / "drawn", names=names, seconds=seconds, seed=config.seed)
+            return Fitted(lambda view: Drawn(fitted.color(view.name), fitted.depth(view.name)), fitted.seconds)
+        capture = drain(prepare(folder / "filled", config.capture, cache=folder / "cache-filled"))
+        device = pick_device(config.device)
+        field = fit_nerf(capture, NerfConfig(seconds=seconds), seed=config.seed, device=device)
+        world = capture.world_from_input
+
+        def draw(view: View) -> Drawn:
+            # The filled capture's input frame is the world of the given one.
+            color, depth = draw_nerf(field, in_world(view.camera, world).to(device))
+            return Drawn(color.cpu(), depth.cpu() / world.scale)
+
+        return Fitted(draw, seconds)
+
+
+def seconds_of_ours(work: Path) -> float:
+    """How long splatpaint took for the same task and seed.
+
+    Raises:
+        ValueError: if it has not been run to the end.
+    """
+    if not (is_run(work / "run") and (run := RunFolder.read(work / "run")).finished):
+        raise ValueError("NeRFs get the seconds that ours took: run ours before them")
+    return sum(stage.get("seconds") or 0.0 for stage in run.metrics.values())
+
+
+def in_world(camera: Cameras, world_from_input: Similarity) -> Cameras:
+    """A camera of the input frame in the normalized world: it looks the same way from where its center goes."""
+    pose = camera.cam_from_world.clone()
+    center = world_from_input.apply(camera.centers)
+    pose[:, :3, 3] = -(pose[:, :3, :3] @ center[:, :, None])[:, :, 0]
+    return replace(camera, cam_from_world=pose)
+
+
+def drawing(splats: Splats, exposures: Mapping[str, Exposure], config: RunConfig) -> Draw:
+    """Renders splats, views that have an exposure as their photo would show them."""
+    device = pick_device(config.device)
+    rasterizer, splats = pick_rasterizer(config.rasterizer, device), splats.to(device)
+
+    @torch.no_grad()
+    def draw(view: View) -> Drawn:
+        rendered = rasterizer(splats, view.camera.to(device))
+        color = exposures.get(view.name, Exposure()).apply(rendered.color)
+        return Drawn(color.clamp(0, 1).cpu(), rendered.depth.cpu())
+
+    return draw
+
+
+def fill_photos(folder: Path, capture: Capture, paint: Painter) -> None:
+    """Writes a capture of the filled photos: no masks, the same cameras and points, in the world of the capture given."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+    def frames() -> Iterator[Frame]:
+        for number, view in enumerate(capture.all_views):
+            assert view.fill_mask is not None
+            filled = paint(read_image(view.image)[None], read_mask(view.fill_mask)[None], number)
+            yield Frame(view.name, view.camera, filled[0])
+
+    assert capture.points is not None
+    write_capture(folder, frames(), capture.points)
+
+
+def telea(image: Float[Tensor, "1 3 h w"], hole: Float[Tensor, "1 1 h w"], _number: int) -> Float[Tensor, "1 3 h w"]:
+    """Telea's fast marching (OpenCV's)."""
+    import cv2
+
+    pixels = image[0].permute(1, 2, 0).mul(255).round().byte().contiguous().numpy()
+    filled = cv2.inpaint(pixels, hole[0, 0].byte().numpy(), TELEA_RADIUS_PX, cv2.INPAINT_TELEA)
+    return torch.from_numpy(filled).permute(2, 0, 1)[None] / 255
+
+
+def prior_painter(config: RunConfig, device: torch.device) -> Painter:
+    """The run's own prior, from pure noise, each view by itself."""
+    prior = load_prior(config.prior, device)
+
+    @torch.no_grad()
+    def paint(image: Float[Tensor, "1 3 h w"], hole: Float[Tensor, "1 1 h w"], number: int) -> Float[Tensor, "1 3 h w"]:
+        query = PriorQuery(images=image.to(device), holes=hole.to(device))
+        generator = torch.Generator().manual_seed(config.seed * 1009 + number)
+        return inpaint(prior, query, strength=1.0, steps=config.inpaint.denoise_steps, generator=generator).cpu()
+
+    return paint

@@ -1,0 +1,124 @@
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks.occluder_placement import _plane, draw, find_spot, make_cover, upright
+from benchmarks.synthetic_occluders import SHAPES, Ball, Place, Shape, thing_at
+from splatpaint.capture import CaptureConfig, prepare
+from splatpaint.capture.synthetic import make_room
+from splatpaint.events import drain
+from splatpaint.image.files import read_image, read_mask
+from splatpaint.scene.camera import Cameras, look_at
+from splatpaint.scene.views import Capture
+
+UP = torch.tensor([0.0, 0.0, 1.0])
+
+
+@pytest.fixture(scope="module")
+def room(tmp_path_factory: pytest.TempPathFactory) -> Capture:
+    folder = tmp_path_factory.mktemp("room")
+    make_room(folder, views=8, size=(120, 90))
+    return drain(prepare(folder, CaptureConfig(), cache=folder / "cache"))
+
+
+def camera(distance: float, pixels: int = 64) -> Cameras:
+    K = torch.tensor([[[pixels, 0, pixels / 2], [0, pixels, pixels / 2], [0, 0, 1.0]]])
+    eye = torch.tensor([[0.0, -distance, 0.0]])
+    return Cameras(K, look_at(eye, torch.zeros(1, 3), UP), width=pixels, height=pixels)
+
+
+def ball_at(x: float, y: float, z: float, radius: float) -> Ball:
+    place = Place(torch.zeros(3), UP, radius)
+    return Ball(Place(torch.tensor([x, y, z]) - place.center, UP, radius))
+
+
+def test_a_centered_ball_covers_the_disc_of_its_silhouette():
+    _, coverage = draw(ball_at(0, 0, 0, 0.5), camera(2.0))
+    radius_px = 64 * 0.5 / math.sqrt(2.0**2 - 0.5**2)
+    assert coverage.sum().item() == pytest.approx(math.pi * radius_px**2, rel=0.01)
+    assert set(coverage.unique().tolist()) <= {k / 16 for k in range(17)}
+
+
+def test_a_ball_behind_the_camera_is_not_drawn():
+    assert not draw(ball_at(0, -5, 0, 0.5), camera(2.0))[1].any()
+
+
+def test_a_ball_half_outside_the_picture_is_cut_at_its_border():
+    inside = draw(ball_at(-1, 0, 0, 0.2), camera(2.0))[1]
+    assert 0 < inside.sum() < 0.6 * draw(ball_at(0, 0, 0, 0.2), camera(2.0))[1].sum()
+    assert inside[..., 0].any()
+
+
+def test_a_plane_is_found_among_stray_points():
+    points = torch.rand(200, 3) * torch.tensor([1.0, 1.0, 0.005])
+    points[:50, 2] += torch.rand(50)
+    _, normal = _plane(points)
+    assert abs(normal[2].item()) > 0.999
+
+
+def test_a_place_is_on_level_ground_clear_of_things(room: Capture):
+    place = find_spot(room)
+    assert room.points is not None
+    assert place.up @ UP > 0.95
+    inside = (room.points.positions - place.center).norm(dim=1) < 0.9 * place.radius
+    assert not inside.any()
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_only_the_masked_pixels_change(room: Capture, tmp_path: Path, shape: Shape):
+    make_cover(room, tmp_path, shape=shape)
+    names = sorted(path.name for path in (tmp_path / "images").iterdir())
+    assert len(names) >= 6
+    for name in names:
+        image, truth = (read_image(tmp_path / kind / name) for kind in ("images", "truth"))
+        mask = read_mask(tmp_path / "masks" / name)[0] > 0.5
+        assert torch.equal(image[:, ~mask], truth[:, ~mask])
+        assert not torch.equal(image, truth)
+
+
+def test_no_point_of_the_covered_capture_lies_behind_the_ball_in_every_view(room: Capture, tmp_path: Path):
+    ball = make_cover(room, tmp_path / "cover").place
+    covered = drain(prepare(tmp_path / "cover", CaptureConfig(), cache=tmp_path / "cache"))
+    assert covered.points is not None
+    world = covered.world_from_input
+    center, radius = world.apply(ball.center[None])[0], ball.radius * world.scale
+    distance = (covered.points.positions - center).norm(dim=1)
+    assert (distance > 0.99 * radius).all()
+    assert ((distance - radius).abs() < 1e-3 * radius).sum() > 100
+
+
+def test_a_badly_solved_view_is_left_out(room: Capture):
+    crooked = room.views[3]
+    turned = crooked.camera.cam_from_world.clone()
+    turned[0, :2] *= -1
+    views = (*room.views[:3], replace(crooked, camera=replace(crooked.camera, cam_from_world=turned)), *room.views[4:])
+    assert [view.name for view in upright(replace(room, views=views)).views] == [v.name for v in room.views if v is not crooked]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_thing_is_where_its_surface_points_are(shape: Shape):
+    thing = thing_at(Place(torch.tensor([0.1, 0.0, -0.2]), UP, 0.5), shape)
+    points, normals, colors = thing.surface(200)
+    assert len(points) == 200
+    assert ((colors >= 0) & (colors <= 1)).all()
+    assert ((points - thing.place.center).norm(dim=1) < 1.6 * 0.5).all()
+    eye = torch.tensor([0.3, -2.0, 1.5])
+    facing = ((eye - points) * normals).sum(dim=1) > 0.2
+    toward = torch.nn.functional.normalize(points[facing] - eye, dim=1)
+    met, found = thing.meet(eye, toward)
+    assert met.float().mean() > 0.97, "rays to points that face the eye hit"
+    assert (found[met] - colors[facing][met]).abs().mean() < 0.05
+    assert not thing.meet(eye, -toward)[0].any()
+
+
+def test_flat_things_lie_in_the_plane_and_cover_part_of_it():
+    place = Place(torch.zeros(3), UP, 0.5)
+    eye = torch.tensor([0.0, 0.0, 4.0])
+    grid = torch.stack(torch.meshgrid(*[torch.linspace(-0.6, 0.6, 61)] * 2, indexing="ij"), dim=-1)
+    rays = torch.nn.functional.normalize(torch.cat([grid, torch.zeros(61, 61, 1)], dim=-1) - eye, dim=-1)
+    disc, scribble = (thing_at(place, shape).meet(eye, rays)[0].float().mean() for shape in ("disc", "scribble"))
+    assert disc.item() == pytest.approx(math.pi * 0.25 / 1.44, rel=0.05)
+    assert 0.3 * disc < scribble < 0.8 * disc
