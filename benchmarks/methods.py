@@ -40,47 +40,38 @@ from splatpaint.stages.run import pick_device, run
 
 ABLATIONS = {
     "exemplar": ("inpaint.finish=prior",),
-    "haze": ("inpaint.pieces=1.0",),
+    "haze": ("inpaint.exemplar_weight=1.0",),
     "rounds": ("inpaint.rounds=1",),
-    "depth": ("inpaint.seed.depth=scattered",),
     "guesses": ("inpaint.seed.min_view_support=0.0",),
     "exposure": ("inpaint.rates.shN=0.0",),
     "leveling": ("reconstruct.exposures=false",),
-    "apart": ("reconstruct.apart=0.0",),
+    "apart": ("reconstruct.background_only_share=0.0",),
     "background": ("reconstruct.background=black",),
-    "veils": ("reconstruct.veil=0.0",),
-    "leash": ("inpaint.leash=false",),
-    "boundary": ("inpaint.boundary_share=1.0",),
+    "veils": ("reconstruct.near_floater_depth=0.0",),
+    "leash": ("inpaint.preserve_observed=false",),
+    "rim": ("inpaint.boundary_share=1.0",),
     "crops": ("inpaint.context=100.0",),
-    "witnesses": ("remove.holes.min_views=1000000",),
+    "witnesses": ("remove.holes.use_other_views=false",),
 }
-"""What `ours-PART` sets: a last round painted by the prior in place of pieces of the photos, pieces without any haze, one
-round only and so half the steps, seeds anywhere along their rays, seeds where a single view guesses the surface as soon as
-where many do, a fill that looks the same from everywhere, photos taken to be exposed alike, a scene that was never fitted
-without the object, one that had nothing but black behind it while it was fitted, one that may hang veils before single
-cameras, a boundary and a fill that may change what photos show away from the holes, no kept splats that learn with the fill,
-whole
-views in place of windows around the holes, holes wherever the object was."""
+"""What `ours-PART` leaves out, under the names of the published tables: exemplar = the last round is painted by the prior; haze =
+no guide is blended over the copied pixels; rounds = one round, and so half the steps; guesses = seeds need no support of other
+views; exposure = the fill has no view dependence; leveling = photos have no exposures; apart = no background-only steps;
+background = black behind the splats; veils = near floaters stay; leash = observed pixels are not preserved; rim = no boundary
+splats are trained; crops = whole views are trained; witnesses = holes are wherever the object was."""
 ADDITIONS = {
-    "perceptual": ("inpaint.perceptual.weight=0.1",),
+    "perceptual": ("inpaint.objectives+={kind: perceptual, weight: 0.1}",),
     "update": ("inpaint.finish=prior", "inpaint.strength_last=0.2"),
-    "lora": ("customize.steps=50", "customize.perceptual_weight=1.1", "customize.looks=vgg"),
-    "routing": (
-        "inpaint.known.reach.boundary=[color, opacity]",
-        *(f"inpaint.{objective}.reach.boundary=[]" for objective in ("painted", "perceptual", "shape")),
-    ),
-    "adversarial": ("inpaint.adversarial.weight=0.3",),
-    "distill": ("inpaint.distill.weight=0.1",),
-    "novel": ("inpaint.novel.share=0.2",),
-    "reference": ("inpaint.reference=beside",),
-    "warped": ("inpaint.reference=warped",),
-    "haze": ("inpaint.pieces=0.4",),
+    "lora": ("customize.steps=50", "customize.perceptual_weight=1.1", "customize.perceptual_net=vgg"),
+    "adversarial": ("inpaint.objectives+={kind: adversarial, weight: 0.3}",),
+    "distill": ("inpaint.objectives+={kind: distill, weight: 0.1}",),
+    "novel": ("inpaint.samplers+={kind: novel_views, share: 0.2}",),
+    "reference": ("inpaint.reference=context_view",),
+    "warped": ("inpaint.reference=warp",),
+    "haze": ("inpaint.exemplar_weight=0.4",),
 }
-"""What `ours+PART` sets: a perceptual distance to what was painted, a last round that begins from the rendering (a dataset
-update by partial denoising), a LoRA that learns the scene, a boundary that learns color and opacity from known pixels
-alone, the
-masked adversarial loss, score distillation, samples at new poses, holes painted beside another view, holes that another view is
-warped into, a finish that is mostly the colors its pieces were chosen by."""
+"""What `ours+PART` adds: perceptual, adversarial and distill = that objective; update = the last round begins from the rendering
+(a dataset update by partial denoising); lora = the prior learns the scene; novel = samples at novel poses; reference = holes are
+painted beside a context view; warped = what was painted in other views is warped in; haze = a finish that is mostly its guide."""
 
 
 def method(name: str) -> Method:

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from benchmarks.nerf import Field, NerfConfig, Trainer, budget, draw_nerf, new_field, rays_of, render
-from splatpaint.fill.config import InpaintConfig, strength_of_round
+from splatpaint.fill.config import FillConfig, strength_of_round
 from splatpaint.image.region import Box
 from splatpaint.objectives.perceptual import Perceptual
 from splatpaint.objectives.photometric import Photometric, PhotometricConfig
@@ -31,7 +31,7 @@ CROP_PX = 56
 
 
 def fill_nerf(
-    capture: Capture, prior: Prior, config: InpaintConfig, nerf: NerfConfig, *, seed: int, device: torch.device
+    capture: Capture, prior: Prior, config: FillConfig, nerf: NerfConfig, *, seed: int, device: torch.device
 ) -> Field:
     """A field with the holes filled, after as many seconds (painting included) as `nerf` gives."""
     photos = Photos(capture.views, device)
@@ -61,7 +61,7 @@ def fill_nerf(
 
 @torch.no_grad()
 def repainted(
-    photo: Photo, field: Field, prior: Prior, config: InpaintConfig, number: int, generator: torch.Generator
+    photo: Photo, field: Field, prior: Prior, config: FillConfig, number: int, generator: torch.Generator
 ) -> Float[Tensor, "1 3 h w"]:
     """The photo with its masked pixels painted; in the first round from nothing, later from what the field shows."""
     if not photo.fill.any():

@@ -28,10 +28,9 @@ from splatpaint.priors.latent import LatentInpaintingPrior
 from splatpaint.priors.protocol import PriorQuery, Reference
 from splatpaint.render.pick import pick_rasterizer
 from splatpaint.scene.photos import Photos
-from splatpaint.scene.views import spread
+from splatpaint.scene.views import spread, with_exposures
 from splatpaint.stages.customize import known_picture
 from splatpaint.stages.evaluate import Metrics
-from splatpaint.stages.exposures import with_exposures
 from splatpaint.stages.reconstruct import ReconstructConfig, reconstruct
 
 TEST_EVERY = 8

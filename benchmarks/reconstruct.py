@@ -28,8 +28,7 @@ from splatpaint.evaluation import psnr
 from splatpaint.events import drain
 from splatpaint.render.pick import pick_rasterizer
 from splatpaint.scene.photos import Photos
-from splatpaint.scene.views import Capture
-from splatpaint.stages.exposures import with_exposures
+from splatpaint.scene.views import Capture, with_exposures
 from splatpaint.stages.reconstruct import ReconstructConfig, held_out_psnr, reconstruct
 
 

@@ -92,20 +92,38 @@ def digest(config: Any) -> str:
 def override(tree: Tree, assignment: str) -> Tree:
     """A copy of the tree with one `a.b[0].c=value` applied; the value is read as YAML.
 
-    Setting a `kind` to something new drops the fields beside it, for they belong to the old kind.
+    `a.b+=value` appends to a list. Setting a `kind` to something new drops the fields beside it, for they belong to the old
+    kind.
 
     Raises:
         ConfigError: if the assignment has no `=`, or its path leads through a plain value or beyond the end of a list.
     """
     dotted, equals, text = assignment.partition("=")
-    steps = re.sub(r"\[(\d+)\]", r".\1", dotted.strip()).split(".")
+    dotted, appends = dotted.strip().removesuffix("+"), dotted.strip().endswith("+")
+    steps = re.sub(r"\[(\d+)\]", r".\1", dotted).split(".")
     if not equals or not all(steps):
         raise ConfigError(f"{assignment!r} is not of the form key.subkey=value")
     try:
         value = parse(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"{dotted}: {text!r} is not a YAML value") from error
+    if appends:
+        value = [*_list_at(tree, steps, dotted), value]
     return _assigned(tree, steps, value, done="")
+
+
+def _list_at(tree: Any, steps: Sequence[str], dotted: str) -> list[Any]:
+    for step in steps:
+        match tree:
+            case dict():
+                tree = tree.get(step)
+            case list() if step.isdigit() and int(step) < len(tree):
+                tree = tree[int(step)]
+            case _:
+                tree = None
+    if not isinstance(tree, list):
+        raise ConfigError(f"{dotted}: is no list, so nothing can be added to it with +=")
+    return tree
 
 
 def differences(old: Any, new: Any, where: str = "") -> list[str]:
@@ -183,7 +201,8 @@ def _dataclass(cls: type[Config], tree: Any, where: str, default: Any) -> Config
         raise ConfigError(f"{_at(where)}{_shown(tree)} is not a mapping of the keys {_listed(known)}")
     for key in tree:
         if key not in known:
-            raise ConfigError(f"{_joined(where, key)}: unknown key, {_suggestion(str(key), known)}")
+            renamed = getattr(cls, "RENAMED", {}).get(key)
+            raise ConfigError(f"{_joined(where, key)}: {_unknown(str(key), renamed, known)}")
     hints = typing.get_type_hints(cls)
     values = {}
     for name, field in known.items():
@@ -268,6 +287,12 @@ def _of_kind(alternatives: list[Any], tree: Mapping[str, Any], where: str, defau
     if type(default) in alternatives:
         return type(default)
     raise ConfigError(f"{where}.kind: is missing, expected one of {_listed(kinds)}")
+
+
+def _unknown(key: str, renamed: str | None, known: Iterable[str]) -> str:
+    if renamed is None:
+        return f"unknown key, {_suggestion(key, known)}"
+    return f"is now {renamed}" if renamed else "is no setting any more, it is a constant in the code"
 
 
 def _suggestion(key: str, known: Iterable[str]) -> str:

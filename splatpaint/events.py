@@ -4,22 +4,40 @@ A stage is a generator: it yields these events and returns its product, so `prod
 below the command line prints; the command line draws the events, the run folder logs them, a test ignores them.
 """
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeVar
+
+from splatpaint.scene.splats import Splats
 
 Product = TypeVar("Product")
 
 
 @dataclass(frozen=True)
 class Progressed:
-    """`done` of `total` units of work in `stage` are finished; `values` are the latest named numbers (losses, counts)."""
+    """`done` of `total` units of work are finished."""
 
     stage: str
     done: int
     total: int
     values: Mapping[str, float | int] = field(default_factory=dict)
+    """The latest named numbers: losses, counts."""
+    part: str = ""
+    """The part of the stage that the work belongs to; empty if it has no parts."""
+    round: int = 0
+    """Number of the round, from 1; 0 if the stage has no rounds."""
+    rounds: int = 0
+    """Number of rounds in all."""
+
+
+@dataclass(frozen=True)
+class SceneChanged:
+    """The scene is another after a training step; comes many times a second, and costs nothing if nobody looks."""
+
+    stage: str
+    splats: Callable[[], Splats]
+    """The whole scene as it is now. To be called before the stage goes on: afterwards it gives a later scene."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +74,7 @@ class Skipped:
     path: Path
 
 
-Event = Progressed | Noted | Measured | Saved | Skipped
+Event = Progressed | SceneChanged | Noted | Measured | Saved | Skipped
 Events = Generator[Event, None, Product]
 """What a stage function returns: `def reconstruct(...) -> Events[Reconstruction]`."""
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import splatpaint
 
 LAYERS = [
-    {"errors", "extras", "config", "schedule", "events", "_kernels"},
+    {"errors", "extras", "config", "_kernels"},
     {"image"},
     {"scene"},
+    {"events"},
     {"render", "priors", "capture", "formats"},
     {"masks", "objectives"},
     {"fit", "evaluation"},

@@ -11,9 +11,9 @@ from splatpaint.formats import read_splats
 from splatpaint.render.pick import pick_rasterizer
 from splatpaint.render.protocol import Rasterizer
 from splatpaint.scene.splats import Splats
-from splatpaint.scene.views import Capture
+from splatpaint.scene.views import Capture, with_exposures
 from splatpaint.stages.config import RunConfig
-from splatpaint.stages.exposures import read_exposures, with_exposures
+from splatpaint.stages.exposures import read_exposures
 from splatpaint.stages.folder import RunFolder
 from splatpaint.stages.run import pick_device
 

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.table import Column, Table
 from rich.text import Text
 
-from splatpaint.events import Event, Events, Measured, Noted, Progressed, Saved, Skipped
+from splatpaint.events import Event, Events, Measured, Noted, Progressed, Saved, SceneChanged, Skipped
 
 Product = TypeVar("Product")
 
@@ -53,11 +53,13 @@ class Lines:
 
     def show(self, event: Event) -> None:
         """Prints one event; progress only every few seconds and when it is complete."""
+        if isinstance(event, SceneChanged):
+            return
         if isinstance(event, Progressed):
-            pace = self._pace.setdefault(event.stage, Pace(event.done))
+            pace = self._pace.setdefault(label(event), Pace(event.done))
             if not pace.is_due(event):
                 return
-            click.echo(f"{event.stage}: {event.done}/{event.total}{pace.described(event)}  {described(event.values)}".rstrip())
+            click.echo(f"{label(event)}: {event.done}/{event.total}{pace.described(event)}  {described(event.values)}".rstrip())
         else:
             click.echo(sentence(event))
 
@@ -115,10 +117,12 @@ class Bars:
         match event:
             case Progressed():
                 state = {"completed": event.done, "total": event.total, "values": described(event.values)}
-                if event.stage in self._tasks:
-                    self._progress.update(self._tasks[event.stage], **state)
+                if label(event) in self._tasks:
+                    self._progress.update(self._tasks[label(event)], **state)
                 else:  # begun where it is, so that what an earlier process did does not count as speed
-                    self._tasks[event.stage] = self._progress.add_task(event.stage, **state)
+                    self._tasks[label(event)] = self._progress.add_task(label(event), **state)
+            case SceneChanged():
+                pass
             case Measured():
                 self._progress.console.print(table(event))
             case Noted(level="warning"):
@@ -134,6 +138,12 @@ class RateColumn(ProgressColumn):
         """The rate of the last half minute, or of the whole task when it is complete."""
         speed = task.finished_speed or task.speed
         return Text(rate(speed) if speed else "", style="cyan")
+
+
+def label(event: Progressed) -> str:
+    """Stage, round and part of the work."""
+    round_ = f" {event.round}/{event.rounds}" if event.rounds else ""
+    return f"{event.stage}{round_}" + (f": {event.part}" if event.part else "")
 
 
 def sentence(event: Noted | Measured | Saved | Skipped) -> str:

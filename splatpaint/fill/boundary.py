@@ -1,4 +1,7 @@
-"""The kept splats that learn with the fill: those that show right around the holes."""
+"""Boundary splats: kept splats that are trained with the fill, since they show right around the holes.
+
+They were fitted together with the object; the photos show there what they should look like without it.
+"""
 
 from collections.abc import Sequence
 
@@ -6,33 +9,33 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from splatpaint.fill.config import InpaintConfig
+from splatpaint.fill.config import FillConfig
 from splatpaint.fill.views import ObservedView
 from splatpaint.image.region import dilate
-from splatpaint.masks.lift import MaskedView, lift
-from splatpaint.masks.selection import MIN_WEIGHT
+from splatpaint.masks.lift import MIN_WEIGHT, rendered_weight
 from splatpaint.render.protocol import Rasterizer
 from splatpaint.scene.splats import Splats
 
-SEEN_ELSEWHERE = 0.1
-"""On the leash no boundary splat paints more than this, in pixels of full opacity over all photos, away from the holes."""
+MAX_WEIGHT_ELSEWHERE = 0.1
+"""Where observed pixels are preserved, no boundary splat has more rendered weight than this away from the holes, in pixels of
+full opacity over all photos."""
 
 
-def near(view: ObservedView, config: InpaintConfig) -> Float[Tensor, "1 1 h w"]:
-    """1 where the fill belongs, and around that."""
-    return dilate(view.open, config.boundary_px)
+def fill_neighborhood(view: ObservedView, config: FillConfig) -> Float[Tensor, "1 1 h w"]:
+    """1 in the fill region and within the boundary width around it."""
+    return dilate(view.fill_region, view.camera.px(config.boundary_px))
 
 
 @torch.no_grad()
 def boundary_splats(
-    kept: Splats, views: Sequence[ObservedView], rasterizer: Rasterizer, config: InpaintConfig
+    kept: Splats, views: Sequence[ObservedView], rasterizer: Rasterizer, config: FillConfig
 ) -> Bool[Tensor, " n"]:
-    """The kept splats that show in the holes or right around them, and hardly anywhere else."""
-    areas = (near(view, config) for view in views)
-    masked_views = (
-        MaskedView(view.camera, area, torch.maximum(area, 1 - view.seen), torch.ones_like(area))
-        for view, area in zip(views, areas, strict=True)
-    )
-    votes = lift(kept, masked_views, rasterizer)
-    boundary = votes.inside > config.boundary_share * votes.total.clamp_min(MIN_WEIGHT)
-    return boundary & (votes.clear < SEEN_ELSEWHERE) if config.leash else boundary
+    """The kept splats that show in the fill regions or right around them, and hardly anywhere else."""
+    weight = kept.means.new_zeros(len(kept), 3)
+    for view in views:
+        near = fill_neighborhood(view, config)
+        pixels = torch.cat([near, 1 - near, view.observed * (1 - near)], dim=1)
+        weight += rendered_weight(kept, view.camera, pixels, rasterizer)
+    inside, outside, observed_outside = weight.unbind(dim=1)
+    found = inside > config.boundary_share * (inside + outside).clamp_min(MIN_WEIGHT)
+    return found & (observed_outside < MAX_WEIGHT_ELSEWHERE) if config.preserve_observed else found

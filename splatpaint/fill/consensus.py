@@ -1,7 +1,7 @@
-"""What the views guess to be in their holes, and which of them and of their guesses the others bear out.
+"""Which surface the views, each by itself, expect in their holes, and how far they agree.
 
-What a single view guesses may be far off, where it looks along a surface or a border of the picture cuts the hole; and once it
-has filled that, the others follow.
+A view extrapolates the depth around its hole. The extrapolation of a single view may be far off, where it looks along a surface
+or the image border cuts the hole; and once its seeds fill the hole, other views follow them.
 """
 
 from collections.abc import Sequence
@@ -14,83 +14,89 @@ from torch.nn import functional as F
 
 from splatpaint.fill.views import ObservedView
 from splatpaint.image.region import components, ring
+from splatpaint.masks.visibility import DepthView
 from splatpaint.scene.views import spread
 
 INDIRECT_WEIGHT = 0.5
-"""What it counts for that others saw what is beside a hole, beside seeing it."""
-ALONE = 0.5
-"""A view is alone if the others share less of its guess than this share of what they do of the median view's."""
+"""Weight of a boundary pixel observed only by other views; observed by this view = 1."""
+OUTLIER_RATIO = 0.5
+"""A view is an outlier if other views support less than this share of what they support of the median view."""
 MIN_CONSENSUS = 0.25
-"""Where they share less than this of the median view's, there is nothing that all but a few agree on."""
-POINTS = 2000
-"""A view's guess is judged by so many places in its hole."""
-WITNESSES = 64
-"""By so many of the views that have a hole."""
+"""Support of the median view below which there is no consensus, and no view is an outlier."""
+MAX_POINTS = 2000
+"""Points a view that its support is measured at."""
+MAX_VIEWS = 64
+"""Views that are asked about a point, evenly spread over those with a hole."""
 
 
 class DepthConsensus:
-    """The surface that each view, by itself, guesses to be in its hole."""
+    """The agreement of the depths that views extrapolate into their holes.
 
-    def __init__(self, views: Sequence[ObservedView], depths: Sequence[Float[Tensor, "1 1 _ _"]], *, tolerance: float) -> None:
+    Attributes:
+        support: a view each, share of the other views with the same hole that extrapolate the same surface, in [0, 1]; None for
+            a view whose hole no other has.
+        has_consensus: whether the views agree by and large.
+    """
+
+    def __init__(self, views: Sequence[ObservedView], depths: Sequence[Float[Tensor, "1 1 _ _"]]) -> None:
         """
         Args:
             views: any number.
-            depths: what each guesses.
-            tolerance: guesses that differ by less than this share of the depth are the same.
+            depths: z-depth of each, in world units, extrapolated into its hole.
         """
-        self.views, self.tolerance = views, tolerance
-        holed = [(view, view.open > 0, depth) for view, depth in zip(views, depths, strict=True) if view.open.any()]
-        self._witnesses = spread(holed, WITNESSES)
-        self.shared = [self._shared(view, depth) for view, depth in zip(views, depths, strict=True)]
-        """What share of the others' guesses is each view's; None for a view whose hole is in no other's."""
-        told = [share for share in self.shared if share is not None]
-        self._usual = median(told) if told else 0.0
-        self.agreed = self._usual >= MIN_CONSENSUS
-        """Whether the views agree, by and large."""
+        self.views = views
+        in_holes = [
+            (view, DepthView(view.camera, depth * view.in_fill_region))
+            for view, depth in zip(views, depths, strict=True)
+            if view.in_fill_region.any()
+        ]
+        self._asked = spread(in_holes, MAX_VIEWS)
+        self.support = [self._support(view, depth) for view, depth in zip(views, depths, strict=True)]
+        known = [support for support in self.support if support is not None]
+        self._median = median(known) if known else 0.0
+        self.has_consensus = self._median >= MIN_CONSENSUS
 
     def seeding_order(self) -> list[int]:
-        """The order in which the views shall fill their holes: most hole in context first, but last those that are alone."""
-        least = ALONE * self._usual if self.agreed else 0.0
-        alone = [share is not None and share < least for share in self.shared]
-        areas = [area_in_context(view.open, view.seen) for view in self.views]
-        return sorted(range(len(self.views)), key=lambda index: (alone[index], -areas[index]))
+        """Numbers of the views in the order in which they seed their holes: largest hole in context first, outliers last."""
+        least = OUTLIER_RATIO * self._median if self.has_consensus else 0.0
+        outlier = [support is not None and support < least for support in self.support]
+        areas = [area_in_context(view.fill_region, view.observed) for view in self.views]
+        return sorted(range(len(self.views)), key=lambda index: (outlier[index], -areas[index]))
 
-    def alone(self, places: Float[Tensor, "n 3"], view: ObservedView, *, share: float) -> Bool[Tensor, " n"]:
-        """Places that fewer of the others guess to be on the surface; none if the views do not agree in general.
+    def low_support(self, points: Float[Tensor, "n 3"], view: ObservedView, *, min_view_support: float) -> Bool[Tensor, " n"]:
+        """Points on a surface that too few of the other views extrapolate; none if there is no consensus.
 
         Args:
-            places: in the world, on what `view` guesses.
+            points: in the world, on the surface that `view` extrapolates.
             view: one of the views.
-            share: of the other views that have the place in their hole.
+            min_view_support: share of the other views with the point in their hole.
         """
-        if not self.agreed:
-            return torch.zeros(len(places), dtype=torch.bool, device=places.device)
-        same, looked = self._borne_out(places, view)
-        return same < share * looked
+        if not self.has_consensus:
+            return torch.zeros(len(points), dtype=torch.bool, device=points.device)
+        same, looked = self._counts(points, view)
+        return same < min_view_support * looked
 
-    def _shared(self, view: ObservedView, depth: Float[Tensor, "1 1 h w"]) -> float | None:
-        places = view.camera.unproject_where(depth, view.open > 0)
-        same, looked = (int(count.sum()) for count in self._borne_out(places[:: max(1, len(places) // POINTS)], view))
+    def _support(self, view: ObservedView, depth: Float[Tensor, "1 1 h w"]) -> float | None:
+        points = view.camera.unproject_where(depth, view.in_fill_region)
+        same, looked = (int(count.sum()) for count in self._counts(points[:: max(1, len(points) // MAX_POINTS)], view))
         return same / looked if looked else None
 
-    def _borne_out(self, places: Float[Tensor, "n 3"], view: ObservedView) -> tuple[Int[Tensor, " n"], Int[Tensor, " n"]]:
-        """How many other views guess the places to be on the surface, and how many have them in their hole."""
-        same = torch.zeros(len(places), dtype=torch.long, device=places.device)
+    def _counts(self, points: Float[Tensor, "n 3"], view: ObservedView) -> tuple[Int[Tensor, " n"], Int[Tensor, " n"]]:
+        """Number of other views that extrapolate a surface through the points, and that have the points in their hole."""
+        same = torch.zeros(len(points), dtype=torch.long, device=points.device)
         looked = torch.zeros_like(same)
-        for other, hole, guess in self._witnesses:
-            if other is view:
-                continue
-            row, column, depth, within = other.camera.find(places)
-            within &= hole[0, 0, row, column]
-            looked += within
-            same += within & ((depth - guess[0, 0, row, column]).abs() <= self.tolerance * depth)
+        for other, extrapolated in self._asked:
+            if other is not view:
+                sighting = extrapolated.sight(points)
+                looked += sighting.in_frame & sighting.at(other.in_fill_region)
+                same += sighting.on_surface() & sighting.at(other.in_fill_region)
         return same, looked
 
 
-def area_in_context(hole: Float[Tensor, "1 1 h w"], seen: Float[Tensor, "1 1 h w"]) -> float:
-    """Pixels of a view's holes, each less the less of its outline lies on what the view's photo shows.
+def area_in_context(hole: Float[Tensor, "1 1 h w"], observed: Float[Tensor, "1 1 h w"]) -> float:
+    """Pixels of a view's holes, each hole weighed by the share of its outline that the view's photo shows, to the 4th power.
 
-    On the picture's border nothing is known to continue; and what other views saw beside the hole may be far behind it.
+    Beyond the image border nothing is known to continue; and what other views saw beside the hole may be far behind it.
     """
     labels, count = components(hole[0])
     outline = ring(hole, 1)[0, 0]
@@ -100,7 +106,7 @@ def area_in_context(hole: Float[Tensor, "1 1 h w"], seen: Float[Tensor, "1 1 h w
         return torch.bincount(of.flatten(), values.flatten(), minlength=count + 1)[1:]
 
     area, around = sums(labels, hole[0, 0]), sums(beside, outline)
-    told = sums(beside, outline * (INDIRECT_WEIGHT + (1 - INDIRECT_WEIGHT) * seen[0, 0]))
+    known = sums(beside, outline * (INDIRECT_WEIGHT + (1 - INDIRECT_WEIGHT) * observed[0, 0]))
     edges = torch.cat([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
     border = sums(edges, torch.ones_like(edges, dtype=hole.dtype))
-    return float((area * (told / (around + border).clamp_min(1)) ** 4).sum())
+    return float((area * (known / (around + border).clamp_min(1)) ** 4).sum())

@@ -4,71 +4,108 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from splatpaint.fill.boundary import near
-from splatpaint.fill.config import InpaintConfig
+from splatpaint.fill.boundary import fill_neighborhood
+from splatpaint.fill.config import FillConfig
 from splatpaint.fill.views import ObservedView
+from splatpaint.fit.samplers import Example, view_of_step
 from splatpaint.image.region import Box, bounding_box
 from splatpaint.render.protocol import Rasterizer
 from splatpaint.scene.camera import Cameras
 from splatpaint.scene.splats import Splats
 from splatpaint.scene.views import spread
 
-MIN_ALPHA = 0.1
-"""Where the fill is fainter than this, it does not show."""
+FILL_SHOWS = 0.1
+"""Where the fill has a smaller accumulated opacity than this, it does not show."""
 
 
 @dataclass(frozen=True, eq=False)
-class Window:
-    """The part of a view around its hole that is trained."""
+class TrainingCrop:
+    """The part of a view around its hole."""
 
     view: int
+    """Number of the view."""
     box: Box
+    """In the view's pixels."""
     camera: Cameras
-    behind: Int[Tensor, " m"]
-    """Indices of the frozen splats that show in the window."""
-    bare: Float[Tensor, "1 3 hb wb"]
-    """What the kept splats show there."""
-    hole: Float[Tensor, "1 1 hb wb"]
-    """1 where nobody saw what is there."""
-    taught: Float[Tensor, "1 1 hb wb"]
-    """1 where it shall look as painted or as the photo shows it, 0 where as it was."""
-    weight: Float[Tensor, "1 1 hb wb"]
-    """0 around the hole where the object hid what other views show: they say how it shall look, not what was kept of it."""
+    visible_frozen: Int[Tensor, " m"]
+    """Indices of the frozen splats that show in the crop."""
+    hole: Bool[Tensor, "1 1 hb wb"]
+    """Where no photo shows what is there."""
+    supervised: Bool[Tensor, "1 1 hb wb"]
+    """Where it shall look as painted or as the photo shows it; elsewhere as the kept splats show it."""
+    counted: Bool[Tensor, "1 1 hb wb"]
+    """False around the hole where the object hid what other views show: these teach it, not what was kept of it here."""
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """What one crop shall look like in a round."""
+
+    image: Float[Tensor, "1 3 hb wb"]
+    """sRGB in [0, 1]."""
+    disparity_hint: Float[Tensor, "1 1 hb wb"] | None
+    """Disparity up to scale and shift that a network estimates from the image."""
 
 
 @torch.no_grad()
 def choose_crops(
     views: Sequence[ObservedView],
-    kept: Splats,
     frozen: Splats,
     fill: Splats,
     rasterizer: Rasterizer,
-    config: InpaintConfig,
-) -> list[Window]:
-    """Windows around the holes of views spread evenly over all that have one.
+    config: FillConfig,
+) -> list[TrainingCrop]:
+    """Crops around the holes of at most `config.views` views, spread evenly over all that have one.
 
-    Where holes are not of photos alone, photos without one get a window too if the fill shows in them: they say where it shall
-    not be.
+    Where there are holes that no mask made, photos without a hole get a crop too if the fill shows in them: they say where it
+    must not be.
     """
-    areas = {place: view.open for place, view in enumerate(views) if view.open.any()}
-    if config.unseen.asked:
+    areas = {place: view.fill_region for place, view in enumerate(views) if view.in_fill_region.any()}
+    if config.unobserved.enabled:
         for place in set(range(len(views))) - set(areas):
-            shown = (rasterizer(fill, views[place].camera).alpha > MIN_ALPHA).to(views[place].open)
+            shown = rasterizer(fill, views[place].camera).alpha > FILL_SHOWS
             if shown.any():
-                areas[place] = shown
-    windows = []
+                areas[place] = shown.float()
+    crops = []
     for place in spread(sorted(areas), config.views):
         view = views[place]
-        box = bounding_box(areas[place][0], grow=config.context, least_px=config.boundary_px)
+        boundary_px = round(view.camera.px(config.boundary_px))
+        box = bounding_box(areas[place][0], grow=config.context, least_px=boundary_px)
         assert box is not None, "the view was chosen because there is something in it"
         camera = view.camera.cropped(box.left, box.top, box.width, box.height)
-        behind = torch.nonzero(rasterizer(frozen, camera).radii[0] > 0)[:, 0]
-        bare = rasterizer(kept, camera).color.clamp(0, 1)
-        around = near(view, config)
-        taught = torch.maximum(view.hole, view.seen * around)
-        weight = 1 - around * (1 - taught)
-        windows.append(Window(place, box, camera, behind, bare, *(box.crop(each) for each in (view.hole, taught, weight))))
-    return windows
+        visible_frozen = torch.nonzero(rasterizer(frozen, camera).radii[0] > 0)[:, 0]
+        hole, near = view.unobserved > 0, fill_neighborhood(view, config) > 0
+        supervised = hole | ((view.observed > 0) & near)
+        counted = ~near | supervised
+        crops.append(
+            TrainingCrop(place, box, camera, visible_frozen, *(box.crop(each) for each in (hole, supervised, counted)))
+        )
+    return crops
+
+
+@dataclass(frozen=True, eq=False)
+class CropSampler:
+    """Asks for the crops as they were painted, in another random order every epoch."""
+
+    crops: Sequence[TrainingCrop]
+    targets: Sequence[Target]
+    frozen: Splats
+    first: int
+    """Number of steps that were done in earlier rounds."""
+    seed: int
+
+    def __call__(self, step: int) -> Example:
+        """See `Sampler`."""
+        place = view_of_step(step + self.first, len(self.crops), self.seed)
+        crop, target = self.crops[place], self.targets[place]
+        return Example(
+            crop.camera,
+            target.image,
+            crop.counted.float(),
+            crop.hole.float(),
+            frozen=self.frozen[crop.visible_frozen],
+            disparity_hint=target.disparity_hint,
+        )

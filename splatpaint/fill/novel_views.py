@@ -1,21 +1,22 @@
-"""Poses that no photo was taken from: what the prior makes of the fill there teaches it too.
+"""Poses that no photo was taken from: what the prior makes of the fill there supervises it too.
 
-The sample loss of ReconFusion (sec. 3.3): the rendering is noised to a random level, denoised in a few steps, and what comes
-out is a target like any other. Its network was told the pose by a feature field; ours is told what surrounds the hole, which
-is rendered, as is the hole itself. Samples are kept for a while and shown again, since one costs as much as many steps.
+The sample loss of ReconFusion (sec. 3.3): the rendering is noised to a random level, denoised in a few steps, and the result is
+a target like any other. ReconFusion's network is told the pose by a feature field; this prior is told what surrounds the hole,
+which is rendered, as is the hole itself. Samples are kept for a while and shown again, since one costs as much as many steps.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from splatpaint.errors import ConfigError
 from splatpaint.fit.samplers import Example
 from splatpaint.image.region import bounding_box
+from splatpaint.masks.visibility import VISIBLE
 from splatpaint.priors.crops import inpaint as paint
 from splatpaint.priors.protocol import Prior, PriorQuery
 from splatpaint.render.protocol import Rasterizer
@@ -24,33 +25,41 @@ from splatpaint.scene.paths import between, shifted, turned_about
 from splatpaint.scene.splats import Splats, concatenate
 
 PoseKind = Literal["between", "jittered", "around"]
-TRIES = 10
-"""Poses looked at for one sample; a scene may leave no room for a camera but where there were some."""
-NEAR_SHARE = 0.1
-"""A camera stands in something if more than this share of its pixels is nearer than `nearest`."""
+MAX_TRIES = 10
+"""Poses tried for one sample; a scene may leave little room for cameras."""
+MIN_HOLE = 0.002
+"""A pose is useful if the fill covers this share of its image."""
+NEAREST = 0.3
+"""Depth, as a share of the distance to the hole, at which a pixel is too near."""
+MAX_TOO_NEAR = 0.1
+"""A camera is inside something if more than this share of its pixels is too near."""
+CONTEXT = 0.25
+"""A sample is cropped around its hole, grown on each side by this share of its size."""
+BOUNDARY_PX = 16
+"""And by this at least; pixels of a 480-px image."""
 
 
 @dataclass(frozen=True)
-class NovelConfig:
-    """How much is learned from new poses, and which."""
+class NovelViewsConfig:
+    """How often a step looks from a novel pose, and from which."""
 
-    share: float = 0.0
-    """Of the steps; 0 = none. ReconFusion weighs these losses the less the more photos there are."""
+    RENAMED: ClassVar[dict[str, str]] = {"least_hole": "", "nearest": ""}
+
+    kind: Literal["novel_views"] = "novel_views"
+    share: float = 0.2
+    """Of the steps. ReconFusion weighs such losses the less the more photos there are."""
     kinds: tuple[PoseKind, ...] = ("between", "jittered", "around")
-    """Drawn alike: between two photos, beside one, or around the hole."""
+    """Drawn with equal chance: between two photos, beside one, or around the hole."""
     kept: int = 20
-    """So many samples are shown in turn."""
+    """Samples that are shown in turn."""
     refresh_every: int = 25
-    """Steps until a new sample takes the place of the oldest."""
+    """Steps until a new sample replaces the oldest."""
     denoise_steps: int = 10
+    """Sampler steps."""
     jitter: float = 0.05
-    """A camera beside another is off by up to this share of its distance to the hole, along each axis."""
+    """A camera beside another is moved along each axis by up to this share of its distance to the hole."""
     around_deg: float = 10.0
     """A camera goes around the hole by up to this angle, in both directions."""
-    least_hole: float = 0.002
-    """A pose is of use if the fill covers this share of the picture."""
-    nearest: float = 0.3
-    """Share of the distance to the hole; see NEAR_SHARE."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.share <= 1 or self.refresh_every < 1 or self.kept < 1 or not self.kinds:
@@ -61,8 +70,8 @@ class NovelConfig:
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
-    """A scene from a new pose."""
+class NovelRender:
+    """A scene from a novel pose."""
 
     camera: Cameras
     color: Float[Tensor, "1 3 h w"]
@@ -72,42 +81,59 @@ class Look:
     """1 where the fill shows."""
 
 
-class NovelViews:
-    """Samples of one round, made as they are asked for."""
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """The splats of a step."""
+
+    frozen: Splats
+    trained: Splats
+    is_fill: Bool[Tensor, " m"]
+    """Of the trained splats."""
+
+
+class NovelViewSampler:
+    """Samples of one round, made when they are asked for."""
 
     def __init__(
         self,
+        config: NovelViewsConfig,
         cameras: Sequence[Cameras],
         center: Float[Tensor, " 3"],
         prior: Prior,
         rasterizer: Rasterizer,
-        config: NovelConfig,
         *,
-        seed: int,
+        scene: Callable[[], Scene],
+        progress: Callable[[int], float],
+        generator: torch.Generator,
     ) -> None:
-        self.cameras, self.center = list(cameras), center
-        self.prior, self.rasterizer, self.config = prior, rasterizer, config
-        self.generator = torch.Generator().manual_seed(seed)
+        """
+        Args:
+            config: see there.
+            cameras: of the photos.
+            center: of the fill, in the world.
+            prior: paints.
+            rasterizer: any.
+            scene: the splats as they are now.
+            progress: share of the training that is done after a step: the less, the stronger the noise.
+            generator: of all draws.
+        """
+        self.config, self.cameras, self.center = config, list(cameras), center
+        self.prior, self.rasterizer = prior, rasterizer
+        self.scene, self.progress, self.generator = scene, progress, generator
         self.samples: list[Example] = []
         self._tried: int | None = None
 
-    def due(self) -> bool:
-        """Whether the next step is to look from a new pose."""
+    def is_due(self) -> bool:
+        """Whether this step shall look from a novel pose: a draw."""
         return float(torch.rand(1, generator=self.generator)) < self.config.share
 
-    def example(self, step: int, progress: float, frozen: Splats, trained: Splats, boundary: int) -> Example | None:
-        """A sample; a new one if it is time. None where no new pose shows the fill.
-
-        Args:
-            step: counts up.
-            progress: share of the training that is done: the less, the more of the rendering is given up.
-            frozen: splats that do not change.
-            trained: the boundary, then the fill, as they are.
-            boundary: so many are the boundary.
-        """
+    def __call__(self, step: int) -> Example | None:
+        """A sample, in the configured share of the steps; a new one if it is time. None where no novel pose shows the fill."""
+        if not self.is_due():
+            return None
         if self._tried is None or step - self._tried >= self.config.refresh_every:
             self._tried = step
-            made = self._sampled(progress, frozen, trained, boundary)
+            made = self._sampled(self.progress(step), self.scene())
             if made is not None:
                 self.samples = [*self.samples, made][-self.config.kept :]
         if not self.samples:
@@ -115,19 +141,17 @@ class NovelViews:
         return self.samples[int(torch.randint(len(self.samples), (1,), generator=self.generator))]
 
     @torch.no_grad()
-    def _sampled(self, progress: float, frozen: Splats, trained: Splats, boundary: int) -> Example | None:
-        scene = concatenate([frozen, trained.detach()])
-        is_fill = scene.means.new_zeros(len(scene), 1)
-        is_fill[len(frozen) + boundary :] = 1
-        for _ in range(TRIES):
-            seen = look(propose(self.cameras, self.center, self.config, self.generator), scene, is_fill, self.rasterizer)
-            if is_useful(seen, self.center, self.config):
+    def _sampled(self, progress: float, scene: Scene) -> Example | None:
+        for _ in range(MAX_TRIES):
+            camera = propose(self.cameras, self.center, self.config, self.generator)
+            seen = render_novel(camera, scene, self.rasterizer)
+            if is_useful(seen, self.center):
                 break
         else:
             return None
         weakest = 1 - progress
         strength = weakest + (1 - weakest) * float(torch.rand(1, generator=self.generator))
-        shown = (seen.alpha > 0.5).to(seen.hole)
+        shown = (seen.alpha > VISIBLE).to(seen.hole)
         painted = paint(
             self.prior,
             PriorQuery(seen.color, torch.maximum(seen.hole, 1 - shown)),
@@ -136,15 +160,15 @@ class NovelViews:
             steps=self.config.denoise_steps,
             generator=self.generator,
         )
-        box = bounding_box(seen.hole[0], grow=0.25, least_px=16)
+        box = bounding_box(seen.hole[0], grow=CONTEXT, least_px=round(camera.px(BOUNDARY_PX)))
         assert box is not None, "the pose shows the fill"
         camera = seen.camera.cropped(box.left, box.top, box.width, box.height)
-        behind = frozen[torch.nonzero(self.rasterizer(frozen, camera).radii[0] > 0)[:, 0]]
-        return Example(camera, box.crop(painted), box.crop(shown), box.crop(seen.hole), behind)
+        frozen = scene.frozen[torch.nonzero(self.rasterizer(scene.frozen, camera).radii[0] > 0)[:, 0]]
+        return Example(camera, box.crop(painted), box.crop(shown), box.crop(seen.hole), frozen)
 
 
 def propose(
-    cameras: Sequence[Cameras], center: Float[Tensor, " 3"], config: NovelConfig, generator: torch.Generator
+    cameras: Sequence[Cameras], center: Float[Tensor, " 3"], config: NovelViewsConfig, generator: torch.Generator
 ) -> Cameras:
     """A random pose near those of the cameras, of one of the configured kinds."""
 
@@ -167,18 +191,21 @@ def propose(
 
 
 @torch.no_grad()
-def look(camera: Cameras, scene: Splats, is_fill: Float[Tensor, "n 1"], rasterizer: Rasterizer) -> Look:
-    """The scene from a pose, and where the fill shows in it: the hole, found by painting the splats by what they are."""
-    rendered = rasterizer(scene, camera)
-    fill = rasterizer(scene, camera, features=is_fill).color
-    hole = (fill > 0.5 * rendered.alpha) & (rendered.alpha > 0.5)
-    return Look(camera, rendered.color.clamp(0, 1), rendered.alpha, rendered.depth, hole.to(fill))
+def render_novel(camera: Cameras, scene: Scene, rasterizer: Rasterizer) -> NovelRender:
+    """The scene from a pose; its hole is where fill splats make up most of an opaque pixel."""
+    splats = concatenate([scene.frozen, scene.trained])
+    is_fill = splats.means.new_zeros(len(splats), 1)
+    is_fill[len(scene.frozen) :, 0] = scene.is_fill.to(is_fill)
+    rendered = rasterizer(splats, camera)
+    fill = rasterizer(splats, camera, features=is_fill).color
+    hole = (fill > 0.5 * rendered.alpha) & (rendered.alpha > VISIBLE)
+    return NovelRender(camera, rendered.color.clamp(0, 1), rendered.alpha, rendered.depth, hole.to(fill))
 
 
-def is_useful(seen: Look, center: Float[Tensor, " 3"], config: NovelConfig) -> bool:
-    """Whether a pose shows enough of the fill, more of what is known, and stands in nothing."""
-    unknown = torch.maximum(seen.hole, (seen.alpha <= 0.5).to(seen.hole))
-    if float(seen.hole.mean()) < config.least_hole or float(unknown.mean()) > 0.5:
+def is_useful(seen: NovelRender, center: Float[Tensor, " 3"]) -> bool:
+    """Whether a pose shows enough of the fill, more of what is known, and is inside nothing."""
+    unknown = torch.maximum(seen.hole, (seen.alpha <= VISIBLE).to(seen.hole))
+    if float(seen.hole.mean()) < MIN_HOLE or float(unknown.mean()) > 0.5:
         return False
-    distance = config.nearest * float((seen.camera.centers[0] - center).norm())
-    return float(((seen.depth > 0) & (seen.depth < distance)).float().mean()) <= NEAR_SHARE
+    nearest = NEAREST * float((seen.camera.centers[0] - center).norm())
+    return float(((seen.depth > 0) & (seen.depth < nearest)).float().mean()) <= MAX_TOO_NEAR

@@ -1,8 +1,8 @@
-"""Keeps what learns near the holes.
+"""Keeps the views as they were where a photo shows something away from the holes.
 
-A photo that shows the scene well away from every hole says that nothing is to change there. Where its view changes all the
-same, those who did it are taken back: the boundary to what it was, the fill by making it smaller, and where that does not
-help, in the end by dropping it.
+Training changes boundary and fill splats, and some of them reach farther than they should. Those that change an observed pixel
+away from every hole are reverted: boundary splats to what they were, fill splats by shrinking them, and where that does not
+help, by dropping them in the end.
 """
 
 import math
@@ -14,21 +14,21 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from splatpaint.fill.boundary import near
-from splatpaint.fill.config import InpaintConfig
+from splatpaint.fill.boundary import fill_neighborhood
+from splatpaint.fill.config import FillConfig
 from splatpaint.fill.views import ObservedView
-from splatpaint.masks.lift import rendered_weight
-from splatpaint.masks.selection import MIN_WEIGHT
+from splatpaint.fit.parameters import FILL
+from splatpaint.masks.lift import MIN_WEIGHT, rendered_weight
 from splatpaint.render.protocol import Rasterizer
 from splatpaint.scene.camera import Cameras
 from splatpaint.scene.splats import Splats, concatenate
 
 CHANGED = 1 / 255
-"""A color that differs by no more is the same in a picture of 8 bits."""
-SMALLER = 0.8
-"""A fill splat that changes a photo's view elsewhere is scaled by this, again and again"""
+"""Colors that differ by no more are the same in an image of 8 bits."""
+SHRINK = 0.8
+"""Scale of a fill splat that changes protected pixels, applied as often as it helps."""
 HELPS = 0.9
-"""as long as no more than this share of the changed pixels is left by it: what is centered there shows at any size."""
+"""Shrinking goes on as long as it leaves no more than this share of the changed pixels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,106 +36,123 @@ class ProtectedView:
     """A view that is to stay as it was where its photo shows something away from the holes."""
 
     camera: Cameras
-    elsewhere: Float[Tensor, "1 1 h w"]
-    """1 where it is to stay."""
+    protected: Bool[Tensor, "1 1 h w"]
+    """Pixels that are to stay."""
     color: Float[Tensor, "1 3 h w"]
-    """As it was."""
+    """Their rendered color before the training, as half floats."""
+
+
+Changes = list[tuple[ProtectedView, Float[Tensor, "1 1 _ _"]]]
+"""Views whose protected pixels changed, and 1 where they did."""
 
 
 @dataclass(frozen=True, eq=False)
 class PreservationConstraint:
-    """Holds what learns: first the boundary, alone, then the fill beside what is left of that."""
+    """Holds what is trained: first the boundary splats, alone, then the fill beside what is left of their change."""
 
     boundary: Splats
-    """As it was kept."""
+    """Boundary splats before the training."""
     frozen: Splats
     """The other kept splats."""
     views: Sequence[ObservedView]
-    """They say where nothing is to change."""
     rasterizer: Rasterizer
-    config: InpaintConfig
+    config: FillConfig
 
     @torch.no_grad()
-    def revert_leaks(self, learned: Splats) -> Splats:
-        """What learned, as many: those taken back that change a photo's view away from the holes. Some fill may still do so."""
-        boundary, fill = self.revert_boundary(learned[: len(self.boundary)]), learned[len(self.boundary) :]
+    def revert_leaks(self, trained: Splats, group: Tensor) -> Splats:
+        """The trained splats, as many, those reverted that change protected pixels. Some fill splats may still do so.
+
+        Args:
+            trained: boundary splats, in their order, and fill splats.
+            group: (n,), BOUNDARY or FILL.
+        """
+        is_fill = group == FILL
+        boundary, fill = self._revert_boundary(trained[~is_fill]), trained[is_fill]
         views, before = self._protected_views, math.inf
         while True:
             scene = concatenate([self.frozen, boundary, fill])
             changes = self._changes(scene, views)
             pixels = sum(float(changed.sum()) for _, changed in changes)
             if pixels == 0 or pixels > HELPS * before:
-                return concatenate([boundary, fill])
-            offending = self._painting(scene, changes)[len(scene) - len(fill) :]
-            fill = replace(fill, log_scales=fill.log_scales + math.log(SMALLER) * offending[:, None])
+                return merged(boundary, fill, is_fill)
+            offending = self._offending(scene, changes)[len(scene) - len(fill) :]
+            fill = replace(fill, log_scales=fill.log_scales + math.log(SHRINK) * offending[:, None])
             views, before = [view for view, _ in changes], pixels
 
     @torch.no_grad()
-    def cut(self, learned: Splats) -> Splats:
-        """What was taken back, without the fill that changes a photo's view away from the holes, so that none does any more."""
-        boundary, fill = learned[: len(self.boundary)], learned[len(self.boundary) :]
+    def prune_leaks(self, trained: Splats, group: Tensor) -> Bool[Tensor, " n"]:
+        """Which of the trained splats stay, so that no fill splat changes protected pixels any more."""
+        is_fill = group == FILL
+        stays = torch.ones_like(is_fill)
         while True:
-            scene = concatenate([self.frozen, boundary, fill])
+            fill = trained[is_fill & stays]
+            scene = concatenate([self.frozen, trained[~is_fill], fill])
             changes = self._changes(scene, self._protected_views)
-            offending = self._painting(scene, changes)[len(scene) - len(fill) :]
+            offending = self._offending(scene, changes)[len(scene) - len(fill) :]
             if not offending.any():
-                offending = self._painting(fill, changes)  # as the boundary in `revert_boundary`
+                offending = self._offending(fill, changes)  # see _revert_boundary
             if not offending.any():
-                return concatenate([boundary, fill])
-            fill = fill[~offending]
+                return stays
+            stays[torch.nonzero(is_fill & stays)[:, 0][offending]] = False
 
-    def revert_boundary(self, boundary: Splats) -> Splats:
-        """The boundary, those as they were that change something even without a fill."""
+    def _revert_boundary(self, boundary: Splats) -> Splats:
+        """The boundary splats, those as they were that change protected pixels even without a fill."""
         before, views = concatenate([self.frozen, self.boundary]), self._protected_views
         while True:
             after = concatenate([self.frozen, boundary])
             changes = self._changes(after, views)
-            # What faded away changes what it painted.
-            painting = self._painting(before, changes) | self._painting(after, changes)
-            offending = painting[len(self.frozen) :] & _differ(boundary, self.boundary)
+            # A splat that faded away changes what it painted before.
+            offending = self._offending(before, changes) | self._offending(after, changes)
+            offending = offending[len(self.frozen) :] & _differ(boundary, self.boundary)
             if not offending.any():
-                # What is too faint to paint can make a pixel full before what was the last to paint there: alone it paints.
-                offending = (self._painting(self.boundary, changes) | self._painting(boundary, changes)) & _differ(
-                    boundary, self.boundary
-                )
+                # A splat too faint to be painted can end the compositing of a pixel one splat earlier. Alone it paints.
+                offending = self._offending(self.boundary, changes) | self._offending(boundary, changes)
+                offending &= _differ(boundary, self.boundary)
             if offending.any():
                 places = torch.arange(len(boundary), device=offending.device)
                 boundary = concatenate([boundary, self.boundary])[places + len(boundary) * offending]
                 views = [view for view, _ in changes]
             elif len(views) < len(self._protected_views):
-                views = self._protected_views  # what was taken back may show in others
+                views = self._protected_views  # what was reverted may show in others
             else:
                 return boundary
 
     @cached_property
     def _protected_views(self) -> list[ProtectedView]:
-        """All views that there is something to watch in."""
+        """All views that have something to protect."""
         before, result = concatenate([self.frozen, self.boundary]), []
         for view in self.views:
-            elsewhere = view.seen * (1 - near(view, self.config))
-            if elsewhere.any():
-                result.append(ProtectedView(view.camera, elsewhere, self._color(before, view.camera)))
+            protected = (view.observed > 0) & (fill_neighborhood(view, self.config) == 0)
+            if protected.any():
+                result.append(ProtectedView(view.camera, protected, self._color(before, view.camera)))
         return result
 
-    def _changes(self, scene: Splats, views: Sequence[ProtectedView]) -> list[tuple[ProtectedView, Float[Tensor, "1 1 h w"]]]:
-        """The views that change where they are to stay, and 1 where they do."""
+    def _changes(self, scene: Splats, views: Sequence[ProtectedView]) -> Changes:
         found = []
         for view in views:
             change = (self._color(scene, view.camera) - view.color).abs().amax(dim=1, keepdim=True)
-            changed = (change > CHANGED) * view.elsewhere
+            changed = (change > CHANGED) & view.protected
             if changed.any():
-                found.append((view, changed))
+                found.append((view, changed.to(change)))
         return found
 
     def _color(self, scene: Splats, camera: Cameras) -> Float[Tensor, "1 3 h w"]:
         return self.rasterizer(scene, camera).color.clamp(0, 1)
 
-    def _painting(self, scene: Splats, changes: Sequence[tuple[ProtectedView, Float[Tensor, "1 1 h w"]]]) -> Bool[Tensor, " n"]:
-        """Which of the scene paint pixels that change."""
+    def _offending(self, scene: Splats, changes: Changes) -> Bool[Tensor, " n"]:
+        """Which of the scene's splats paint pixels that changed."""
         weight = scene.means.new_zeros(len(scene))
         for view, changed in changes:
             weight += rendered_weight(scene, view.camera, changed, self.rasterizer)[:, 0]
         return weight > MIN_WEIGHT
+
+
+def merged(boundary: Splats, fill: Splats, is_fill: Bool[Tensor, " n"]) -> Splats:
+    """Boundary and fill splats in the order in which their labels stand."""
+    order = torch.empty(len(is_fill), dtype=torch.long, device=is_fill.device)
+    order[~is_fill] = torch.arange(len(boundary), device=is_fill.device)
+    order[is_fill] = len(boundary) + torch.arange(len(fill), device=is_fill.device)
+    return concatenate([boundary, fill])[order]
 
 
 def _differ(some: Splats, others: Splats) -> Bool[Tensor, " n"]:

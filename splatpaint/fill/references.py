@@ -1,8 +1,8 @@
-"""Which other view to look at while a hole is painted: the one that shows most of what is in it, or has been painted there.
+"""Other views to look at while a hole is painted: the one that shows most of what is in it, or has been painted there.
 
-InConDiff's in-context views, chosen by what rendered depth says of visibility rather than by how near the cameras are. To be
-looked at, the chosen view is brought into the frame of the hole by the affine map that the hole's points follow, so that a crop
-of both shows the same place at the same size; to be begun from, it is warped pixel by pixel.
+InConDiff's in-context views, chosen by what rendered depth says of visibility rather than by the distance of cameras. A context
+view is brought into the frame of the hole by the affine map that the hole's points follow, so that a crop of both shows the
+same place at the same size; a view that the hole is prefilled from is warped pixel by pixel.
 """
 
 import math
@@ -11,18 +11,17 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
+from splatpaint.masks.visibility import DepthView
 from splatpaint.priors.protocol import Reference
 from splatpaint.scene.camera import Cameras
 
-LEAST_SHARE = 0.25
-"""A view that shows less of the hole than this is no help."""
-TOLERANCE = 0.05
-"""Depths that differ by no more than this share are of the same surface."""
-POINTS = 2000
-"""Of a hole are followed, at most."""
+MIN_OVERLAP = 0.25
+"""A view that shows a smaller share of the hole than this is no reference for it."""
+MAX_POINTS = 2000
+"""Points of a hole that are reprojected."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,10 +31,11 @@ class ReferenceView:
     camera: Cameras
     """A batch of one."""
     image: Float[Tensor, "1 3 h w"]
+    """sRGB in [0, 1]; may be half floats."""
     depth: Float[Tensor, "1 1 h w"]
-    """z-depth of the scene as it is."""
+    """z-depth of the scene as it is, world units; may be half floats."""
     known: Float[Tensor, "1 1 h w"]
-    """1 where the image shows what is there: seen, or painted already."""
+    """1 where the image shows what is there: observed, or painted already."""
 
 
 @torch.no_grad()
@@ -57,71 +57,74 @@ def reference_for(target: ReferenceView, hole: Float[Tensor, "1 1 h w"], others:
 
 @torch.no_grad()
 def warped_for(target: ReferenceView, hole: Float[Tensor, "1 1 h w"], others: Sequence[ReferenceView]) -> Reference | None:
-    """As `reference_for`, but every pixel is where the target's depth says, and unknown where the other view shows another."""
+    """As `reference_for`, but every pixel follows the target's depth, and is unknown where the other view is occluded."""
     found = _largest_overlap(target, hole, others)
     if found is None:
         return None
     height, width = hole.shape[2:]
-    pixels, valid = reproject(target.camera.unproject(target.depth)[0].flatten(0, 1), found.view)
-    carried = sample_view(found.view, pixels.view(height, width, 2))
-    valid = valid & (target.depth.flatten() > 0)
-    return Reference(carried.images, torch.maximum(carried.unknown, 1 - valid.view(1, 1, height, width).to(carried.unknown)))
+    depth = target.depth.float()
+    pixels, valid = reproject(target.camera.unproject(depth)[0].flatten(0, 1), found.view)
+    sampled = sample_view(found.view, pixels.view(height, width, 2))
+    valid = valid & (depth.flatten() > 0)
+    return Reference(sampled.images, torch.maximum(sampled.unknown, 1 - valid.view(1, 1, height, width).to(sampled.unknown)))
 
 
-def anchor_first(cameras: Sequence[Cameras], worth: Sequence[float]) -> list[int]:
-    """An order of the views: the one that is worth most, then always the view nearest to one that has had its turn."""
+def nearest_first(cameras: Sequence[Cameras], worth: Sequence[float]) -> list[int]:
+    """An order of views: the one of highest worth, then always the one whose camera is nearest to one before it."""
     centers = torch.cat([camera.centers for camera in cameras])
-    apart = torch.cdist(centers, centers)
+    distances = torch.cdist(centers, centers)
     order = [max(range(len(worth)), key=lambda index: worth[index])]
     left = set(range(len(worth))) - set(order)
     while left:
-        order.append(min(left, key=lambda index: float(apart[index, order].min())))
+        order.append(min(left, key=lambda index: float(distances[index, order].min())))
         left.remove(order[-1])
     return order
 
 
 @dataclass(frozen=True, eq=False)
 class Overlap:
-    """A view, and where points of a hole that it shows are in the hole's view and in it."""
+    """Points of a hole that another view shows."""
 
     view: ReferenceView
     here: Float[Tensor, "n 2"]
+    """Pixels (x, y) in the hole's view."""
     there: Float[Tensor, "n 2"]
+    """Pixels (x, y) in the other view."""
 
 
 def _largest_overlap(target: ReferenceView, hole: Float[Tensor, "1 1 h w"], others: Sequence[ReferenceView]) -> Overlap | None:
-    rows, columns = torch.nonzero((hole[0, 0] > 0) & (target.depth[0, 0] > 0), as_tuple=True)
-    step = max(1, math.ceil(len(rows) / POINTS))
+    depth = target.depth.float()
+    rows, columns = torch.nonzero((hole[0, 0] > 0) & (depth[0, 0] > 0), as_tuple=True)
+    step = max(1, math.ceil(len(rows) / MAX_POINTS))
     rows, columns = rows[::step], columns[::step]
-    points = target.camera.unproject(target.depth)[0][rows, columns]
+    points = target.camera.unproject(depth)[0][rows, columns]
     here = torch.stack([columns, rows], dim=1) + 0.5
     best, most = None, 0
     for other in others:
         pixels, valid = reproject(points, other)
         count = int(valid.sum())
-        if count > most and count >= max(3, LEAST_SHARE * len(rows)):
+        if count > most and count >= max(3, MIN_OVERLAP * len(rows)):
             best, most = Overlap(other, here[valid], pixels[valid]), count
     return best
 
 
-def reproject(points: Float[Tensor, "n 3"], other: ReferenceView) -> tuple[Float[Tensor, "n 2"], Tensor]:
-    """Where points are in another view, and whether it shows them."""
-    row, column, depth, inside = other.camera.find(points)
-    same = (other.depth[0, 0, row, column] - depth).abs() <= TOLERANCE * depth
-    return other.camera.project(points)[0][0], inside & same & (other.known[0, 0, row, column] > 0)
+def reproject(points: Float[Tensor, "n 3"], other: ReferenceView) -> tuple[Float[Tensor, "n 2"], Bool[Tensor, " n"]]:
+    """Pixels (x, y) of world points in another view, and whether its image shows them."""
+    sighting = DepthView(other.camera, other.depth).sight(points)
+    return other.camera.project(points)[0][0], sighting.on_surface() & (sighting.at(other.known) > 0)
 
 
 def _affine(here: Float[Tensor, "n 2"], there: Float[Tensor, "n 2"]) -> Float[Tensor, "3 2"]:
-    """Least squares over pixel positions; what the points leave open stays small."""
+    """Least-squares affine map between pixel positions, of least norm where the points leave it open."""
     # On the CPU, since GPUs have no solver for systems that may lack rank.
     design = torch.cat([here, torch.ones_like(here[:, :1])], dim=1).double().cpu()
     return torch.linalg.lstsq(design, there.double().cpu(), driver="gelsd").solution.to(here)
 
 
 def sample_view(other: ReferenceView, there: Float[Tensor, "h w 2"]) -> Reference:
-    """What the other view shows at those of its pixels."""
+    """The other view's image at the given pixels (x, y) of it."""
     size = torch.tensor([other.camera.width, other.camera.height]).to(there)
     grid = (there / size * 2 - 1)[None]
-    image = F.grid_sample(other.image, grid, mode="bicubic", padding_mode="border", align_corners=False).clamp(0, 1)
-    known = F.grid_sample(other.known, grid, mode="nearest", padding_mode="zeros", align_corners=False)
+    image = F.grid_sample(other.image.float(), grid, mode="bicubic", padding_mode="border", align_corners=False).clamp(0, 1)
+    known = F.grid_sample(other.known.float(), grid, mode="nearest", padding_mode="zeros", align_corners=False)
     return Reference(image, 1 - known)

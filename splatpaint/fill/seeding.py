@@ -1,15 +1,15 @@
-"""A first fill: splats on the surface that the hole's surroundings suggest.
+"""The first splats of a fill, on the surface that the surroundings of the holes suggest.
 
 Disparity is affine in pixel coordinates on a plane, so its harmonic extension across a hole continues the planes around it
-exactly. Views take turns (see fill/consensus.py); each adds splats only where the ones before left its hole uncovered, so the
-views share one surface. A few lead; the others add what is left, but nothing before what those filled: what lies behind an
-object at the border of a picture may be a hole of few views only. Nothing is put where many photos saw empty space, nor
-before what a photo shows well away from its holes.
+exactly. Views take turns (see consensus.py); each adds splats only where those before it left its hole uncovered, so the views
+share one surface. The first views lead; the others add what is left, but nothing that occludes what the leading ones filled:
+what lies behind an object at the image border may be a hole of few views only. No seed goes where many photos saw free space,
+nor before what a photo shows well away from its holes.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from jaxtyping import Bool, Float
@@ -21,52 +21,55 @@ from splatpaint.fill.views import ObservedView
 from splatpaint.fit.seeding import round_splats
 from splatpaint.image.harmonic import harmonic_fill
 from splatpaint.image.region import dilate, erode, ring
-from splatpaint.masks.background import continued
+from splatpaint.masks.background import extrapolate_depth
+from splatpaint.masks.visibility import OCCLUDES, SURFACE, VISIBLE, DepthView, free_space_violation
 from splatpaint.priors.depth import fitted_disparity
 from splatpaint.render.protocol import Rasterizer, Rendered
-from splatpaint.scene.camera import Cameras
 from splatpaint.scene.splats import Splats, concatenate
 
-LEAST_PX = 10
-"""A view has no turn that has fewer pixels uncovered."""
-BEYOND = 3.0
-"""A seed that would have to go back to more than so many times its depth is dropped."""
-HIDDEN_CLEAN_PX = 2
-"""Where the fill hides something in no more than twice this many pixels, it is too ragged there to say so."""
+OPACITY = 0.9
+"""Of a seed."""
+SIZE = 0.8
+"""Standard deviation of a seed, in pixels of the view that adds it. There is one seed a pixel."""
+MIN_AREA_PX = 10
+"""A view has no turn that has fewer pixels uncovered; pixels of a 480-px image."""
+HINT_BOUNDARY_PX = 32
+"""A depth hint is fitted to the depth known this near to the hole; pixels of a 480-px image."""
+MAX_PUSH = 3.0
+"""A seed that would have to be pushed back to more than so many times its depth is dropped."""
+MAX_VIOLATION = 0.25
+"""No seed goes where more than this share of the views that have it in their frame see something farther."""
+SMOOTH_PX = 4
+"""Violations are averaged this far around, so that surfaces are carved in whole pieces; pixels of a 480-px image."""
+CLEAN_PX = 2
+"""The fill occludes a region only if it does so over more than twice this width; pixels of a 480-px image."""
 
 
 @dataclass(frozen=True)
 class SeedConfig:
     """How the fill starts."""
 
+    RENAMED: ClassVar[dict[str, str]] = {
+        "borne_out": "inpaint.seed.min_view_support",
+        "spacing_px": "",
+        "opacity": "",
+        "depth": "",
+        "min_alpha": "",
+        "guide_rim_px": "",
+        "carve_tolerance": "",
+        "carve_share": "",
+        "carve_smooth_px": "",
+    }
+
     views: int = 16
-    """So many views lead. What they filled no seed of another may hide from them: the surface is theirs."""
-    spacing_px: float = 1.0
-    """Distance between seeds in the view that adds them."""
-    opacity: float = 0.9
-    depth: Literal["continued", "scattered"] = "continued"
-    """Where along its ray a seed stands: on the surface that continues what surrounds the hole; or anywhere between the nearest
-    and the farthest that is known, which says what the surface is worth."""
-    min_alpha: float = 0.9
-    """Kept depth counts as known where the kept splats are at least this opaque."""
-    guide_boundary_px: int = 32
-    """A guide is fitted to what is known this near to the hole."""
+    """Number of views that lead. Seeds of other views may not occlude what these filled."""
     min_view_support: float = 0.2
-    """Where less than this share of the other views with the place in their holes guess the surface to be, seeds go last, and
-    only if no view sees them before others. Asked if the views agree by and large (see fill/consensus.py), and not of seeds that
-    a     guide shapes, or that are scattered."""
-    carve_tolerance: float = 0.05
-    """A view objects to a seed that stands nearer than the surface it saw there by more than this share of the depth."""
-    carve_share: float = 0.25
-    """No seed goes where more than this share of the views that have the place in the frame object."""
-    carve_smooth_px: int = 4
-    """Objections are averaged this far around: surfaces shall be carved in whole pieces, not perforated."""
+    """A seed that less than this share of the other views with the point in their hole support goes last, and only where it
+    occludes no other seed. 0 where few views see the hole. Without consensus, or with a depth hint, it has no effect."""
 
 
-Guide = Callable[[ObservedView], Float[Tensor, "1 1 h w"]]
-"""Tells the shape of what would be painted into a view: disparity up to scale and shift."""
-Surface = tuple[Cameras, Float[Tensor, "1 1 _ _"]]
-"""What a camera sees: its z-depth, 0 where nothing is known."""
+DepthHint = Callable[[ObservedView], Float[Tensor, "1 1 h w"]]
+"""Disparity, up to scale and shift, of what would be painted into a view."""
 
 
 @torch.no_grad()
@@ -75,9 +78,9 @@ def seed_fill(
     rasterizer: Rasterizer,
     config: SeedConfig,
     *,
-    boundary_px: int,
+    boundary_px: int | float,
     sh_degree: int,
-    guide: Guide | None = None,
+    hint: DepthHint | None = None,
 ) -> Splats:
     """Round, nearly opaque splats over the holes, in the colors that diffuse in from around them; none if no view has a hole.
 
@@ -85,216 +88,165 @@ def seed_fill(
         views: of the scene without the object; of each something is known.
         rasterizer: any.
         config: see there.
-        boundary_px: what a photo shows farther than this from its holes no seed may hide. One that would goes back along its
-            ray             until it is behind everything that photos show so.
+        boundary_px: no seed may occlude what a photo shows farther than this from its holes; pixels of a 480-px image. One
+            that would is pushed back along its ray until it is behind everything that photos show there.
         sh_degree: of the seeds.
-        guide: asked for every view that has a turn; the surface is continued along what it tells, without one smoothly.
+        hint: asked for every view that has a turn: the surface follows its shape. Without one it is continued smoothly.
     """
     nothing = views[0].depth.new_zeros(0, 3)
-    fill = round_splats(nothing, nothing, nothing[:, 0], opacity=config.opacity, sh_degree=sh_degree)
-    depths = [extrapolated_fill_depth(view, torch.zeros_like(view.depth), config) for view in views]
-    guesses = DepthConsensus(views, depths, tolerance=config.carve_tolerance)
-    order = guesses.seeding_order()
-    share = config.min_view_support if guide is None and config.depth == "continued" else 0.0
-    shown = [shown_by(view, config) for view in views]
-    clear = [(camera, depth * (1 - dilate(view.open, boundary_px))) for view, (camera, depth) in zip(views, shown, strict=True)]
-    sower = FillSeeder(views, shown, clear, rasterizer, config, sh_degree, guide)
-    nearer = 1 - config.carve_tolerance
-    filled: list[Surface] = []
-    left_out = False
+    fill = round_splats(nothing, nothing, nothing[:, 0], opacity=OPACITY, sh_degree=sh_degree)
+    depths = [extrapolated_fill_depth(view, torch.zeros_like(view.depth)) for view in views]
+    consensus = DepthConsensus(views, depths)
+    del depths
+    order = consensus.seeding_order()
+    min_support = config.min_view_support if hint is None else 0.0
+    seeder = FillSeeder(views, rasterizer, boundary_px=boundary_px, sh_degree=sh_degree, hint=hint)
+    filled: list[DepthView] = []
+    any_left_out = False
     for place, index in enumerate(order):
         if place == config.views:
-            filled = [filled_by(fill, views[each], rasterizer) for each in order[:place]]
-        seeds = sower.seeds(index, fill)
-        alone = guesses.alone(seeds.means, views[index], share=share)
-        left_out |= bool(alone.any())
-        fill = concatenate([fill, seeds[~((free_space_violation(seeds.means, filled, reach=nearer) > 0) | alone)]])
-    if left_out:
-        # A lonely guess is better than a hole that stays open, before which nothing is.
-        filled = [filled_by(fill, view, rasterizer) for view in views]
+            filled = [filled_surface(fill, views[each], rasterizer) for each in order[:place]]
+        seeds = seeder.seeds(index, fill)
+        left_out = consensus.low_support(seeds.means, views[index], min_view_support=min_support)
+        any_left_out |= bool(left_out.any())
+        fill = concatenate([fill, seeds[~(occludes_any(seeds, filled) | left_out)]])
+    if any_left_out:
+        # A surface that one view alone expects is better than a hole that stays open.
+        filled = [filled_surface(fill, view, rasterizer) for view in views]
         for index in order:
-            seeds = sower.seeds(index, fill)
-            fill = concatenate([fill, seeds[free_space_violation(seeds.means, filled, reach=nearer) == 0]])
+            seeds = seeder.seeds(index, fill)
+            fill = concatenate([fill, seeds[~occludes_any(seeds, filled)]])
     return fill
 
 
-def shown_by(view: ObservedView, config: SeedConfig) -> Surface:
-    """What a view's photo shows, as far as it is known how far that is: nothing where its hole is, or where others tell."""
-    shown = (view.open == 0) & (view.seen > 0) & (view.alpha >= config.min_alpha)
-    return view.camera, view.depth * shown
+def observed_surface(view: ObservedView) -> DepthView:
+    """What a view's photo shows, where its depth is known: not in its fill region, nor where only other views observed it."""
+    return view.depth_where(~view.in_fill_region & (view.observed > 0) & (view.alpha >= SURFACE))
 
 
-def filled_by(fill: Splats, view: ObservedView, rasterizer: Rasterizer) -> Surface:
+def filled_surface(fill: Splats, view: ObservedView, rasterizer: Rasterizer) -> DepthView:
     """What fills a view's hole already."""
-    painted = rasterizer(fill, view.camera)
-    return view.camera, painted.depth * ((view.open > 0) & (painted.alpha >= 0.5))
+    rendered = rasterizer(fill, view.camera)
+    return DepthView(view.camera, rendered.depth * (view.in_fill_region & (rendered.alpha >= VISIBLE)))
+
+
+def occludes_any(splats: Splats, surfaces: Sequence[DepthView]) -> Bool[Tensor, " n"]:
+    """Splats whose centers occlude any of the surfaces."""
+    return free_space_violation(splats.means, surfaces, nearer=1 - OCCLUDES) > 0
 
 
 @torch.no_grad()
-def add_occluded_holes(
-    fill: Splats, views: Sequence[ObservedView], rasterizer: Rasterizer, config: SeedConfig
-) -> list[ObservedView]:
-    """The views, their holes grown by what other views saw but the fill now hides.
+def add_occluded_holes(fill: Splats, views: Sequence[ObservedView], rasterizer: Rasterizer) -> list[ObservedView]:
+    """The views, their holes grown by what other views observed but the fill now occludes.
 
-    That somebody saw the floor does not say that from here no bed stands before it.
+    A floor that others observed behind a bed does not say that the bed ends before it.
     """
-    return [replace(view, hole=_with_hidden(view, rasterizer(fill, view.camera), config)) for view in views]
+    return [view.with_maps(unobserved=_with_occluded(view, rasterizer(fill, view.camera))) for view in views]
 
 
-def _with_hidden(view: ObservedView, fill: Rendered, config: SeedConfig) -> Float[Tensor, "1 1 h w"]:
-    nearer = (fill.alpha >= 0.5) & (fill.depth < (1 - config.carve_tolerance) * view.depth)
-    hidden = nearer * (1 - view.seen)
-    return torch.maximum(view.hole, dilate(erode(hidden, HIDDEN_CLEAN_PX), HIDDEN_CLEAN_PX))
+def _with_occluded(view: ObservedView, fill: Rendered) -> Float[Tensor, "1 1 h w"]:
+    nearer = (fill.alpha >= VISIBLE) & (fill.depth < (1 - OCCLUDES) * view.depth)
+    occluded, clean_px = nearer * (1 - view.observed), view.camera.px(CLEAN_PX)
+    return torch.maximum(view.unobserved, dilate(erode(occluded, clean_px), clean_px))
 
 
-@dataclass(frozen=True, eq=False)
 class FillSeeder:
-    """What the seeds of every view are chosen by."""
+    """Makes the seeds of one view after another."""
 
-    views: Sequence[ObservedView]
-    shown: Sequence[Surface]
-    """By their photos."""
-    clear: Sequence[Surface]
-    """What of that nothing may hide."""
-    rasterizer: Rasterizer
-    config: SeedConfig
-    sh_degree: int
-    guide: Guide | None
-    _colors: dict[int, Float[Tensor, "_ 3"]] = field(default_factory=dict, init=False)
-    """By view, as they diffuse into its holes."""
+    def __init__(
+        self,
+        views: Sequence[ObservedView],
+        rasterizer: Rasterizer,
+        *,
+        boundary_px: int | float,
+        sh_degree: int,
+        hint: DepthHint | None,
+    ) -> None:
+        """See `seed_fill`."""
+        self.views, self.rasterizer = views, rasterizer
+        self.sh_degree, self.hint = sh_degree, hint
+        self._observed = [observed_surface(view) for view in views]
+        away = [dilate(view.fill_region, view.camera.px(boundary_px)) == 0 for view in views]
+        self._protected = [DepthView(each.camera, each.depth * mask) for each, mask in zip(self._observed, away, strict=True)]
+        self._colors: dict[int, Float[Tensor, "_ 3"]] = {}
 
     def seeds(self, index: int, fill: Splats) -> Splats:
-        """Of one view, where its hole is not covered by the fill; few views object to any of them."""
-        view, config = self.views[index], self.config
-        painted = self.rasterizer(fill, view.camera)
-        uncovered = (view.open > 0) & (painted.alpha < 0.5)
-        if uncovered.sum() < LEAST_PX:
+        """Seeds of one view where the fill does not cover its hole, and few views see something farther."""
+        view = self.views[index]
+        rendered = self.rasterizer(fill, view.camera)
+        uncovered = view.in_fill_region & (rendered.alpha < VISIBLE)
+        if uncovered.sum() < MIN_AREA_PX * view.camera.px(1) ** 2:
             return fill[:0]
-        depth = self._surface(index, painted, uncovered)
-        chosen = self._unopposed(view.camera, depth, uncovered & (depth > 0)) & _lattice(uncovered, config.spacing_px)
-        footprint = config.spacing_px * depth[chosen] / view.camera.K[0, 0, 0]
+        hint = self.hint(view) if self.hint is not None else None
+        depth = extrapolated_fill_depth(view, rendered.depth * (rendered.alpha >= SURFACE), hint)
+        depth = push_behind_observed(depth, uncovered & (depth > 0), view, self._protected)
+        chosen = self._in_free_space(view, depth, uncovered & (depth > 0))
+        footprint = depth[chosen] / view.camera.K[0, 0, 0]
         return round_splats(
             view.camera.unproject_where(depth, chosen),
-            self._diffused(index)[chosen[view.open > 0]],
-            0.8 * footprint,
-            opacity=config.opacity,
+            self._diffused(index)[chosen[view.in_fill_region]],
+            SIZE * footprint,
+            opacity=OPACITY,
             sh_degree=self.sh_degree,
         )
 
     def _diffused(self, index: int) -> Float[Tensor, "n 3"]:
-        """The colors of the pixels of a view's holes; asked again when it has another turn."""
+        """Colors of the pixels of a view's fill region, diffused in from around; kept for the view's next turn."""
         if index not in self._colors:
             view = self.views[index]
-            self._colors[index] = harmonic_fill(view.image, view.blind)[0].permute(1, 2, 0)[view.open[0, 0] > 0].clamp(0, 1)
+            filled = harmonic_fill(view.image, view.unknown)[0].permute(1, 2, 0)
+            self._colors[index] = filled[view.in_fill_region[0, 0]].clamp(0, 1)
         return self._colors[index]
 
-    def _surface(self, index: int, painted: Rendered, uncovered: Bool[Tensor, "1 1 h w"]) -> Float[Tensor, "1 1 h w"]:
-        """Depth in the view's hole, so far back where nothing covers it that nothing is hidden; 0 where there is none."""
-        view, config = self.views[index], self.config
-        told = self.guide(view) if self.guide is not None else None
-        depth = extrapolated_fill_depth(view, painted.depth * (painted.alpha >= config.min_alpha), config, told)
-        if config.depth == "scattered":
-            depth = _scattered(depth, view, config, torch.Generator().manual_seed(index))
-        return push_behind_observed(depth, uncovered & (depth > 0), view.camera, self.clear, config)
-
-    def _unopposed(
-        self, camera: Cameras, depth: Float[Tensor, "1 1 h w"], chosen: Bool[Tensor, "1 1 h w"]
+    def _in_free_space(
+        self, view: ObservedView, depth: Float[Tensor, "1 1 h w"], chosen: Bool[Tensor, "1 1 h w"]
     ) -> Bool[Tensor, "1 1 h w"]:
-        """Those of the chosen pixels around which few views object to what would be put there."""
-        config = self.config
-        points = camera.unproject_where(depth, chosen)
-        objections = torch.zeros_like(depth)
-        objections[chosen] = free_space_violation(points, self.shown, reach=1 - config.carve_tolerance)
-        side = 2 * config.carve_smooth_px + 1
-        around = F.avg_pool2d(torch.cat([objections, chosen.to(depth)]), side, stride=1, padding=config.carve_smooth_px)
-        return chosen & (around[:1] <= config.carve_share * around[1:])
+        """Those of the chosen pixels around which few views see something farther than the depth."""
+        violation = torch.zeros_like(depth)
+        points = view.camera.unproject_where(depth, chosen)
+        violation[chosen] = free_space_violation(points, self._observed, nearer=1 - OCCLUDES)
+        reach = round(view.camera.px(SMOOTH_PX))
+        around = F.avg_pool2d(torch.cat([violation, chosen.to(depth)]), 2 * reach + 1, stride=1, padding=reach)
+        return chosen & (around[:1] <= MAX_VIOLATION * around[1:])
 
 
 def extrapolated_fill_depth(
-    view: ObservedView, fill_depth: Float[Tensor, "1 1 h w"], config: SeedConfig, told: Float[Tensor, "1 1 h w"] | None = None
+    view: ObservedView, fill_depth: Float[Tensor, "1 1 h w"], hint: Float[Tensor, "1 1 h w"] | None = None
 ) -> Float[Tensor, "1 1 h w"]:
-    """The view's depth with the hole closed by the harmonic extension of disparity, along what a guide told if there is one.
+    """The view's z-depth, closed over its hole by the harmonic extension of disparity.
 
     Args:
         view: gives the kept depth around the hole.
-        fill_depth: depth of splats that are in the hole already, 0 = none; the extension passes through it.
-        config: says from which opacity on a depth is known.
-        told: disparity up to scale and shift.
+        fill_depth: z-depth of the fill that is in the hole already, 0 = none; the extension passes through it.
+        hint: disparity up to scale and shift whose shape the extension follows.
     """
-    around = _known(view, config)
-    within = (view.open > 0) & (fill_depth > 0)
-    depth, known = torch.where(within, fill_depth, view.depth), around | within
-    boundary = known & (ring(view.open, config.guide_boundary_px) > 0)
-    if told is None or not boundary.any():
-        return continued(depth, (~known).to(depth))
-    return continued(depth, (~known).to(depth), fitted_disparity(told, 1 / depth.clamp_min(1e-6), boundary.to(depth)))
+    kept = ~view.in_fill_region & (view.alpha >= SURFACE) & (view.depth > 0)
+    filled = view.in_fill_region & (fill_depth > 0)
+    depth, known = torch.where(filled, fill_depth, view.depth), kept | filled
+    boundary = known & (ring(view.fill_region, view.camera.px(HINT_BOUNDARY_PX)) > 0)
+    if hint is None or not boundary.any():
+        return extrapolate_depth(depth, (~known).to(depth))
+    fitted = fitted_disparity(hint, 1 / depth.clamp_min(1e-6), boundary.to(depth))
+    return extrapolate_depth(depth, (~known).to(depth), fitted)
 
 
 def push_behind_observed(
-    depth: Float[Tensor, "1 1 h w"],
-    chosen: Bool[Tensor, "1 1 h w"],
-    camera: Cameras,
-    clear: Sequence[Surface],
-    config: SeedConfig,
+    depth: Float[Tensor, "1 1 h w"], chosen: Bool[Tensor, "1 1 h w"], view: ObservedView, observed: Sequence[DepthView]
 ) -> Float[Tensor, "1 1 h w"]:
-    """The depth, where it is chosen increased until it hides nothing that must be seen, or 0 if that leads nowhere.
+    """The depth, increased at the chosen pixels until nothing observed is occluded; 0 where that leads too far.
 
     Args:
-        depth: of a view.
-        chosen: where there is a depth that may be increased.
-        camera: of the same view.
-        clear: what must be seen.
-        config: says by how much it is increased at a time.
+        depth: z-depth in the view, world units.
+        chosen: where it may be increased.
+        view: of the depth.
+        observed: surfaces that must stay visible.
     """
     found = depth.clone()
-    hiding = chosen.clone()
-    while hiding.any():
-        points = camera.unproject_where(found, hiding)
-        hiding[hiding.clone()] = free_space_violation(points, clear, reach=1 + config.carve_tolerance) > 0
-        found[hiding] *= 1 + config.carve_tolerance
-        lost = hiding & (found > BEYOND * depth)
-        found[lost], hiding = 0.0, hiding & ~lost
+    occluding = chosen.clone()
+    while occluding.any():
+        points = view.camera.unproject_where(found, occluding)
+        occluding[occluding.clone()] = free_space_violation(points, observed, nearer=1 + OCCLUDES) > 0
+        found[occluding] *= 1 + OCCLUDES
+        lost = occluding & (found > MAX_PUSH * depth)
+        found[lost], occluding = 0.0, occluding & ~lost
     return found
-
-
-def _scattered(
-    depth: Float[Tensor, "1 1 h w"], view: ObservedView, config: SeedConfig, generator: torch.Generator
-) -> Float[Tensor, "1 1 h w"]:
-    """Wherever there is a depth another, of a disparity drawn uniformly from the range that the view knows around its hole."""
-    disparity = 1 / view.depth[_known(view, config)]
-    if not len(disparity):
-        return depth
-    share = torch.rand(depth.shape, generator=generator).to(depth)
-    return torch.where(depth > 0, 1 / torch.lerp(disparity.min(), disparity.max(), share), depth)
-
-
-def _known(view: ObservedView, config: SeedConfig) -> Bool[Tensor, "1 1 h w"]:
-    return (view.open == 0) & (view.alpha >= config.min_alpha) & (view.depth > 0)
-
-
-def free_space_violation(points: Float[Tensor, "n 3"], surfaces: Sequence[Surface], *, reach: float) -> Float[Tensor, " n"]:
-    """Share of the cameras with the point in their frame that see something farther there.
-
-    Args:
-        points: in the world.
-        surfaces: where nothing is known, there is nothing to object.
-        reach: a camera objects to what is nearer than so many times the depth of what it sees.
-    """
-    objections = torch.zeros(len(points), device=points.device)
-    looked = torch.zeros_like(objections)
-    for camera, surface in surfaces:
-        row, column, depth, within = camera.find(points)
-        looked += within
-        objections += within & (depth < reach * surface[0, 0, row, column])
-    return objections / looked.clamp_min(1)
-
-
-def _lattice(like: Tensor, spacing: float) -> Bool[Tensor, "1 1 h w"]:
-    """True at about every `spacing`-th pixel along both axes."""
-    height, width = like.shape[2:]
-
-    def marks(length: int) -> Tensor:
-        cells = (torch.arange(length, device=like.device) / spacing).floor()
-        return torch.cat([cells.new_ones(1).bool(), cells[1:] != cells[:-1]])
-
-    return (marks(height)[:, None] & marks(width)[None])[None, None]

@@ -1,4 +1,4 @@
-"""What each window shall look like next: as the prior paints it beside the present scene, at last in pieces of the photos."""
+"""What each crop shall look like in a round: as the prior paints it beside the present scene, or copied from the photos."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,90 +8,109 @@ from jaxtyping import Float
 from torch import Tensor
 
 from splatpaint.events import Events, Progressed
-from splatpaint.fill.config import InpaintConfig, name_of_round, seed_of_round, strength_of_round
+from splatpaint.fill.config import STAGE, FillConfig, strength_of_round
 from splatpaint.fill.consensus import area_in_context
-from splatpaint.fill.crops import Window
-from splatpaint.fill.references import ReferenceView, anchor_first, reference_for, warped_for
+from splatpaint.fill.crops import Target, TrainingCrop
+from splatpaint.fill.references import ReferenceView, nearest_first, reference_for, warped_for
+from splatpaint.fill.tools import Tools
 from splatpaint.fill.views import ObservedView
 from splatpaint.image.region import dilate
 from splatpaint.image.shift_map import shift_map_inpaint
 from splatpaint.priors.cloning import poisson_clone
 from splatpaint.priors.crops import inpaint as paint
 from splatpaint.priors.protocol import Prior, PriorQuery, Reference
-from splatpaint.render.protocol import Rasterizer
+from splatpaint.render.protocol import Rendered
 from splatpaint.scene.splats import Splats
 
-MOST_WARPED = 3
-"""So many views lend to another what has been painted in them."""
-AROUND_PX = 8
-LEAST_ALIKE = 0.25
-"""A view lends only if it shows this share of what is so far around the hole, too."""
-MOST_UNLIKE = 0.1
-"""And by no more than this mean color otherwise."""
-LEAST_SEEN = 0.01
-"""A view that is no photo shows nothing of one, and is begun with only among such views; there the larger hole counts."""
+MAX_WARPS = 3
+"""Number of painted views that a hole is prefilled from, at most."""
+BOUNDARY_PX = 8
+"""Width around a hole in which a warped view must match the image; pixels of a 480-px image."""
+MIN_MATCH = 0.25
+"""A view is warped only if it matches this share of the boundary of the hole."""
+MAX_DIFFERENCE = 0.1
+"""Mean absolute difference of colors up to which a pixel matches."""
+MIN_OBSERVED = 0.01
+"""Share of a view that counts as observed at least: of views that are no photos, which observe nothing, the one with the
+largest hole comes first."""
 
 
 def generate_targets(
     views: Sequence[ObservedView],
-    windows: Sequence[Window],
+    crops: Sequence[TrainingCrop],
+    kept: Splats,
     scene: Splats,
-    prior: Prior,
-    rasterizer: Rasterizer,
-    config: InpaintConfig,
+    tools: Tools,
+    config: FillConfig,
     *,
     number: int,
-    seed: int,
-) -> Events[list[Float[Tensor, "1 3 hb wb"]]]:
-    """What each window shall look like next.
+) -> Events[list[Target]]:
+    """The targets of a round, one a crop.
 
-    In the hole that is what the scene shows there now, noised and denoised by the prior; in a round that finishes it is pieces
-    of the photo, looked up also by what the scene shows.
+    In the hole a target is what the scene shows there now, noised and denoised by the prior; in a round that finishes it is
+    copied from the photo around it, guided by what the scene shows.
+
+    Args:
+        views: all of them.
+        crops: the parts to be trained.
+        kept: the kept splats, as they were.
+        scene: all splats as they are now.
+        tools: prior, rasterizer, depth network and seed.
+        config: see there.
+        number: of the round, from 0.
     """
     strength = strength_of_round(number, config)
-    by_example = finishes_with_exemplar(prior, config)
-    finishing = by_example and number == config.rounds - 1
-    beside = config.reference == "beside" and not finishing
-    # After the first round the rendering holds what the views agreed on.
-    lending = finishing or (config.reference == "warped" and number == 0)
-    shown = [reference_view(views[window.view], scene, rasterizer) for window in windows] if beside or lending else []
-    order = range(len(windows))
-    if shown:
-        order = anchor_first([each.camera for each in shown], [worth_of_anchor(views[window.view]) for window in windows])
-    targets: dict[int, Float[Tensor, "1 3 hb wb"]] = {}
+    exemplar = finishes_with_exemplar(tools.prior, config)
+    finishing = exemplar and number == config.rounds - 1
+    beside_context = config.reference == "context_view" and not finishing
+    # After the first round the rendering holds what the views agree on.
+    use_warps = finishing or (config.reference == "warp" and number == 0)
+    order = list(range(len(crops)))
+    if beside_context or use_warps:
+        order = nearest_first([views[crop.view].camera for crop in crops], [worth_as_first(views[crop.view]) for crop in crops])
+    references: dict[int, ReferenceView] = {}
+    if beside_context:
+        for place in order:
+            view = views[crops[place].view]
+            references[place] = reference_view(view, _rendered(scene, view, tools))
+    targets: dict[int, Target] = {}
     for done, place in enumerate(order):
-        window = windows[place]
-        view = views[window.view]
-        with torch.no_grad():
-            current = rasterizer(scene, view.camera).color.clamp(0, 1)
-        query = PriorQuery(images=view.image, holes=view.blind)
+        crop = crops[place]
+        view = views[crop.view]
+        rendered = _rendered(scene, view, tools)
+        current = rendered.color.clamp(0, 1)
+        query = PriorQuery(images=view.image, holes=view.unknown)
         if number > 0:  # by now the splats have learned from other views what the object hid in this one
-            told = (view.seen > 0) | (view.hole > 0)
-            query = PriorQuery(images=torch.where(told, view.image, current), holes=view.hole)
-        if lending:
-            query = prefill_by_warping(query, shown[place], [shown[each] for each in order[:done]])
-        if beside:
-            others = [shown[each] for each in order if each != place]
-            query = replace(query, reference=reference_for(shown[place], view.hole, others))
-        generator = torch.Generator().manual_seed(seed_of_round(seed, number) * 100_003 + window.view)
+            known = (view.observed > 0) | (view.unobserved > 0)
+            query = PriorQuery(images=torch.where(known, view.image, current), holes=view.unobserved)
+        if use_warps:
+            query = prefill_by_warping(query, reference_view(view, rendered), [references[each] for each in order[:done]])
+        if beside_context:
+            others = [references[each] for each in order if each != place]
+            query = replace(query, reference=reference_for(references[place], view.unobserved, others))
+        noise = torch.Generator().manual_seed((tools.seed * 1009 + number) * 100_003 + crop.view)
         painted = current
         if number == 0 or not finishing:
             # Before a finish only colors and shape matter: one step gives the mean of all that is plausible.
-            steps = 1 if by_example else max(1, round(config.denoise_steps * strength))
-            painted = paint(prior, query, start=current, strength=strength, steps=steps, generator=generator)
+            steps = 1 if exemplar else max(1, round(config.denoise_steps * strength))
+            painted = paint(tools.prior, query, start=current, strength=strength, steps=steps, generator=noise)
         if finishing:
             guide = poisson_clone(query.images, query.holes, Reference(painted, torch.zeros_like(query.holes)))
-            pieces = shift_map_inpaint(query.images, query.holes, view.seen, guide=guide, generator=generator)
-            painted = torch.lerp(guide, pieces, config.pieces)
-        if shown:
-            shown[place] = replace(shown[place], image=painted, known=torch.ones_like(view.hole))
-        targets[place] = torch.lerp(window.bare, window.box.crop(painted), window.taught)
-        yield Progressed(f"{name_of_round(number, config)}: repaint", done + 1, len(windows), {"strength": strength})
-    return [targets[place] for place in range(len(windows))]
+            copied = shift_map_inpaint(query.images, query.holes, view.observed, guide=guide, generator=noise)
+            painted = torch.lerp(guide, copied, config.exemplar_weight)
+        if beside_context or use_warps:
+            references[place] = painted_reference(view, rendered, painted)
+        with torch.no_grad():
+            kept_render = tools.rasterizer(kept, crop.camera).color.clamp(0, 1)
+        image = torch.where(crop.supervised, crop.box.crop(painted), kept_render)
+        targets[place] = Target(image, tools.depth(image) if tools.depth is not None else None)
+        values = {"strength": strength}
+        yield Progressed(STAGE, done + 1, len(crops), values, part="paint", round=number + 1, rounds=config.rounds)
+    return [targets[place] for place in range(len(crops))]
 
 
-def finishes_with_exemplar(prior: Prior, config: InpaintConfig) -> bool:
-    """Whether the last round is made of pieces of the photos."""
+def finishes_with_exemplar(prior: Prior, config: FillConfig) -> bool:
+    """Whether the last round is painted with pieces of the photos."""
     match config.finish:
         case "auto":
             return prior.max_steps is not None
@@ -101,37 +120,46 @@ def finishes_with_exemplar(prior: Prior, config: InpaintConfig) -> bool:
             return True
 
 
-def worth_of_anchor(view: ObservedView) -> float:
-    """The more hole, the better, but with enough of the photo left: beside an object of half the picture is little to copy."""
-    return area_in_context(view.hole, view.seen) * max(float(view.seen.mean()), LEAST_SEEN) ** 2
+def worth_as_first(view: ObservedView) -> float:
+    """How well a view serves as the first that is painted: a large hole, with much of the photo left to copy from."""
+    return area_in_context(view.unobserved, view.observed) * max(float(view.observed.mean()), MIN_OBSERVED) ** 2
 
 
 def prefill_by_warping(query: PriorQuery, view: ReferenceView, painted: Sequence[ReferenceView]) -> PriorQuery:
-    """The query with what painted views show of its holes set in, from one after the other as long as that helps.
+    """The query, its holes prefilled with what painted views show of them, one view after the other as long as that helps.
 
-    Not with what others' photos show at the same depth: it is a hole because nobody saw what is there.
+    Photos are not warped at the same depth: it is a hole because no photo shows what is there.
     """
-    for _ in range(MOST_WARPED):
+    for _ in range(MAX_WARPS):
         warped = warped_for(view, query.holes, painted)
-        if warped is None or not fits(query, warped):
+        if warped is None or not matches_at_boundary(query, warped, view.camera.px(BOUNDARY_PX)):
             break
         images = poisson_clone(query.images, query.holes, warped)
         query = replace(query, images=images, holes=query.holes * warped.unknown)
     return query
 
 
-def fits(query: PriorQuery, warped: Reference) -> bool:
-    """Whether what is warped into the holes goes on around them as the picture does.
+def matches_at_boundary(query: PriorQuery, warped: Reference, boundary_px: int | float) -> bool:
+    """Whether a view that is warped into the holes shows the same as the image around them.
 
-    If not, the fill hangs in the air there, before one surface in one view and another in the other.
+    If not, the fill floats there, before one surface in one view and before another in the other.
     """
-    around = dilate(query.holes, AROUND_PX) * (1 - query.holes)
-    unlike = (warped.images - query.images).abs().mean(dim=1, keepdim=True)
-    alike = around * (1 - warped.unknown) * (unlike <= MOST_UNLIKE)
-    return bool(alike.sum() >= LEAST_ALIKE * around.sum())
+    around = dilate(query.holes, boundary_px) * (1 - query.holes)
+    difference = (warped.images - query.images).abs().mean(dim=1, keepdim=True)
+    matching = around * (1 - warped.unknown) * (difference <= MAX_DIFFERENCE)
+    return bool(matching.sum() >= MIN_MATCH * around.sum())
 
 
 @torch.no_grad()
-def reference_view(view: ObservedView, scene: Splats, rasterizer: Rasterizer) -> ReferenceView:
+def _rendered(scene: Splats, view: ObservedView, tools: Tools) -> Rendered:
+    return tools.rasterizer(scene, view.camera)
+
+
+def reference_view(view: ObservedView, rendered: Rendered) -> ReferenceView:
     """A view as others may look at it before its hole is painted."""
-    return ReferenceView(view.camera, view.image, rasterizer(scene, view.camera).depth, 1 - view.blind)
+    return ReferenceView(view.camera, view.image, rendered.depth, 1 - view.unknown)
+
+
+def painted_reference(view: ObservedView, rendered: Rendered, painted: Float[Tensor, "1 3 h w"]) -> ReferenceView:
+    """A view as others may look at it once its hole is painted. Kept until the round is painted, hence in half floats."""
+    return ReferenceView(view.camera, painted, rendered.depth, torch.ones_like(view.unobserved))

@@ -1,8 +1,8 @@
-"""The scene is told apart from an object while both are fitted.
+"""Training steps that render the scene without an object, so that removing it later leaves no artifacts.
 
-What was fitted together with an object keeps its traces when it is taken away: its colors in splats that reach under it, and
-veils before a camera that made up for what others got wrong. So the last part of a fit looks, every other step, at the scene
-without the object, where the photo does not show the object.
+Splats that are fitted together with an object carry traces of it: its colors, where they reach under it, and floaters before a
+camera that compensate errors of others. So in the last part of a reconstruction every other step renders the scene without the
+object's splats, and compares it with the photo where that does not show the object.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,26 +15,26 @@ from splatpaint.scene.splats import Splats
 
 
 class BackgroundOnlySteps:
-    """Which splats are the object, told once, and which steps look at the scene without them."""
+    """Which splats are the object, selected once, and which steps render the scene without them."""
 
-    def __init__(self, tell: Callable[[Splats], Bool[Tensor, " n"]], begin: int) -> None:
+    def __init__(self, select: Callable[[Splats], Bool[Tensor, " n"]], begin: int) -> None:
         """
         Args:
-            tell: which splats are the object.
-            begin: so many steps look at everything. From then on the splats must stay as many.
+            select: the object's splats.
+            begin: number of steps that render everything. From then on the number of splats must stay.
         """
         self.begin = begin
-        self._tell = tell
+        self._select = select
         self._object: Bool[Tensor, " n"] | None = None
 
-    def alone(self, step: int) -> bool:
-        """Whether a step, counted from 1, looks at the scene without the object."""
+    def includes(self, step: int) -> bool:
+        """Whether a step, counted from 1, renders the scene without the object."""
         return step > self.begin and (step - self.begin) % 2 == 1
 
     def object(self, splats: Splats) -> Bool[Tensor, " n"]:
-        """Which splats are the object; the first ones that are asked about decide."""
+        """The object's splats, as selected at the first call."""
         if self._object is None:
-            self._object = self._tell(splats)
+            self._object = self._select(splats)
         return self._object
 
     def state(self) -> dict[str, Any]:

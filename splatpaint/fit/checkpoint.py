@@ -4,11 +4,24 @@ from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
 from splatpaint.errors import RunError
+
+
+@runtime_checkable
+class Stateful(Protocol):
+    """What a checkpoint carries beside the splats: critics, density control, exposures."""
+
+    def state(self) -> dict[str, Any]:
+        """All that `restore` needs to continue exactly here: tensors and plain values."""
+        ...
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continues from what `state` returned."""
+        ...
 
 
 def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:

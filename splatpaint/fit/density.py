@@ -1,12 +1,12 @@
 """Where to put more splats, and which to drop.
 
-Growth follows a budget rather than a threshold alone: each refinement duplicates or splits the splats whose screen position the
-losses pull hardest, as many as a curve towards `max_splats` allows. The operations themselves are gsplat's.
+Growth follows a budget: each refinement duplicates or splits the splats with the largest gradient of the losses by their screen
+position, as many as a curve towards `max_splats` allows. The operations themselves are gsplat's.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -15,10 +15,17 @@ from torch import Tensor
 from splatpaint.fit.near_floaters import NearFloaters
 from splatpaint.fit.parameters import SplatParameters
 
+SPLIT_SCALE = 0.01
+"""Standard deviation in world units (the median viewing depth is 1): larger splats are split, smaller ones duplicated."""
+PRUNE_OPACITY = 0.01
+"""Splats below this opacity are dropped at a refinement."""
+
 
 @dataclass(frozen=True)
 class DensityConfig:
     """When and how far a set of splats grows."""
+
+    RENAMED: ClassVar[dict[str, str]] = {"split_scale": "", "prune_opacity": ""}
 
     max_splats: int = 100_000
     """Never more than this."""
@@ -31,44 +38,40 @@ class DensityConfig:
     grow_gradient: float = 5e-5
     """Mean norm of the screen-position gradient, in units of half the image, below which a splat never grows. (3DGS has 2e-4 as
     its only brake; here there is a budget, and captures of few views would not come near it.)"""
-    split_scale: float = 0.01
-    """World units (the median viewing depth is 1): larger splats are split, smaller ones duplicated."""
-    prune_opacity: float = 0.01
-    """Splats below this opacity are dropped at a refinement."""
 
 
 class Density:
-    """Statistics and refinements of one set of splats, of which the first `settled` neither go nor grow."""
+    """Statistics and refinements of one set of splats. Boundary splats are neither dropped nor multiplied."""
 
     def __init__(
-        self, config: DensityConfig, parameters: SplatParameters, *, settled: int = 0, veils: NearFloaters | None = None
+        self, config: DensityConfig, parameters: SplatParameters, *, near_floaters: NearFloaters | None = None
     ) -> None:
-        self.config, self.settled, self.veils = config, settled, veils
+        self.config, self.near_floaters = config, near_floaters
         self.parameters = parameters
         self.initial = len(parameters)
         self._reset()
 
     def _reset(self) -> None:
         device = self.parameters.params["means"].device
-        self.pull = torch.zeros(len(self.parameters), device=device)
+        self.gradient = torch.zeros(len(self.parameters), device=device)
         self.seen = torch.zeros(len(self.parameters), device=device)
 
     def observe(self, means2d_grad: Float[Tensor, "v n 2"], radii: Int[Tensor, "v n"], *, width: int, height: int) -> None:
-        """Remembers how hard the last backward pass pulled at each drawn splat. Call it before the optimizer step."""
+        """Adds the screen-space gradient of each drawn splat in the last backward pass. To be called before the step."""
         half = torch.tensor([width / 2.0, height / 2.0]).to(means2d_grad)
         drawn = radii > 0
-        self.pull += ((means2d_grad * half).norm(dim=-1) * drawn).sum(dim=0)
+        self.gradient += ((means2d_grad * half).norm(dim=-1) * drawn).sum(dim=0)
         self.seen += drawn.sum(dim=0)
 
     def state(self) -> dict[str, Any]:
         """All that `restore` needs to continue exactly here."""
-        return {"pull": self.pull, "seen": self.seen, "initial": self.initial}
+        return {"gradient": self.gradient, "seen": self.seen, "initial": self.initial}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continues from what `state` returned."""
-        self.pull, self.seen, self.initial = state["pull"], state["seen"], state["initial"]
+        self.gradient, self.seen, self.initial = state["gradient"], state["seen"], state["initial"]
 
-    def due(self, step: int, total: int) -> bool:
+    def is_due(self, step: int, total: int) -> bool:
         """Whether `refine` shall be called after this step (counted from 1)."""
         return step % self.config.every == 0 and self.config.start * total <= step <= self.config.stop * total
 
@@ -80,32 +83,33 @@ class Density:
 
     @torch.no_grad()
     def refine(self, step: int, total: int) -> None:
-        """Drops faint splats and veils, then duplicates or splits those under the strongest pull."""
+        """Drops faint splats and near floaters, then duplicates or splits those with the strongest screen-space gradient."""
         from gsplat.strategy.ops import duplicate, remove, split
 
         params, optimizers = self.parameters.params, self.parameters.optimizers
-        drop = params["opacities"].sigmoid() < self.config.prune_opacity
-        if self.veils is not None:
-            drop |= self.veils.among(params["means"])
-        drop[: self.settled] = False
-        state: dict[str, Any] = {"pull": self.pull / self.seen.clamp_min(1)}
-        state["pull"][: self.settled] = 0
+        drop = params["opacities"].sigmoid() < PRUNE_OPACITY
+        if self.near_floaters is not None:
+            drop |= self.near_floaters.among(params["means"])
+        drop &= self.parameters.is_fill
+        gradient = self.gradient / self.seen.clamp_min(1) * self.parameters.is_fill
+        state: dict[str, Any] = {"gradient": gradient, "group": self.parameters.group}
         if drop.any() and not drop.all():
             remove(params, optimizers, state, drop)
-        grow = self._strongest(state["pull"], self.allowance(step, total) - len(self.parameters))
-        large = params["scales"].max(dim=-1).values.exp() > self.config.split_scale
+        grow = self._strongest(state["gradient"], self.allowance(step, total) - len(self.parameters))
+        large = params["scales"].max(dim=-1).values.exp() > SPLIT_SCALE
         clone, divide = grow & ~large, grow & large
         if clone.any():
             duplicate(params, optimizers, state, clone)
             divide = torch.cat([divide, divide.new_zeros(int(clone.sum()))])
         if divide.any():
             split(params, optimizers, state, divide)
+        self.parameters.group = state["group"]
         self._reset()
 
-    def _strongest(self, pull: Float[Tensor, " n"], count: int) -> Bool[Tensor, " n"]:
-        grow = pull > self.config.grow_gradient
+    def _strongest(self, gradient: Float[Tensor, " n"], count: int) -> Bool[Tensor, " n"]:
+        grow = gradient > self.config.grow_gradient
         if count < int(grow.sum()):
-            chosen = torch.topk(pull, max(count, 0)).indices
+            chosen = torch.topk(gradient, max(count, 0)).indices
             grow = torch.zeros_like(grow)
             grow[chosen] = True
         return grow

@@ -1,27 +1,27 @@
 """The optimization loop: sample an example, render, weigh, step."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
-from splatpaint.events import Events, Progressed
+from splatpaint.events import Events, Progressed, SceneChanged
 from splatpaint.fit.background_only import BackgroundOnlySteps
-from splatpaint.fit.checkpoint import load_checkpoint, save_checkpoint
+from splatpaint.fit.checkpoint import Stateful, load_checkpoint, save_checkpoint
 from splatpaint.fit.density import Density
 from splatpaint.fit.exposures import Exposures
 from splatpaint.fit.parameters import SplatParameters
-from splatpaint.fit.routing import pull
-from splatpaint.fit.samplers import Example
+from splatpaint.fit.routing import backward_routed
+from splatpaint.fit.samplers import Sampler, first_example
 from splatpaint.objectives.protocol import Objective, Step
 from splatpaint.render.protocol import Rasterizer
-from splatpaint.scene.splats import concatenate
+from splatpaint.scene.splats import Splats, concatenate
 
 
 @dataclass(frozen=True)
 class LoopConfig:
-    """How long, and how much is told."""
+    """How long a training is, and how often it reports."""
 
     steps: int
     sh_every: float = 0.1
@@ -29,18 +29,25 @@ class LoopConfig:
     sh_start: float = 0.1
     """Share of the steps that see only the constant color."""
     report_every: int = 25
+    """Steps between two reports of the losses."""
     save_every: int = 500
-    begin: float = 0.0
-    """Share of the training that was done before, in rounds of which this is one."""
-    end: float = 1.0
-    """Share of it that will be done after this one."""
+    """Steps between two checkpoints."""
+    round: int = 0
+    """Number, from 1, of the round that this training is; 0 = there are no rounds."""
+    rounds: int = 0
+    """Number of rounds in all."""
     seed: int = 0
     """Of what objectives draw."""
+
+    def progress(self, step: int) -> float:
+        """Share of the training, over all rounds, that is done after a step."""
+        begin, end = ((self.round - 1) / self.rounds, self.round / self.rounds) if self.rounds else (0.0, 1.0)
+        return begin + (end - begin) * step / self.steps
 
 
 def optimize(
     parameters: SplatParameters,
-    sample: Callable[[int], Example],
+    samplers: Sequence[Sampler],
     objectives: Sequence[Objective],
     rasterizer: Rasterizer,
     config: LoopConfig,
@@ -48,37 +55,50 @@ def optimize(
     stage: str,
     density: Density | None = None,
     exposures: Exposures | None = None,
-    apart: BackgroundOnlySteps | None = None,
+    background_only: BackgroundOnlySteps | None = None,
+    surroundings: Splats | None = None,
     checkpoint: Path | None = None,
-    boundary: int = 0,
 ) -> Events[None]:
     """Trains `parameters` in place.
 
+    After every step an event gives a look at the scene, so closing the generator stops between two steps.
+
     Args:
-        sample: the example of a step, counted from 1. With a checkpoint it must depend on nothing but the step, so that a
-            resumed run sees the same.
-        exposures: with which photos among the examples show the splats; found on the way.
-        apart: by what `sample` hides splats; kept in the checkpoint.
+        parameters: the trained splats.
+        samplers: asked in order for the example of a step.
+        objectives: their sum is minimized.
+        rasterizer: any.
+        config: see there.
+        stage: name of the stage in events.
+        density: grows and prunes the splats.
+        exposures: of the photos among the examples; estimated on the way.
+        background_only: hides splats in some examples; kept in the checkpoint.
+        surroundings: splats that belong to the scene and are not trained, for who looks at it.
         checkpoint: where the state is kept every `save_every` steps; continued from if it exists.
-        boundary: so many splats, the first, are the boundary, which objectives may reach otherwise than the rest.
     """
     device = parameters.params["means"].device
-    companions = {"density": density, "exposures": exposures, "apart": apart}
-    companions = {name: companion for name, companion in companions.items() if companion is not None}
+    carried: dict[str, object] = {"density": density, "exposures": exposures, "background_only": background_only}
+    carried |= {f"objective {place}": objective for place, objective in enumerate(objectives)}
+    stateful = {name: each for name, each in carried.items() if isinstance(each, Stateful)}
     first = 1
     if checkpoint is not None and (state := load_checkpoint(checkpoint, device)) is not None:
         parameters.restore(state["parameters"])
-        for name, companion in companions.items():
-            companion.restore(state[name])
+        for name, each in stateful.items():
+            each.restore(state[name])
         first = state["step"] + 1
+
+    def scene_now() -> Splats:
+        trained = parameters.splats(parameters.sh_degree).detach()
+        return trained if surroundings is None else concatenate([surroundings, trained])
+
     for step in range(first, config.steps + 1):
-        example = sample(step)
-        own = parameters.splats(sh_degree(step, parameters.sh_degree, config))
-        shown = own if example.hidden is None else own[~example.hidden]
-        scene = shown if example.behind is None else concatenate([example.behind, shown])
+        example = first_example(samplers, step)
+        trained = parameters.splats(sh_degree(step, parameters.sh_degree, config))
+        shown = trained if example.hidden is None else trained[~example.hidden]
+        scene = shown if example.frozen is None else concatenate([example.frozen, shown])
         rendered = rasterizer(scene, example.cameras, background=example.background)
-        growing = density if example.hidden is None else None
-        if growing is not None:
+        observing = density if example.hidden is None else None
+        if observing is not None:
             rendered.means2d.retain_grad()
         if exposures is not None and example.photo is not None:
             exposures.observe(rendered, example.photo, example.target, example.weight)
@@ -88,31 +108,33 @@ def optimize(
             example.target,
             example.weight,
             example.holes,
-            own,
+            trained,
             number=step,
-            progress=config.begin + (config.end - config.begin) * step / config.steps,
+            progress=config.progress(step),
             generator=torch.Generator().manual_seed(config.seed * 1_000_003 + step),
-            guide=example.guide,
+            disparity_hint=example.disparity_hint,
         )
-        losses = pull(parameters, objectives, given, boundary=boundary)
-        if growing is not None:
-            moved = rendered.means2d.grad
-            assert moved is not None, "no objective reaches the geometry of the splats that shall grow"
-            growing.observe(
-                moved[:, -len(own) :],
-                rendered.radii[:, -len(own) :],
+        losses = backward_routed(parameters, objectives, given)
+        if observing is not None:
+            gradient = rendered.means2d.grad
+            assert gradient is not None, "no objective trains the geometry of the splats that shall grow"
+            observing.observe(
+                gradient[:, -len(trained) :],
+                rendered.radii[:, -len(trained) :],
                 width=example.cameras.width,
                 height=example.cameras.height,
             )
         parameters.step(step / config.steps)
-        if density is not None and density.due(step, config.steps):
+        if density is not None and density.is_due(step, config.steps):
             density.refine(step, config.steps)
         if checkpoint is not None and step % config.save_every == 0 and step < config.steps:
-            states = {name: companion.state() for name, companion in companions.items()}
+            states = {name: each.state() for name, each in stateful.items()}
             save_checkpoint(checkpoint, {"step": step, "parameters": parameters.state(), **states})
+        yield SceneChanged(stage, scene_now)
         if step % config.report_every == 0 or step == config.steps:
-            values = {name: float(value.detach()) for name, value in losses.items()}
-            yield Progressed(stage, step, config.steps, {**values, "splats": len(parameters)})
+            values = {name: float(value.detach()) for name, value in losses.items()} | {"splats": len(parameters)}
+            part = "fit" if config.rounds else ""
+            yield Progressed(stage, step, config.steps, values, part=part, round=config.round, rounds=config.rounds)
 
 
 def sh_degree(step: int, highest: int, config: LoopConfig) -> int:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
+from jaxtyping import Bool, UInt8
 from torch import Tensor, nn
 
 from splatpaint.scene.splats import Splats
@@ -31,12 +32,27 @@ class LearningRates:
     shN: float = 1.25e-4
 
 
-class SplatParameters:
-    """Trainable splats: leaf tensors, their optimizers, and the `Splats` they stand for."""
+BOUNDARY, FILL = 0, 1
+"""Groups of trained splats: reconstructed ones that are trained with a fill, and all others."""
 
-    def __init__(self, splats: Splats, rates: LearningRates) -> None:
+
+class SplatParameters:
+    """Trainable splats: leaf tensors, their optimizers, and the `Splats` they stand for.
+
+    Attributes:
+        group: (n,) uint8, BOUNDARY or FILL, one label a splat.
+    """
+
+    def __init__(self, splats: Splats, rates: LearningRates, *, group: UInt8[Tensor, " n"] | None = None) -> None:
+        """
+        Args:
+            splats: where the training starts.
+            rates: one Adam step size a property.
+            group: labels; None: all are of the group FILL, as in a reconstruction.
+        """
         self.space: Literal["rgb", "latent"] = splats.space
         self.rates = rates
+        self.group = torch.full_like(splats.logit_opacities, FILL, dtype=torch.uint8) if group is None else group
         self.params: dict[str, nn.Parameter] = {
             name: nn.Parameter(value.detach().clone().contiguous()) for name, value in _by_name(splats).items()
         }
@@ -62,13 +78,18 @@ class SplatParameters:
         )
 
     @property
+    def is_fill(self) -> Bool[Tensor, " n"]:
+        """Splats of the group FILL."""
+        return self.group == FILL
+
+    @property
     def sh_degree(self) -> int:
         """The highest degree there are coefficients for."""
         return math.isqrt(self.params["shN"].shape[1] + 1) - 1
 
     @torch.no_grad()
     def assign(self, splats: Splats) -> None:
-        """Puts others, as many, in their place; the optimizers go on as they were."""
+        """Replaces the splats by as many others; optimizer states stay."""
         for name, value in _by_name(splats).items():
             self.params[name].copy_(value)
 
@@ -88,11 +109,13 @@ class SplatParameters:
         """All that `restore` needs to continue exactly here."""
         return {
             "params": {name: value.detach() for name, value in self.params.items()},
+            "group": self.group,
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continues from what `state` returned; the number of splats may differ from the present one."""
+        self.group = state["group"]
         for name, value in state["params"].items():
             self.params[name] = nn.Parameter(value.clone())
             self.optimizers[name] = self._adam(name)

@@ -1,4 +1,4 @@
-"""Which loss reaches which splats: gradients are let through by property, and apart for the boundary and the fill."""
+"""Which loss changes which splats: gradients are routed by property, and apart for boundary and fill splats."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from splatpaint.fit.parameters import SplatParameters
-from splatpaint.objectives.protocol import Objective, Property, Reach, Step
+from splatpaint.objectives.protocol import Objective, Property, Step, TrainableProperties
 
 PROPERTY: dict[str, Property] = {
     "means": "geometry",
@@ -17,55 +17,55 @@ PROPERTY: dict[str, Property] = {
     "sh0": "color",
     "shN": "color",
 }
-"""What the parameters of splats are to a `Reach`."""
+"""The property that each parameter of splats belongs to."""
 
 
-def pull(parameters: SplatParameters, objectives: Sequence[Objective], step: Step, *, boundary: int) -> dict[str, Tensor]:
-    """Adds every objective's gradient, as far as it reaches, to the parameters'; gives the named losses.
+def backward_routed(parameters: SplatParameters, objectives: Sequence[Objective], step: Step) -> dict[str, Tensor]:
+    """Adds the gradient of every objective to the parameters that it trains; returns the named losses.
 
-    Objectives of equal reach share one backward pass through the rasterizer. Only those that reach the fill's geometry are felt
-    by `means2d`, from which density control learns: what paints textures says nothing of missing splats.
+    Objectives that train the same properties share one backward pass through the rasterizer. Only those that train the
+    geometry of fill splats leave a gradient at `means2d`, which density control reads: losses on texture do not tell where
+    splats are missing.
 
     Args:
         parameters: rendered as `step.rendered`.
         objectives: at least one.
         step: given to each.
-        boundary: so many splats, the first, are the boundary.
     """
-    groups: dict[Reach, dict[str, Tensor]] = {}
+    terms: dict[TrainableProperties, dict[str, Tensor]] = {}
     for objective in objectives:
-        groups.setdefault(objective.reach, {}).update(objective(step))
-    losses = {reach: torch.stack(list(terms.values())).sum() for reach, terms in groups.items()}
-    pulling = [(reach, loss) for reach, loss in losses.items() if loss.requires_grad and (reach.fill or reach.boundary)]
-    for left, (reach, loss) in zip(range(len(pulling) - 1, -1, -1), pulling, strict=True):
-        if reach == Reach():
+        terms.setdefault(objective.trains, {}).update(objective(step))
+    losses = {trains: torch.stack(list(named.values())).sum() for trains, named in terms.items()}
+    routed = [(trains, loss) for trains, loss in losses.items() if loss.requires_grad and (trains.fill or trains.boundary)]
+    for left, (trains, loss) in zip(range(len(routed) - 1, -1, -1), routed, strict=True):
+        if trains == TrainableProperties():
             loss.backward(retain_graph=left > 0)
-        elif "geometry" in reach.fill:
-            _let_through(parameters, loss, reach, boundary, keep_graph=left > 0)
+        elif "geometry" in trains.fill:
+            _backward_to(parameters, loss, trains, keep_graph=left > 0)
         else:
-            with _unfelt(step.rendered.means2d):
-                _let_through(parameters, loss, reach, boundary, keep_graph=left > 0)
-    return {name: value for terms in groups.values() for name, value in terms.items()}
+            with _gradient_unchanged(step.rendered.means2d):
+                _backward_to(parameters, loss, trains, keep_graph=left > 0)
+    return {name: value for named in terms.values() for name, value in named.items()}
 
 
 @contextmanager
-def _unfelt(values: Tensor) -> Iterator[None]:
-    """Gradients that pass through the values are not kept there."""
+def _gradient_unchanged(values: Tensor) -> Iterator[None]:
+    """Gradients that pass through the values within the block are not kept there."""
     kept = values.grad if values.retains_grad else None
     yield
     if values.retains_grad:
         values.grad = kept
 
 
-def _let_through(parameters: SplatParameters, loss: Tensor, reach: Reach, boundary: int, *, keep_graph: bool) -> None:
-    moved = {name: value for name, value in parameters.params.items() if PROPERTY[name] in {*reach.fill, *reach.boundary}}
-    gradients = torch.autograd.grad(loss, list(moved.values()), retain_graph=keep_graph, allow_unused=True)
-    for (name, value), gradient in zip(moved.items(), gradients, strict=True):
+def _backward_to(parameters: SplatParameters, loss: Tensor, trains: TrainableProperties, *, keep_graph: bool) -> None:
+    trained = {name: value for name, value in parameters.params.items() if PROPERTY[name] in {*trains.fill, *trains.boundary}}
+    gradients = torch.autograd.grad(loss, list(trained.values()), retain_graph=keep_graph, allow_unused=True)
+    for (name, value), gradient in zip(trained.items(), gradients, strict=True):
         if gradient is None:
             continue
         gradient = gradient.clone()
-        if PROPERTY[name] not in reach.boundary:
-            gradient[:boundary] = 0
-        if PROPERTY[name] not in reach.fill:
-            gradient[boundary:] = 0
+        if PROPERTY[name] not in trains.boundary:
+            gradient[~parameters.is_fill] = 0
+        if PROPERTY[name] not in trains.fill:
+            gradient[parameters.is_fill] = 0
         value.grad = gradient if value.grad is None else value.grad + gradient

@@ -1,6 +1,8 @@
-"""What the steps of an optimization look at."""
+"""What the steps of an optimization render, and what they compare it with."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -12,26 +14,54 @@ from splatpaint.scene.splats import Splats
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """What one training step looks at."""
+    """One training step: cameras, and what their renderings shall look like."""
 
     cameras: Cameras
     target: Float[Tensor, "v 3 h w"]
+    """sRGB in [0, 1]."""
     weight: Float[Tensor, "v 1 h w"]
+    """How much each pixel of the target counts, in [0, 1]."""
     holes: Float[Tensor, "v 1 h w"]
-    behind: Splats | None = None
-    """Frozen splats that are drawn together with the trained ones."""
-    guide: Float[Tensor, "v 1 h w"] | None = None
-    """See `Step`."""
+    """1 = painted by the prior, 0 = seen by a camera."""
+    frozen: Splats | None = None
+    """Splats that are rendered together with the trained ones."""
+    disparity_hint: Float[Tensor, "v 1 h w"] | None = None
+    """Disparity up to scale and shift that a network estimates from the target."""
     photo: int | None = None
-    """Its number, if it is the photo as it was taken."""
+    """Number of the photo that the target is, exposed as it was taken; None for other targets."""
     hidden: Bool[Tensor, " n"] | None = None
-    """Trained splats that are not drawn. How many there are must not change any more."""
+    """Trained splats that are not rendered. Their number must not change any more."""
     background: Float[Tensor, " 3"] | None = None
-    """What shows through the splats; black if none is given."""
+    """Color behind the splats; None = black."""
+
+
+@runtime_checkable
+class Sampler(Protocol):
+    """Chooses what a training step renders.
+
+    It must depend on nothing but the step, its seed and the present splats, so that a resumed training sees the same.
+    """
+
+    def __call__(self, step: int) -> Example | None:
+        """The example of a step, counted from 1; None: the next sampler is asked."""
+        ...
+
+
+def first_example(samplers: Sequence[Sampler], step: int) -> Example:
+    """The example of the first sampler that has one.
+
+    Raises:
+        ValueError: if none has.
+    """
+    for sampler in samplers:
+        example = sampler(step)
+        if example is not None:
+            return example
+    raise ValueError(f"no sampler has an example for step {step}")
 
 
 def view_of_step(step: int, views: int, seed: int) -> int:
-    """Which view a step (from 1) looks at: every epoch is a new permutation that depends on nothing but seed and epoch."""
+    """The view that a step, counted from 1, looks at: each epoch is a new permutation, determined by seed and epoch."""
     epoch, place = divmod(step - 1, views)
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
     return int(torch.randperm(views, generator=generator)[place])

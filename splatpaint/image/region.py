@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 from torch.nn.functional import max_pool2d
 
@@ -31,7 +31,7 @@ class Box:
         """Rows."""
         return self.bottom - self.top
 
-    def crop(self, images: Float[Tensor, "*lead h w"]) -> Float[Tensor, "*lead hb wb"]:
+    def crop(self, images: Shaped[Tensor, "*lead h w"]) -> Shaped[Tensor, "*lead hb wb"]:
         """The part of the pictures inside the box."""
         return images[..., self.top : self.bottom, self.left : self.right]
 

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Bool
 from torch import Tensor
 
 from splatpaint.scene.splats import Splats
-from splatpaint.scene.views import Capture, View
+from splatpaint.scene.views import Capture
 
 
 @dataclass(frozen=True, eq=False)
@@ -14,13 +15,12 @@ class Hole:
     """One supervising view after the removal."""
 
     name: str
-    covered: Float[Tensor, "1 1 h w"]
-    """1 where a mask, or the object, was: the photo says nothing about what is there now."""
-    hole: Float[Tensor, "1 1 h w"]
-    """1 where no other view saw past the object either."""
-    torn: Float[Tensor, "1 1 h w"]
-    """1 where the removal took splats although it is known what is there, from this photo or another: no mask is so exact that
-    it tears none."""
+    occluded: Bool[Tensor, "1 1 h w"]
+    """Where a mask, or the object, was: the photo says nothing about what is there now."""
+    unobserved: Bool[Tensor, "1 1 h w"]
+    """Where no other view saw past the object either: the hole."""
+    support_removed: Bool[Tensor, "1 1 h w"]
+    """Where splats went although it is known what is there, from this photo or another: masks are never exact."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,10 +33,8 @@ class Removal:
     """One for every supervising view, in order."""
 
 
-def untouched(splats: Splats, capture: Capture) -> Removal:
-    """Nothing removed, no hole anywhere."""
-
-    def nothing(view: View) -> Float[Tensor, "1 1 h w"]:
-        return splats.means.new_zeros(1, 1, view.camera.height, view.camera.width)
-
-    return Removal(splats, tuple(Hole(view.name, nothing(view), nothing(view), nothing(view)) for view in capture.views))
+def nothing_removed(splats: Splats, capture: Capture) -> Removal:
+    """All splats kept, no hole anywhere."""
+    nothing = [torch.zeros(1, 1, view.camera.height, view.camera.width, dtype=torch.bool) for view in capture.views]
+    masks = [each.to(splats.means.device) for each in nothing]
+    return Removal(splats, tuple(Hole(view.name, mask, mask, mask) for view, mask in zip(capture.views, masks, strict=True)))

@@ -7,7 +7,7 @@ it. Losses are those of StyleGAN (non-saturating, R1), patches are augmented ali
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from splatpaint.errors import ConfigError
 from splatpaint.image.region import Box
-from splatpaint.objectives.protocol import Reach, Step
+from splatpaint.objectives.protocol import Step, TrainableProperties
 
 TRIES = 8
 """Places looked at for one patch; the one with most hole is taken if none has enough."""
@@ -29,8 +29,8 @@ class AdversarialConfig:
     """A critic of small patches that learns beside the splats."""
 
     kind: Literal["adversarial"] = "adversarial"
-    weight: float = 0.0
-    """Of the non-saturating loss, once it has risen; 0 = there is no critic."""
+    weight: float = 0.3
+    """Of the non-saturating loss, at its full height."""
     features: float = 1.0
     """How much the distance of the critic's mean activations counts beside its verdict."""
     start: float = 0.25
@@ -49,8 +49,6 @@ class AdversarialConfig:
     """Weight of the squared gradient at real patches, halved (Mescheder et al. 2018, eq. 9; GANeRF's value)."""
     learning_rate: float = 1e-3
     """RMSprop's."""
-    reach: Reach = field(default_factory=lambda: Reach(fill=("color", "opacity"), boundary=()))
-    """A critic that may move splats makes relief of texture (RefFusion, sec. 4)."""
 
     def __post_init__(self) -> None:
         if self.patch_px < 16 or self.patches < 1:
@@ -76,11 +74,13 @@ class Critic(nn.Module):
 
 
 class Adversarial:
-    """Makes patches of rendered holes hard to tell from patches of painted ones. Has a network and its optimizer of its own."""
+    """Makes patches of rendered holes hard to tell from patches of painted ones. Trains a discriminator beside the splats."""
+
+    trains = TrainableProperties(fill=("color", "opacity"), boundary=())
+    # A discriminator that may move splats makes relief of texture (RefFusion, sec. 4).
 
     def __init__(self, config: AdversarialConfig, device: torch.device, seed: int) -> None:
         self.config = config
-        self.reach = config.reach
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.critic = Critic(config.width).to(device)

@@ -4,14 +4,14 @@ Such a network knows disparity up to a scale and a shift of its own, so nothing 
 of two pixels is nearer (SparseNeRF, eq. 3).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from splatpaint.image.region import dilate
-from splatpaint.objectives.protocol import Reach, Step
+from splatpaint.objectives.protocol import Step, TrainableProperties
 
 
 @dataclass(frozen=True)
@@ -29,27 +29,27 @@ class DisparityConfig:
     """Pairs count if the network tells them apart by this share of the range it sees."""
     pairs: int = 1024
     boundary_px: int = 16
-    reach: Reach = field(default_factory=lambda: Reach(fill=("geometry",), boundary=()))
 
 
 class Disparity:
-    """Compares rendered disparity to a guide's."""
+    """Compares rendered disparity to a network's."""
+
+    trains = TrainableProperties(fill=("geometry",), boundary=())
 
     def __init__(self, config: DisparityConfig) -> None:
         self.config = config
-        self.reach = config.reach
 
     def __call__(self, step: Step) -> dict[str, Tensor]:
         """The terms `correlation` and `ranking`; zero in a step without a guide."""
         depth = step.rendered.depth
         correlation = ranking = depth.new_zeros(())
-        if step.guide is not None:
+        if step.disparity_hint is not None:
             region = (dilate(step.holes, self.config.boundary_px) > 0) & (depth > 0)
             disparity = 1 / torch.where(depth > 0, depth, torch.ones_like(depth))
             for view in range(len(depth)):
                 inside = region[view]
                 if int(inside.sum()) >= 2:
-                    have, want = disparity[view][inside], step.guide[view][inside]
+                    have, want = disparity[view][inside], step.disparity_hint[view][inside]
                     have = have / have.detach().mean()
                     correlation = correlation + (1 - pearson(have, want)) / len(depth)
                     ranking = ranking + self._ranking(have, want, step.generator) / len(depth)

@@ -5,7 +5,7 @@ Inpaint3D, eq. 5), on latents of the rendering, in the holes' cells alone. It se
 have it last), so it is off by default.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor
 from splatpaint.errors import ConfigError
 from splatpaint.image.region import to_cells
 from splatpaint.objectives.perceptual import working_size
-from splatpaint.objectives.protocol import Reach, Step
+from splatpaint.objectives.protocol import Step, TrainableProperties
 from splatpaint.priors.crops import CELLS
 from splatpaint.priors.protocol import Prior, PriorQuery
 
@@ -26,8 +26,7 @@ class DistillConfig:
     """Noise levels, weights and guidance of score distillation."""
 
     kind: Literal["distill"] = "distill"
-    weight: float = 0.0
-    """0 = none."""
+    weight: float = 0.1
     every: int = 4
     """A network's answer is asked for each so many steps, and weighs as many times more."""
     t_min: float = 0.02
@@ -40,7 +39,6 @@ class DistillConfig:
     """w(t) = 1 - a (DreamFusion) or sqrt(a) (1 - a) (Latent-NeRF), with a = alpha_bar."""
     guidance: float | None = None
     """By text; None = as the prior was configured."""
-    reach: Reach = field(default_factory=lambda: Reach(fill=("color", "opacity"), boundary=()))
 
     def __post_init__(self) -> None:
         if self.every < 1 or not 0 <= self.t_min <= min(self.t_max, self.t_max_final) <= max(self.t_max, self.t_max_final) <= 1:
@@ -48,11 +46,12 @@ class DistillConfig:
 
 
 class Distill:
-    """Pulls rendered holes to where the prior is sure of them."""
+    """Pulls rendered holes towards what the prior would denoise them to."""
+
+    trains = TrainableProperties(fill=("color", "opacity"), boundary=())
 
     def __init__(self, config: DistillConfig, prior: Prior) -> None:
         self.config = config
-        self.reach = config.reach
         self.prior = prior
 
     def __call__(self, step: Step) -> dict[str, Tensor]:

@@ -5,7 +5,7 @@ L1 in the mask is the worst ablation). Distances between unit-length feature vec
 shifts, and the codec that a prior must have anyway provides the features, so no further weights are needed.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from torch.utils.weak import WeakIdKeyDictionary
 
 from splatpaint.image.feature_distance import cosine_feature_distance
-from splatpaint.objectives.protocol import Reach, Step
+from splatpaint.objectives.protocol import Step, TrainableProperties
 from splatpaint.priors.protocol import Codec
 
 
@@ -28,7 +28,6 @@ class PerceptualConfig:
     they lose 0.3 dB for 0.002 of LPIPS vgg (benchmarks/README.md). A prior that paints much detail wants some."""
     side_px: int = 160
     """Larger pictures are compared at about the area of a square of this side: a small prior paints no finer than that."""
-    reach: Reach = field(default_factory=Reach)
 
 
 class Perceptual:
@@ -37,9 +36,10 @@ class Perceptual:
     The features of a target are kept for as long as the target is: a round looks at the same few for hundreds of steps.
     """
 
+    trains = TrainableProperties()
+
     def __init__(self, config: PerceptualConfig, codec: Codec) -> None:
         self.config = config
-        self.reach = config.reach
         self.codec = codec
         self._kept = WeakIdKeyDictionary()
 

@@ -3,41 +3,47 @@
 Averaged over all pixels that count in a step, so that an objective for a part weighs as much as the part is large.
 """
 
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from splatpaint.image.ssim import ssim_map
-from splatpaint.objectives.protocol import Reach, Step
+from splatpaint.objectives.protocol import Step, TrainableProperties
 
 
 @dataclass(frozen=True)
 class PhotometricConfig:
     """`(1 - dssim) L1 + dssim (1 - SSIM)` (3DGS, eq. 7)."""
 
+    RENAMED: ClassVar[dict[str, str]] = {"holes": "pixels", "known": "pixels", "reach": ""}
+
     kind: Literal["photometric"] = "photometric"
+    pixels: Literal["all", "observed", "painted"] = "all"
+    """Which pixels count: all, those that a camera saw, or those in holes."""
     weight: float = 1.0
     dssim: float = 0.2
     """Share of the structural term."""
-    holes: float = 1.0
-    """How much a painted pixel counts; 0 leaves the holes out."""
-    known: float = 1.0
-    """How much a pixel counts that is no hole's."""
-    reach: Reach = field(default_factory=Reach)
 
 
 class Photometric:
     """Matches rendered pixels to the target."""
 
-    def __init__(self, config: PhotometricConfig, name: str = "photometric") -> None:
-        self.config, self.name = config, name
-        self.reach = config.reach
+    trains = TrainableProperties()
+
+    def __init__(self, config: PhotometricConfig) -> None:
+        self.config = config
 
     def __call__(self, step: Step) -> dict[str, Tensor]:
-        """One term, of the objective's name; zero where no pixel counts."""
-        weight = step.weight * (self.config.holes * step.holes + self.config.known * (1 - step.holes))
+        """One term, `photometric` or named by the pixels that count; zero where none does."""
+        match self.config.pixels:
+            case "all":
+                name, weight = "photometric", step.weight
+            case "observed":
+                name, weight = "observed", step.weight * (1 - step.holes)
+            case "painted":
+                name, weight = "painted", step.weight * step.holes
         area = step.weight.sum().clamp_min(1.0)
         color = step.rendered.color
         loss = (1 - self.config.dssim) * ((color - step.target).abs().mean(dim=1, keepdim=True) * weight).sum() / area
@@ -46,4 +52,4 @@ class Photometric:
             shown = torch.lerp(step.target, color, (weight > 0).to(color))
             dissimilarity = 1 - ssim_map(shown, step.target).mean(dim=1, keepdim=True)
             loss = loss + self.config.dssim * (dissimilarity * weight).sum() / area
-        return {self.name: self.config.weight * loss}
+        return {name: self.config.weight * loss}

@@ -11,22 +11,18 @@ from splatpaint.render.protocol import Rendered
 from splatpaint.scene.splats import Splats
 
 Property = Literal["color", "opacity", "geometry"]
-"""Of a splat. Geometry is its place, rotation and size."""
+"""Properties of a splat. Geometry is its center, rotation and scale."""
 EVERYTHING: tuple[Property, ...] = ("color", "opacity", "geometry")
 
 
 @dataclass(frozen=True)
-class Reach:
-    """What an objective may change about the trained splats. The gradient of anything else is exactly zero."""
+class TrainableProperties:
+    """The properties of trained splats that an objective may change; the gradient of all others is exactly zero."""
 
     fill: tuple[Property, ...] = EVERYTHING
-    """Of the splats that are trained without ever having been seen; in a reconstruction all are."""
+    """Of fill splats, which no photo shows; in a reconstruction all splats are of this group."""
     boundary: tuple[Property, ...] = EVERYTHING
-    """Of the reconstructed splats that are trained with the fill."""
-
-    def __post_init__(self) -> None:
-        for name in ("fill", "boundary"):  # what means the same shall be equal
-            object.__setattr__(self, name, tuple(part for part in EVERYTHING if part in getattr(self, name)))
+    """Of boundary splats: reconstructed ones that are trained with the fill."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,8 +44,8 @@ class Step:
     """Share of the training that is done, in [0, 1]."""
     generator: torch.Generator
     """For whatever is drawn at random: the same numbers at the same step, also of a resumed training. On the CPU."""
-    guide: Float[Tensor, "v 1 h w"] | None = None
-    """Disparity up to scale and shift that a network sees in `target`."""
+    disparity_hint: Float[Tensor, "v 1 h w"] | None = None
+    """Disparity up to scale and shift that a network estimates from `target`."""
 
 
 @runtime_checkable
@@ -57,8 +53,8 @@ class Objective(Protocol):
     """A term, or a few, of what is minimized."""
 
     @property
-    def reach(self) -> Reach:
-        """What its gradient is let through to."""
+    def trains(self) -> TrainableProperties:
+        """The properties that its gradient reaches."""
         ...
 
     def __call__(self, step: Step) -> dict[str, Tensor]:

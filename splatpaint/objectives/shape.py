@@ -1,12 +1,12 @@
 """What a fill's geometry shall be like when nobody ever saw it: there, smooth, and made of modest splats."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from splatpaint.objectives.protocol import Reach, Step
+from splatpaint.objectives.protocol import Step, TrainableProperties
 
 
 @dataclass(frozen=True)
@@ -22,15 +22,15 @@ class ShapeConfig:
     """Of the excess of a splat's longest over its middle axis beyond `max_anisotropy`."""
     max_anisotropy: float = 4.0
     """How many times longer than its middle axis a splat's longest may be before it costs (PhysGaussian, eq. 19)."""
-    reach: Reach = field(default_factory=Reach)
 
 
 class Shape:
     """Keeps the fill opaque, smooth and free of needles."""
 
+    trains = TrainableProperties()
+
     def __init__(self, config: ShapeConfig) -> None:
         self.config = config
-        self.reach = config.reach
 
     def __call__(self, step: Step) -> dict[str, Tensor]:
         """The terms `coverage`, `smoothness` and `anisotropy`."""

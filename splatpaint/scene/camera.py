@@ -7,6 +7,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+REFERENCE_SIDE_PX = 480
+"""Longer side of the images that lengths in pixels were chosen on."""
+
 
 @dataclass(frozen=True, eq=False)
 class Cameras:
@@ -55,6 +58,14 @@ class Cameras:
     def to(self, target: torch.device | torch.dtype | str) -> "Cameras":
         """The same cameras on another device or in another precision."""
         return replace(self, K=self.K.to(target), cam_from_world=self.cam_from_world.to(target))
+
+    def px(self, length: int | float) -> float:
+        """A length, given in pixels of an image 480 px long, in pixels of these images; never fewer than are given.
+
+        So what is done to an image of 960 px is what is done to one of 480, at twice the size. Below 480 px lengths stay:
+        windows of losses and steps of kernels have so many pixels at any size.
+        """
+        return length * max(1.0, max(self.width, self.height) / REFERENCE_SIDE_PX)
 
     def resized(self, width: int, height: int) -> "Cameras":
         """Cameras that see the same frustum with another number of pixels."""

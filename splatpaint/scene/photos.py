@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from jaxtyping import Float
@@ -11,6 +12,11 @@ from splatpaint.image.files import read_image, read_mask
 from splatpaint.scene.camera import Cameras
 from splatpaint.scene.exposure import Exposure
 from splatpaint.scene.views import View
+
+Files = tuple[Path, Path | None, Path | None]
+"""A view's image, fill mask and ignore mask."""
+Decoded = tuple[Tensor, Tensor, Tensor]
+"""Their pixels, eight bits a channel: image, usable, fill."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,32 +34,37 @@ class Photo:
 
 
 class Photos(Sequence[Photo]):
-    """Reads every view once, when it is first asked for, and keeps it as bytes."""
+    """Decodes every view's files once, when it is first asked for, and keeps them as bytes, five a pixel."""
 
-    def __init__(self, views: Sequence[View], device: torch.device) -> None:
+    def __init__(self, views: Sequence[View], device: torch.device, _decoded: dict[Files, Decoded] | None = None) -> None:
         self.views = tuple(views)
         self.device = device
-        self._bytes: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
+        self._decoded: dict[Files, Decoded] = {} if _decoded is None else _decoded
 
     def __len__(self) -> int:
         return len(self.views)
 
     def __getitem__(self, index: int) -> Photo:  # pyright: ignore[reportIncompatibleMethodOverride]
         view = self.views[index]
-        if index not in self._bytes:
-            self._bytes[index] = self._read(view)
-        image, usable, fill = (part.to(self.device).float() for part in self._bytes[index])
+        files = (view.image, view.fill_mask, view.ignore_mask)
+        if files not in self._decoded:
+            self._decoded[files] = _read(view)
+        image, usable, fill = (part.to(self.device).float() for part in self._decoded[files])
         image = view.exposure.undo(image / 255).clamp(0, 1)
         return Photo(view.name, view.camera.to(self.device), image, usable, fill)
 
-    def as_taken(self) -> "Photos":
-        """The same photos, as if all were exposed like the scene: their pixels are those of the files."""
-        return Photos([replace(view, exposure=Exposure()) for view in self.views], self.device)
+    def of(self, views: Sequence[View]) -> "Photos":
+        """Other views, such as the same with other exposures; files that were decoded already are not decoded again."""
+        return Photos(views, self.device, self._decoded)
 
-    @staticmethod
-    def _read(view: View) -> tuple[Tensor, Tensor, Tensor]:
-        image = (read_image(view.image)[None] * 255).round().byte()
-        empty = torch.zeros_like(image[:, :1])
-        usable = 1 - read_mask(view.ignore_mask)[None].byte() if view.ignore_mask else empty + 1
-        fill = read_mask(view.fill_mask)[None].byte() if view.fill_mask else empty
-        return image, usable, fill
+    def as_taken(self) -> "Photos":
+        """The same photos without exposures: their pixels are those of the files."""
+        return self.of([replace(view, exposure=Exposure()) for view in self.views])
+
+
+def _read(view: View) -> Decoded:
+    image = (read_image(view.image)[None] * 255).round().byte()
+    empty = torch.zeros_like(image[:, :1])
+    usable = 1 - read_mask(view.ignore_mask)[None].byte() if view.ignore_mask else empty + 1
+    fill = read_mask(view.fill_mask)[None].byte() if view.fill_mask else empty
+    return image, usable, fill

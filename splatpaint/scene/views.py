@@ -1,7 +1,7 @@
 """A posed photo capture, ready to be used: pinhole cameras, image files of exactly the camera's size, canonical masks."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -10,7 +10,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from splatpaint.scene.camera import Cameras
-from splatpaint.scene.exposure import Exposure
+from splatpaint.scene.exposure import Exposure, nearby_exposure
 
 Item = TypeVar("Item")
 
@@ -83,3 +83,18 @@ def spread(items: Sequence[Item], count: int) -> list[Item]:
     if len(items) <= count:
         return list(items)
     return [items[round(i * (len(items) - 1) / max(count - 1, 1))] for i in range(count)]
+
+
+def with_exposures(capture: Capture, exposures: Mapping[str, Exposure]) -> Capture:
+    """The capture, its views with the exposures of their names; a view without one gets that of its nearest neighbors."""
+    if not exposures:
+        return capture
+    known = [view for view in capture.views if view.name in exposures]
+    cameras, theirs = [view.camera for view in known], [exposures[view.name] for view in known]
+
+    def with_exposure(view: View) -> View:
+        return replace(view, exposure=exposures.get(view.name) or nearby_exposure(view.camera, cameras, theirs))
+
+    return replace(
+        capture, views=tuple(map(with_exposure, capture.views)), held_out=tuple(map(with_exposure, capture.held_out))
+    )

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from splatpaint.capture import CaptureConfig
-from splatpaint.fill.config import InpaintConfig
+from splatpaint.fill.config import FillConfig
 from splatpaint.masks.selection import RemoveConfig
 from splatpaint.priors.customize import CustomizeConfig
 from splatpaint.priors.depth import DepthConfig
@@ -28,4 +28,4 @@ class RunConfig:
     prior: PriorConfig = field(default_factory=PriorConfig)
     depth: DepthConfig = field(default_factory=DepthConfig)
     customize: CustomizeConfig = field(default_factory=CustomizeConfig)
-    inpaint: InpaintConfig = field(default_factory=InpaintConfig)
+    inpaint: FillConfig = field(default_factory=FillConfig)

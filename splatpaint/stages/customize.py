@@ -2,15 +2,13 @@
 
 from pathlib import Path
 
-import torch
-
 from splatpaint.events import Events, Noted
 from splatpaint.image.region import dilate
 from splatpaint.priors import customize as training
 from splatpaint.priors.customization_data import KnownPicture
 from splatpaint.priors.latent import LatentInpaintingPrior
 from splatpaint.scene.photos import Photo, Photos
-from splatpaint.scene.views import Capture, spread
+from splatpaint.scene.views import spread
 
 STAGE = training.STAGE
 MARGIN = 0.01
@@ -18,22 +16,21 @@ MARGIN = 0.01
 
 
 def customize(
-    capture: Capture,
+    photos: Photos,
     prior: LatentInpaintingPrior,
     config: training.CustomizeConfig,
     *,
-    device: torch.device,
     seed: int,
     out: Path,
 ) -> Events[Path]:
-    """Trains a LoRA on what the capture's photos show outside the masks; see `splatpaint.priors.customize`.
+    """Trains a LoRA on what the photos show outside the masks; see `splatpaint.priors.customize`.
 
     Raises:
         PriorError: if training diverges.
     """
-    pictures = [known_picture(photo) for photo in Photos(spread(capture.views, config.pictures), device)]
-    if len(pictures) < len(capture.views):
-        yield Noted(STAGE, f"{len(pictures)} of {len(capture.views)} photos are used")
+    pictures = [known_picture(photo) for photo in photos.of(spread(photos.views, config.pictures))]
+    if len(pictures) < len(photos):
+        yield Noted(STAGE, f"{len(pictures)} of {len(photos)} photos are used")
     return (yield from training.customize(prior, pictures, config, seed=seed, out=out))
 
 

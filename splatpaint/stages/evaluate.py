@@ -25,14 +25,16 @@ from splatpaint.image.files import IMAGE_SUFFIXES, read_image
 from splatpaint.image.perceptual import Lpips
 from splatpaint.image.region import bounding_box, dilate
 from splatpaint.image.resample import resize_area
+from splatpaint.image.sheet import write_sheet
 from splatpaint.render.protocol import Rasterizer
 from splatpaint.scene.photos import Photo, Photos
 from splatpaint.scene.splats import Splats
-from splatpaint.scene.views import Capture
+from splatpaint.scene.views import Capture, spread
 from splatpaint.stages.folder import plain, write_whole
-from splatpaint.stages.pictures import SHEET_VIEWS, spread, write_sheet
 
 STAGE = "eval"
+SHEET_VIEWS = 6
+"""Rows of the sheet."""
 FAR_PX = 16
 """Farther from the mask than this, nothing at all should change."""
 

@@ -23,7 +23,7 @@ from typing import IO, Any, Literal, TypeVar, get_args
 
 from splatpaint.config import Tree, differences, dump, from_tree, load_tree, parse
 from splatpaint.errors import CaptureError, RunError
-from splatpaint.events import Event, Events, Measured, Progressed
+from splatpaint.events import Event, Events, Measured, Progressed, SceneChanged
 
 Config = TypeVar("Config")
 Product = TypeVar("Product")
@@ -164,6 +164,8 @@ class RunFolder:
 
     def log(self, event: Event) -> None:
         """Appends the event to events.jsonl (of progress, a line every few seconds); measurements also go to metrics.json."""
+        if isinstance(event, SceneChanged):
+            return
         if isinstance(event, Progressed) and event.done < event.total:
             if time.monotonic() - self._logged_at < LOG_PROGRESS_EVERY_S:
                 return

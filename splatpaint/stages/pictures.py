@@ -5,21 +5,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import torch
 from jaxtyping import Float
-from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from splatpaint.events import Events, Progressed, Saved, Skipped
 from splatpaint.formats import read_splats
 from splatpaint.image.files import read_mask, write_image
-from splatpaint.image.resample import resize_area
+from splatpaint.image.sheet import write_sheet, write_strip
 from splatpaint.render.protocol import Rasterizer, Rendered
 from splatpaint.scene.camera import Cameras
 from splatpaint.scene.photos import Photo, Photos
 from splatpaint.scene.splats import Splats
-from splatpaint.scene.views import Capture, View, spread
+from splatpaint.scene.views import View, spread
 from splatpaint.stages.folder import RunFolder
 
 STAGE = "pictures"
@@ -29,11 +27,7 @@ What = Literal["color", "depth", "alpha"]
 
 STRIP_PANEL_PX = 360
 """Longest side of one picture of a strip."""
-SHEET_PANEL_PX = 200
-"""Longest side of one picture of the contact sheet."""
 SHEET_VIEWS = 6
-CAPTION_PX = 14
-"""Height of the caption above a picture."""
 HOLE_COLOR = (1.0, 0.1, 0.6)
 NEAR_TO_FAR = ((0.99, 0.91, 0.56), (0.94, 0.49, 0.29), (0.62, 0.18, 0.42), (0.27, 0.06, 0.40), (0.02, 0.02, 0.10))
 """Colors of depth: bright is near, dark is far; lightness falls steadily, so it also reads in gray."""
@@ -54,18 +48,24 @@ def render_views(
     return out
 
 
-def before_after(folder: RunFolder, capture: Capture, rasterizer: Rasterizer, *, device: torch.device) -> Events[Path]:
-    """The strips of a finished run, in its `pictures/`; the product is the contact sheet."""
+def before_after(folder: RunFolder, photos: Photos, rasterizer: Rasterizer) -> Events[Path]:
+    """The strips of a finished run, in its `pictures/`; the product is the contact sheet.
+
+    Args:
+        folder: of the run.
+        photos: of all views, held-out ones too.
+        rasterizer: paints on the photos' device.
+    """
     sheet = folder.path / STAGE / SHEET_NAME
     if sheet.exists():
         yield Skipped(STAGE, sheet)
         return sheet
-    photos = Photos(capture.all_views, device)
-    hole_files = {view.name: folder.path / "remove" / "holes" / f"{view.name}.png" for view in capture.views}
+    hole_files = {view.name: folder.path / "remove" / "holes" / f"{view.name}.png" for view in photos.views}
+    hole_files = {name: file for name, file in hole_files.items() if file.exists()}  # held-out views have none
     return (
         yield from draw_strips(
             photos,
-            {name: read_mask(file)[None].to(device) for name, file in hole_files.items()},
+            {name: read_mask(file)[None].to(photos.device) for name, file in hole_files.items()},
             reconstructed=read_splats(folder.product("reconstruct")),
             kept=read_splats(folder.product("remove")),
             filled=read_splats(folder.product("inpaint")),
@@ -105,7 +105,7 @@ def draw_strips(
     rows = []
     for done, photo in enumerate(photos, start=1):
         panels = dict(_panels(photo, holes.get(photo.name, photo.fill), scenes, rasterizer))
-        _save(_row(panels, STRIP_PANEL_PX), out / f"{photo.name}.png")
+        write_strip(out / f"{photo.name}.png", panels, longest_px=STRIP_PANEL_PX)
         if photo.name in on_sheet:
             rows.append(panels)
         yield Progressed(STAGE, done, len(photos))
@@ -116,7 +116,9 @@ def draw_strips(
 
 
 @torch.no_grad()
-def draw_unseen(cameras: Sequence[Cameras], *, kept: Splats, filled: Splats, rasterizer: Rasterizer, out: Path) -> Events[Path]:
+def draw_synthetic_views(
+    cameras: Sequence[Cameras], *, kept: Splats, filled: Splats, rasterizer: Rasterizer, out: Path
+) -> Events[Path]:
     """A sheet of views that are no photos, before and after they were filled.
 
     Args:
@@ -133,11 +135,6 @@ def draw_unseen(cameras: Sequence[Cameras], *, kept: Splats, filled: Splats, ras
     write_sheet(out, rows)
     yield Saved(STAGE, "views that no photo shows", out)
     return out
-
-
-def write_sheet(path: Path, rows: Sequence[Mapping[str, Float[Tensor, "3 h w"]]]) -> None:
-    """Rows of small pictures under their captions."""
-    _save(_stacked([_row(row, SHEET_PANEL_PX) for row in rows]), path)
 
 
 def painted(rendered: Rendered, what: What) -> Float[Tensor, "3 h w"]:
@@ -189,38 +186,3 @@ def _ramp(place: Float[Tensor, "h w"]) -> Float[Tensor, "3 h w"]:
 def _percentile(values: Float[Tensor, " n"], share: float) -> Float[Tensor, ""]:
     # torch.quantile refuses more than 16 million values.
     return values.sort().values[round(share * (len(values) - 1))]
-
-
-def _row(panels: Mapping[str, Float[Tensor, "3 h w"]], longest_px: int) -> Image.Image:
-    pictures = [_captioned(caption, picture, longest_px) for caption, picture in panels.items()]
-    row = Image.new("RGB", (sum(picture.width + 2 for picture in pictures) - 2, pictures[0].height), "white")
-    left = 0
-    for picture in pictures:
-        row.paste(picture, (left, 0))
-        left += picture.width + 2
-    return row
-
-
-def _captioned(caption: str, picture: Float[Tensor, "3 h w"], longest_px: int) -> Image.Image:
-    height, width = picture.shape[1:]
-    shrink = min(1.0, longest_px / max(height, width))
-    width, height = max(1, round(width * shrink)), max(1, round(height * shrink))
-    small = resize_area(picture[None], width=width, height=height)[0]
-    pixels = small.cpu().clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).contiguous()
-    panel = Image.new("RGB", (width, height + CAPTION_PX), "white")
-    panel.paste(Image.fromarray(pixels.numpy()), (0, CAPTION_PX))
-    ImageDraw.Draw(panel).text((2, 0), caption, fill="black", font=ImageFont.load_default(CAPTION_PX - 3))
-    return panel
-
-
-def _stacked(rows: Sequence[Image.Image]) -> Image.Image:
-    sheet = Image.new("RGB", (max(row.width for row in rows), sum(row.height + 4 for row in rows) - 4), "white")
-    top = 0
-    for row in rows:
-        sheet.paste(row, (0, top))
-        top += row.height + 4
-    return sheet
-
-
-def _save(picture: Image.Image, path: Path) -> None:
-    write_image(path, torch.from_numpy(np.array(picture)).permute(2, 0, 1).float() / 255)

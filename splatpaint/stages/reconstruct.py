@@ -1,9 +1,10 @@
 """Photos to splats, the object still in place."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -20,19 +21,25 @@ from splatpaint.fit.parameters import LearningRates, SplatParameters
 from splatpaint.fit.samplers import Example, view_of_step
 from splatpaint.fit.seeding import round_splats, spacing
 from splatpaint.formats import drop_nonfinite, read_splats
-from splatpaint.masks.selection import RemoveConfig, masked_view, object_of
-from splatpaint.objectives.photometric import Photometric, PhotometricConfig
+from splatpaint.masks.lift import MaskedView
+from splatpaint.masks.selection import RemoveConfig, masked_view, select_object
+from splatpaint.objectives.build import ObjectiveConfig, build_objectives
+from splatpaint.objectives.photometric import PhotometricConfig
 from splatpaint.render.protocol import Rasterizer
 from splatpaint.scene.exposure import Exposure
 from splatpaint.scene.frames import in_world
 from splatpaint.scene.photos import Photos
 from splatpaint.scene.splats import Splats
-from splatpaint.scene.views import Capture, PointCloud, spread
-from splatpaint.stages.exposures import with_exposures
+from splatpaint.scene.views import Capture, PointCloud, spread, with_exposures
 
 STAGE = "reconstruct"
+RATES = LearningRates()
+"""Adam step sizes of a reconstruction."""
+INITIAL_OPACITY = 0.5
+MAX_INITIAL_SCALE = 0.1
+"""Standard deviation in world units (the median viewing depth is 1): bounds the splats of stray points."""
 ADOPTED_VIEWS = 8
-"""Adopted splats are compared with so many photos."""
+"""Number of photos that adopted splats are compared with."""
 FOREIGN_DB = 15.0
 """Adopted splats that are farther from the photos than this are hardly theirs."""
 
@@ -41,26 +48,34 @@ FOREIGN_DB = 15.0
 class ReconstructConfig:
     """The photometric fit of all usable pixels."""
 
+    RENAMED: ClassVar[dict[str, str]] = {
+        "veil": "reconstruct.near_floater_depth",
+        "apart": "reconstruct.background_only_share",
+        "photometric": "reconstruct.objectives, the one of kind: photometric",
+        "initial_opacity": "",
+        "max_initial_scale": "",
+        "rates": "",
+    }
+
     init_ply: str | None = None
     """Splats of the scene, in the frame of the capture's poses: taken as they are, nothing is fitted."""
     steps: int = 2000
+    """Training steps."""
     sh_degree: int = 2
     """0 to 3. Degree 2 costs half the memory of 3 and is as good on a few dozen views."""
-    initial_opacity: float = 0.5
-    max_initial_scale: float = 0.1
-    """World units (the median viewing depth is 1): bounds the splats of stray points."""
-    veil: float = 0.25
+    near_floater_depth: float = 0.25
     """Splats nearer before a camera than this share of the depth of the nearest points in its frame are dropped (see
-    fit/near_floaters.py); 0: none."""
-    apart: float = 0.4
-    """For this share of the steps, the last, every other one looks at the scene without the object (fit/background_only.py)."""
+    fit/near_floaters.py). 0: none; lower it where cameras pass close by things without points."""
+    background_only_share: float = 0.4
+    """Share of the steps, the last, of which every other one trains the background without the object, so that removal leaves
+    no artifacts (see fit/background_only.py)."""
     exposures: bool = True
     """Whether every photo has an exposure and a white balance of its own; the scene is as bright as they are on average."""
     background: Literal["random", "black"] = "random"
-    """What is behind the splats: another color at every step, so that they must hide it; or black, and then black things may
-    well be nothing at all, and what is filled in behind them shows through."""
-    photometric: PhotometricConfig = field(default_factory=PhotometricConfig)
-    rates: LearningRates = field(default_factory=LearningRates)
+    """Color behind the splats: another at every step, so that they must be opaque; or black, and then black things may be
+    left transparent, and what is filled in behind them shows through."""
+    objectives: tuple[ObjectiveConfig, ...] = (PhotometricConfig(),)
+    """What the training minimizes; objectives that need a prior have none here."""
     density: DensityConfig = field(default_factory=DensityConfig)
 
     def __post_init__(self) -> None:
@@ -68,12 +83,12 @@ class ReconstructConfig:
             raise ConfigError(f"steps is {self.steps}, expected at least 1")
         if not 0 <= self.sh_degree <= 3:
             raise ConfigError(f"sh_degree is {self.sh_degree}, expected 0 to 3")
-        if not 0 <= self.veil < 1:
-            raise ConfigError(f"veil is {self.veil}, expected a share from 0 to below 1")
-        if self.apart < 0 or self.apart + self.density.stop > 1:
+        if not 0 <= self.near_floater_depth < 1:
+            raise ConfigError(f"near_floater_depth is {self.near_floater_depth}, expected a share from 0 to below 1")
+        if self.background_only_share < 0 or self.background_only_share + self.density.stop > 1:
             raise ConfigError(
-                f"apart is {self.apart}, expected a share from 0 to {1 - self.density.stop:g}: it begins when no splats are"
-                f" added any more (density.stop is {self.density.stop})"
+                f"background_only_share is {self.background_only_share}, expected a share from 0 to {1 - self.density.stop:g}:"
+                f" it begins when no splats are added any more (density.stop is {self.density.stop})"
             )
 
 
@@ -88,10 +103,10 @@ class Reconstruction:
 
 def reconstruct(
     capture: Capture,
+    photos: Photos,
     rasterizer: Rasterizer,
     config: ReconstructConfig,
     *,
-    device: torch.device,
     seed: int,
     removing: RemoveConfig | None = None,
     checkpoint: Path | None = None,
@@ -102,67 +117,94 @@ def reconstruct(
     removed. Held-out views are measured, not learned.
 
     Args:
-        capture: photos and where splats may start.
+        capture: where splats may start, and what is held out.
+        photos: of the capture's supervising views.
         rasterizer: any.
         config: see there.
-        device: where everything happens.
         seed: same seed, same splats (on a CPU, bit for bit).
-        removing: how the object under the fill masks will be told, so that the scene learns to do without it; None: it stays.
+        removing: how the masks will select the object, so that the background is trained without it; None: it stays.
         checkpoint: where the state is kept every now and then; continued from if it exists.
     """
-    photos = Photos(capture.views, device)
     assert capture.points is not None, "prepare() gives every capture points"
-    parameters = SplatParameters(seed_splats(capture.points, config).to(device), config.rates)
+    parameters = SplatParameters(seed_splats(capture.points, config).to(photos.device), RATES)
     yield Noted(STAGE, f"{len(photos)} photos, {len(parameters)} points to start from")
-
-    apart = None
-    if removing is not None and config.apart:
-        together = config.steps - round(config.apart * config.steps)
-        apart = BackgroundOnlySteps(lambda splats: object_of(splats, photos, rasterizer, removing), together)
-
-    def sample(step: int) -> Example:
-        number = view_of_step(step, len(photos), seed)
-        photo = photos[number]
-        nowhere, behind = torch.zeros_like(photo.usable), background_of_step(step, config, seed, device)
-        whole = Example(photo.camera, photo.image, photo.usable, nowhere, photo=number, background=behind)
-        if removing is None or apart is None or not apart.alone(step):
-            return whole
-        clear = photo.usable * (1 - masked_view(photo, removing).mask)
-        return replace(whole, weight=clear, hidden=apart.object(parameters.splats(parameters.sh_degree)))
-
+    background_only, masks = None, None
+    if removing is not None and config.background_only_share:
+        masks = [masked_view(photo, removing) for photo in photos]
+        select = partial(select_object, views=masks, rasterizer=rasterizer, config=removing)
+        background_only = BackgroundOnlySteps(select, config.steps - round(config.background_only_share * config.steps))
     torch.manual_seed(seed)
     yield from optimize(
         parameters,
-        sample,
-        [Photometric(config.photometric)],
+        [PhotoSampler(photos, parameters, config, seed, background_only, masks)],
+        build_objectives(config.objectives, prior=None, device=photos.device, seed=seed),
         rasterizer,
         LoopConfig(steps=config.steps),
         stage=STAGE,
-        density=Density(config.density, parameters, veils=near_floaters_of(photos, capture.points, config)),
-        exposures=Exposures(len(photos), device) if config.exposures else None,
-        apart=apart,
+        density=Density(config.density, parameters, near_floaters=near_floaters_of(photos, capture.points, config)),
+        exposures=Exposures(len(photos), photos.device) if config.exposures else None,
+        background_only=background_only,
         checkpoint=checkpoint,
     )
     splats = parameters.splats(parameters.sh_degree).detach()
     result = Reconstruction(splats, exposures_of(splats, photos, rasterizer) if config.exposures else {})
     if capture.held_out:
-        judged = Photos(with_exposures(capture, result.exposures).held_out, device)
+        judged = photos.of(with_exposures(capture, result.exposures).held_out)
         yield Measured(STAGE, held_out_psnr(splats, judged, rasterizer))
     return result
 
 
+class PhotoSampler:
+    """Whole photos, in another random order every epoch."""
+
+    def __init__(
+        self,
+        photos: Photos,
+        parameters: SplatParameters,
+        config: ReconstructConfig,
+        seed: int,
+        background_only: BackgroundOnlySteps | None = None,
+        masks: Sequence[MaskedView] | None = None,
+    ) -> None:
+        """
+        Args:
+            photos: to be shown.
+            parameters: the trained splats.
+            config: says what is behind the splats.
+            seed: of order and backgrounds.
+            background_only: the steps that hide the object.
+            masks: of the photos, for these steps.
+        """
+        self.photos, self.parameters, self.config, self.seed = photos, parameters, config, seed
+        self.background_only, self.masks = background_only, masks
+
+    def __call__(self, step: int) -> Example:
+        """See `Sampler`."""
+        number = view_of_step(step, len(self.photos), self.seed)
+        photo = self.photos[number]
+        background = background_of_step(step, self.config, self.seed, self.photos.device)
+        whole = Example(
+            photo.camera, photo.image, photo.usable, torch.zeros_like(photo.usable), photo=number, background=background
+        )
+        if self.background_only is None or self.masks is None or not self.background_only.includes(step):
+            return whole
+        outside = photo.usable * ~self.masks[number].mask
+        hidden = self.background_only.object(self.parameters.splats(self.parameters.sh_degree))
+        return replace(whole, weight=outside, hidden=hidden)
+
+
 @torch.no_grad()
 def adopt(
-    file: Path, capture: Capture, rasterizer: Rasterizer, config: ReconstructConfig, *, device: torch.device
+    file: Path, capture: Capture, photos: Photos, rasterizer: Rasterizer, config: ReconstructConfig
 ) -> Events[Reconstruction]:
     """Splats that another tool fitted, or an earlier run, brought into the capture's world; measured against its photos.
 
     Args:
         file: .ply, .splat or .safetensors, in the frame of the capture's poses.
-        capture: gives the frame and the photos.
+        capture: gives the frame.
+        photos: of its supervising views.
         rasterizer: any.
         config: says whether photos have exposures.
-        device: where the splats shall be.
 
     Raises:
         FormatError: if the file holds no splats.
@@ -172,9 +214,9 @@ def adopt(
         raise FormatError(f"{file} holds no splats")
     if broken:
         yield Noted(STAGE, f"{broken} splats of {file} have numbers that are not finite, and were dropped", "warning")
-    splats = splats.to(device)
-    exposures = exposures_of(splats, Photos(capture.views, device), rasterizer) if config.exposures else {}
-    shown = held_out_psnr(splats, Photos(spread(capture.views, ADOPTED_VIEWS), device), rasterizer).get("held_out_psnr")
+    splats = splats.to(photos.device)
+    exposures = exposures_of(splats, photos, rasterizer) if config.exposures else {}
+    shown = held_out_psnr(splats, photos.of(spread(capture.views, ADOPTED_VIEWS)), rasterizer).get("held_out_psnr")
     yield Noted(STAGE, f"{len(splats)} splats from {file}")
     if shown is not None:
         if shown < FOREIGN_DB:
@@ -189,15 +231,16 @@ def seed_splats(points: PointCloud, config: ReconstructConfig) -> Splats:
     return round_splats(
         points.positions,
         points.colors.float() / 255,
-        spacing(points.positions).clamp(1e-6, config.max_initial_scale),
-        opacity=config.initial_opacity,
+        spacing(points.positions).clamp(1e-6, MAX_INITIAL_SCALE),
+        opacity=INITIAL_OPACITY,
         sh_degree=config.sh_degree,
     )
 
 
 def near_floaters_of(photos: Photos, points: PointCloud, config: ReconstructConfig) -> NearFloaters:
-    """What would be a veil before one of the photos."""
-    return NearFloaters([photo.camera for photo in photos], points.positions.to(photos.device), config.veil)
+    """Finds splats that are too near to the camera of a photo."""
+    cameras = [view.camera.to(photos.device) for view in photos.views]
+    return NearFloaters(cameras, points.positions.to(photos.device), config.near_floater_depth)
 
 
 def background_of_step(step: int, config: ReconstructConfig, seed: int, device: torch.device) -> Float[Tensor, " 3"] | None:

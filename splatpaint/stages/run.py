@@ -3,7 +3,8 @@
 import resource
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -11,25 +12,66 @@ import torch
 from splatpaint.capture import prepare
 from splatpaint.errors import BackendError, MaskError, PriorError
 from splatpaint.events import Events, Measured, Product, Saved, Skipped
-from splatpaint.fill.unobserved import unseen_cameras
+from splatpaint.fill.tools import Tools
+from splatpaint.fill.unobserved import synthetic_cameras
 from splatpaint.formats import check_splats, read_splats, write_splats
 from splatpaint.image.files import read_mask, write_mask
 from splatpaint.image.perceptual import find_trunk
-from splatpaint.masks.removal import Hole, Removal, untouched
+from splatpaint.masks.removal import Hole, Removal, nothing_removed
 from splatpaint.priors.customize import recall
 from splatpaint.priors.depth import find_depth, load_depth
 from splatpaint.priors.latent import LatentInpaintingPrior
 from splatpaint.priors.load import find_prior, load_prior, predicts_noise
 from splatpaint.render.pick import pick_rasterizer
 from splatpaint.render.protocol import Rasterizer
-from splatpaint.scene.exposure import Exposure
+from splatpaint.scene.photos import Photos
 from splatpaint.scene.splats import Splats
-from splatpaint.scene.views import Capture
+from splatpaint.scene.views import Capture, with_exposures
 from splatpaint.stages import customize, inpaint, reconstruct, remove
 from splatpaint.stages.config import RunConfig
-from splatpaint.stages.exposures import read_exposures, with_exposures, write_exposures
-from splatpaint.stages.folder import RunFolder
-from splatpaint.stages.pictures import before_after, draw_unseen
+from splatpaint.stages.exposures import read_exposures, write_exposures
+from splatpaint.stages.folder import RunFolder, SplatStage
+from splatpaint.stages.pictures import before_after, draw_synthetic_views
+from splatpaint.stages.reconstruct import Reconstruction
+
+HOLE_KINDS = ("occluded", "holes", "support_removed")
+"""Folders of a removal's masks, one PNG a view."""
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One run at work: where its products are, its settings, and what renders them."""
+
+    folder: RunFolder
+    config: RunConfig
+    rasterizer: Rasterizer
+    device: torch.device
+
+    def stage_product(
+        self,
+        stage: SplatStage,
+        *,
+        read: Callable[[Path], Product],
+        make: Callable[[Path], Events[Product]],
+        write: Callable[[Path, Product], None],
+    ) -> Events[Product]:
+        """What a stage makes: read if it is there, else made, measured and written.
+
+        Args:
+            stage: its name.
+            read: the product from the stage's folder.
+            make: the stage, given where it may keep a checkpoint.
+            write: everything into the stage's folder, `splats.safetensors` last: that it exists says that the stage is done.
+        """
+        folder = self.folder.stage(stage)
+        if self.folder.splats(stage).exists():
+            yield Skipped(stage, self.folder.splats(stage))
+            return read(folder)
+        checkpoint = folder / "checkpoint.pt"
+        product = yield from timed(stage, make(checkpoint))
+        write(folder, product)
+        checkpoint.unlink(missing_ok=True)
+        return product
 
 
 def run(capture: Path, folder: RunFolder, config: RunConfig) -> Events[Splats]:
@@ -42,24 +84,27 @@ def run(capture: Path, folder: RunFolder, config: RunConfig) -> Events[Splats]:
     if config.reconstruct.init_ply is not None:
         check_splats(Path(config.reconstruct.init_ply).expanduser())
     torch.manual_seed(config.seed)
-    rasterizer = pick_rasterizer(config.rasterizer, device)
+    this = Run(folder, config, pick_rasterizer(config.rasterizer, device), device)
     prepared = yield from timed("capture", prepare(capture, config.capture, cache=folder.stage("capture")))
-    if not (masked(prepared) or config.inpaint.unseen.asked):
+    unobserved = config.inpaint.unobserved
+    if not (masked(prepared) or unobserved.enabled):
         raise MaskError(
             f"no image of {capture} has a mask, so there is nothing to remove: put white-on-black masks with the images' names "
             f"into {capture / 'masks'} (or give --masks), or have what no photo shows completed (configs/complete.yaml)"
         )
     if not folder.finished:
         check(prepared, config)
-    splats, exposures = yield from _reconstructed(prepared, folder, rasterizer, config, device)
-    prepared = with_exposures(prepared, exposures)
-    removal = yield from _removed(splats, prepared, folder, rasterizer, config, device)
-    scene = yield from _inpainted(removal, prepared, folder, rasterizer, config, device)
-    yield from before_after(folder, prepared, rasterizer, device=device)
-    if config.inpaint.unseen.asked:
-        cameras = unseen_cameras([view.camera.to(device) for view in prepared.views], config.inpaint.unseen)
-        out = folder.stage("pictures") / "unseen.png"
-        yield from draw_unseen(cameras, kept=removal.kept, filled=scene, rasterizer=rasterizer, out=out)
+    photos = Photos(prepared.views, device)
+    found = yield from _reconstructed(this, prepared, photos)
+    prepared = with_exposures(prepared, found.exposures)
+    photos = photos.of(prepared.views)
+    removal = yield from _removed(this, found.splats, prepared, photos)
+    scene = yield from _inpainted(this, removal, photos)
+    yield from before_after(folder, photos.of(prepared.all_views), this.rasterizer)
+    if unobserved.enabled:
+        cameras = synthetic_cameras([view.camera.to(device) for view in prepared.views], unobserved)
+        out = folder.stage("pictures") / "unobserved.png"
+        yield from draw_synthetic_views(cameras, kept=removal.kept, filled=scene, rasterizer=this.rasterizer, out=out)
     return scene
 
 
@@ -128,113 +173,94 @@ def timed(stage: str, events: Events[Product]) -> Events[Product]:
     return product
 
 
-def _reconstructed(
-    capture: Capture, folder: RunFolder, rasterizer: Rasterizer, config: RunConfig, device: torch.device
-) -> Events[tuple[Splats, Mapping[str, Exposure]]]:
-    product = folder.splats(reconstruct.STAGE)
-    if product.exists():
-        yield Skipped(reconstruct.STAGE, product)
-        return read_splats(product).to(device), read_exposures(folder.stage(reconstruct.STAGE))
-    checkpoint = folder.stage(reconstruct.STAGE) / "checkpoint.pt"
-    if config.reconstruct.init_ply is not None:
-        file = Path(config.reconstruct.init_ply).expanduser()
-        fit = reconstruct.adopt(file, capture, rasterizer, config.reconstruct, device=device)
-    else:
-        fit = reconstruct.reconstruct(
+def _reconstructed(this: Run, capture: Capture, photos: Photos) -> Events[Reconstruction]:
+    config = this.config.reconstruct
+
+    def read(folder: Path) -> Reconstruction:
+        return Reconstruction(read_splats(this.folder.splats(reconstruct.STAGE)).to(this.device), read_exposures(folder))
+
+    def make(checkpoint: Path) -> Events[Reconstruction]:
+        if config.init_ply is not None:
+            return reconstruct.adopt(Path(config.init_ply).expanduser(), capture, photos, this.rasterizer, config)
+        return reconstruct.reconstruct(
             capture,
-            rasterizer,
-            config.reconstruct,
-            device=device,
-            seed=config.seed,
-            removing=config.remove if masked(capture) else None,
+            photos,
+            this.rasterizer,
+            config,
+            seed=this.config.seed,
+            removing=this.config.remove if masked(capture) else None,
             checkpoint=checkpoint,
         )
-    found = yield from timed(reconstruct.STAGE, fit)
-    write_exposures(folder.stage(reconstruct.STAGE), found.exposures)
-    # Last: that this file exists says that the stage is done.
-    write_splats(product, found.splats)
-    checkpoint.unlink(missing_ok=True)
-    return found.splats, found.exposures
+
+    def write(folder: Path, found: Reconstruction) -> None:
+        write_exposures(folder, found.exposures)
+        write_splats(this.folder.splats(reconstruct.STAGE), found.splats)
+
+    return (yield from this.stage_product(reconstruct.STAGE, read=read, make=make, write=write))
 
 
-def _removed(
-    splats: Splats, capture: Capture, folder: RunFolder, rasterizer: Rasterizer, config: RunConfig, device: torch.device
-) -> Events[Removal]:
-    product = folder.splats(remove.STAGE)
-    if product.exists():
-        yield Skipped(remove.STAGE, product)
-        return _read_removal(folder, capture, device)
-    if masked(capture):
-        removal = yield from timed(remove.STAGE, remove.remove(splats, capture, rasterizer, config.remove, device=device))
-    else:
-        removal = untouched(splats, capture)
-    for hole in removal.holes:
-        for kind, mask in (("covered", hole.covered), ("holes", hole.hole), ("torn", hole.torn)):
-            write_mask(_hole_file(folder, kind, hole.name), mask[0].cpu())
-    # Last: that this file exists says that the stage is done.
-    write_splats(product, removal.kept)
-    yield Saved(remove.STAGE, "holes", folder.stage(remove.STAGE) / "holes")
+def _removed(this: Run, splats: Splats, capture: Capture, photos: Photos) -> Events[Removal]:
+    def read(folder: Path) -> Removal:
+        holes = []
+        for view in capture.views:
+            masks = (read_mask(_hole_file(folder, kind, view.name))[None].bool().to(this.device) for kind in HOLE_KINDS)
+            holes.append(Hole(view.name, *masks))
+        return Removal(read_splats(this.folder.splats(remove.STAGE)).to(this.device), tuple(holes))
+
+    def make(_checkpoint: Path) -> Events[Removal]:
+        if masked(capture):
+            return remove.remove(splats, photos, this.rasterizer, this.config.remove)
+        return nothing_to_do(nothing_removed(splats, capture))
+
+    def write(folder: Path, removal: Removal) -> None:
+        for hole in removal.holes:
+            for kind, mask in zip(HOLE_KINDS, (hole.occluded, hole.unobserved, hole.support_removed), strict=True):
+                write_mask(_hole_file(folder, kind, hole.name), mask[0].float().cpu())
+        write_splats(this.folder.splats(remove.STAGE), removal.kept)
+
+    removal = yield from this.stage_product(remove.STAGE, read=read, make=make, write=write)
+    yield Saved(remove.STAGE, "holes", this.folder.stage(remove.STAGE) / "holes")
     return removal
 
 
-def _inpainted(
-    removal: Removal,
-    capture: Capture,
-    folder: RunFolder,
-    rasterizer: Rasterizer,
-    config: RunConfig,
-    device: torch.device,
-) -> Events[Splats]:
-    product = folder.splats(inpaint.STAGE)
-    if product.exists():
-        yield Skipped(inpaint.STAGE, product)
-        return read_splats(product).to(device)
-    checkpoint = folder.stage(inpaint.STAGE) / "checkpoint.pt"
-    prior = yield from _customized(capture, folder, config, device)
-    depth = load_depth(config.depth, device)
-    scene = yield from timed(
-        inpaint.STAGE,
-        inpaint.inpaint(
-            capture,
-            removal,
-            prior,
-            rasterizer,
-            config.inpaint,
-            device=device,
-            seed=config.seed,
-            depth=depth,
-            checkpoint=checkpoint,
-        ),
+def _inpainted(this: Run, removal: Removal, photos: Photos) -> Events[Splats]:
+    config = this.config
+
+    def make(checkpoint: Path) -> Events[Splats]:
+        prior = yield from _customized(this, photos)
+        tools = Tools(prior, this.rasterizer, this.device, config.seed, load_depth(config.depth, this.device))
+        return (yield from inpaint.inpaint(photos, removal, tools, config.inpaint, checkpoint=checkpoint))
+
+    return (
+        yield from this.stage_product(
+            inpaint.STAGE,
+            read=lambda _: read_splats(this.folder.splats(inpaint.STAGE)).to(this.device),
+            make=make,
+            write=lambda _, scene: write_splats(this.folder.splats(inpaint.STAGE), scene),
+        )
     )
-    write_splats(product, scene)
-    checkpoint.unlink(missing_ok=True)
-    return scene
 
 
-def _customized(capture: Capture, folder: RunFolder, config: RunConfig, device: torch.device) -> Events[LatentInpaintingPrior]:
-    prior = load_prior(config.prior, device)
+def _customized(this: Run, photos: Photos) -> Events[LatentInpaintingPrior]:
+    config = this.config
+    prior = load_prior(config.prior, this.device)
     if config.customize.steps == 0:
         return prior
-    product = folder.stage(customize.STAGE) / "lora.safetensors"
+    product = this.folder.stage(customize.STAGE) / "lora.safetensors"
     if product.exists():
         yield Skipped(customize.STAGE, product)
         recall(prior, product)
         return prior
-    learning = customize.customize(capture, prior, config.customize, device=device, seed=config.seed, out=product)
+    learning = customize.customize(photos, prior, config.customize, seed=config.seed, out=product)
     yield from timed(customize.STAGE, learning)
     return prior
 
 
-def _read_removal(folder: RunFolder, capture: Capture, device: torch.device) -> Removal:
-    holes = tuple(
-        Hole(
-            view.name,
-            *(read_mask(_hole_file(folder, kind, view.name))[None].to(device) for kind in ("covered", "holes", "torn")),
-        )
-        for view in capture.views
-    )
-    return Removal(read_splats(folder.splats(remove.STAGE)).to(device), holes)
+def nothing_to_do(product: Product) -> Events[Product]:
+    """A stage that has its product already."""
+    yield from ()
+    return product
 
 
-def _hole_file(folder: RunFolder, kind: str, view: str) -> Path:
-    return folder.stage(remove.STAGE) / kind / f"{view}.png"
+def _hole_file(folder: Path, kind: str, view: str) -> Path:
+    return folder / kind / f"{view}.png"

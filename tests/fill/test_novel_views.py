@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from splatpaint.fill.novel_views import NovelConfig, NovelViews, is_useful, look, propose
+from splatpaint.fill.novel_views import NovelViewSampler, NovelViewsConfig, Scene, is_useful, propose, render_novel
 from splatpaint.fit.seeding import round_splats
 from splatpaint.priors.gaussian import GaussianPrior
 from splatpaint.render.reference import rasterize
@@ -28,11 +28,10 @@ def filled_wall(tmp_path):
 
 def test_the_hole_is_where_the_fill_shows_from_anywhere(filled_wall):
     kept, fill, cameras = filled_wall
-    scene = concatenate([kept, fill])
-    is_fill = torch.cat([torch.zeros(len(kept), 1), torch.ones(len(fill), 1)])
+    scene = Scene(kept, fill, torch.ones(len(fill), dtype=torch.bool))
     generator = torch.Generator().manual_seed(0)
     for _ in range(6):
-        seen = look(propose(cameras, CENTER, NovelConfig(), generator), scene, is_fill, rasterize)
+        seen = render_novel(propose(cameras, CENTER, NovelViewsConfig(), generator), scene, rasterize)
         corner = seen.camera.project(torch.tensor([[0.0, 0.0, 1.0], [0.35, 0.0, 1.0]]))[0][0].floor().long()
         (inside, outside) = corner.tolist()
         assert seen.hole[0, 0, inside[1], inside[0]] == 1
@@ -44,7 +43,7 @@ def test_poses_are_near_the_photos_and_look_the_same_way(filled_wall, kind):
     _, _, cameras = filled_wall
     centers = torch.cat([camera.centers for camera in cameras])
     generator = torch.Generator().manual_seed(0)
-    config = NovelConfig(kinds=(kind,))
+    config = NovelViewsConfig(kinds=(kind,))
     made = [propose(cameras, CENTER, config, generator) for _ in range(8)]
     for camera in made:
         distance = (CENTER - camera.centers[0]).norm()
@@ -57,29 +56,35 @@ def test_poses_are_near_the_photos_and_look_the_same_way(filled_wall, kind):
 
 def test_poses_inside_things_and_away_from_the_hole_are_refused(filled_wall):
     kept, fill, cameras = filled_wall
-    scene = concatenate([kept, fill])
-    is_fill = torch.cat([torch.zeros(len(kept), 1), torch.ones(len(fill), 1)])
-    config = NovelConfig()
-    assert is_useful(look(cameras[0], scene, is_fill, rasterize), CENTER, config)
+    scene = Scene(kept, fill, torch.ones(len(fill), dtype=torch.bool))
+    assert is_useful(render_novel(cameras[0], scene, rasterize), CENTER)
     aside = shifted(cameras[0], torch.tensor([3.0, 0.0, 0.0]))
-    assert not is_useful(look(aside, scene, is_fill, rasterize), CENTER, config)
+    assert not is_useful(render_novel(aside, scene, rasterize), CENTER)
     left, _, ahead = cameras[0].world_from_cam[0, :3, :3].T * torch.tensor([[-0.03], [0.0], [0.1]])
     before_it = (cameras[0].centers[0] + ahead + left).expand(20, 3)
     curtain = round_splats(before_it, torch.zeros(20, 3), torch.full((20,), 0.015), opacity=0.99, sh_degree=0)
-    behind_it = concatenate([curtain, scene])
-    ids = torch.cat([torch.zeros(20, 1), is_fill])
-    assert not is_useful(look(cameras[0], behind_it, ids, rasterize), CENTER, config)
+    behind_it = Scene(concatenate([curtain, kept]), fill, scene.is_fill)
+    assert not is_useful(render_novel(cameras[0], behind_it, rasterize), CENTER)
+
+
+def sampler_of(config, filled_wall) -> NovelViewSampler:
+    kept, fill, cameras = filled_wall
+    scene = Scene(kept, fill, torch.ones(len(fill), dtype=torch.bool))
+    return NovelViewSampler(
+        config, cameras, CENTER, PRIOR, rasterize,
+        scene=lambda: scene, progress=lambda _: 0.0, generator=torch.Generator().manual_seed(0),
+    )  # fmt: skip
 
 
 def test_samples_are_what_the_prior_paints_and_are_shown_again(filled_wall):
-    kept, fill, cameras = filled_wall
-    config = NovelConfig(share=0.5, refresh_every=5, kept=2)
-    novel = NovelViews(cameras, CENTER, PRIOR, rasterize, config, seed=0)
-    steps = [step for step in range(1, 31) if novel.due()]
-    assert 8 <= len(steps) <= 22
-    shown = [novel.example(step, 0.0, kept, fill, 0) for step in steps]
+    kept, fill, _ = filled_wall
+    config = NovelViewsConfig(share=0.5, refresh_every=5, kept=2)
+    sampler = sampler_of(config, filled_wall)
+    answers = [sampler(step) for step in range(1, 31)]
+    shown = [example for example in answers if example is not None]
+    assert 8 <= len(shown) <= 22, "about half of the steps look from a novel pose"
     assert 4 <= len({id(example) for example in shown}) <= 6
-    assert len(novel.samples) == 2
+    assert len(sampler.samples) == 2
     for example in shown:
         inside = example.holes > 0
         assert (example.target[inside.expand_as(example.target)].reshape(3, -1).mean(dim=1) - GREEN).abs().max() < 0.1
@@ -89,7 +94,6 @@ def test_samples_are_what_the_prior_paints_and_are_shown_again(filled_wall):
         assert (example.target - now.color.clamp(0, 1))[outside.expand_as(now.color)].abs().max() < 1e-3
 
 
-def test_nothing_is_due_where_nothing_is_asked_for(filled_wall):
-    _, _, cameras = filled_wall
-    novel = NovelViews(cameras, CENTER, PRIOR, rasterize, NovelConfig(), seed=0)
-    assert not any(novel.due() for _ in range(20))
+def test_no_share_means_no_samples(filled_wall):
+    sampler = sampler_of(NovelViewsConfig(share=0.0), filled_wall)
+    assert all(sampler(step) is None for step in range(1, 21))

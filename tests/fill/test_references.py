@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from splatpaint.fill.references import ReferenceView, anchor_first, reference_for, warped_for
+from splatpaint.fill.references import ReferenceView, nearest_first, reference_for, warped_for
 from splatpaint.scene.camera import Cameras
 
 SIZE = 48
@@ -65,7 +65,7 @@ def test_what_the_reference_does_not_show_is_unknown():
 
 def test_views_take_their_turn_from_the_largest_hole_outward():
     cameras = [camera_at(x) for x in (0.0, 1.0, 2.0, 3.0, 10.0)]
-    assert anchor_first(cameras, [1.0, 1.0, 5.0, 1.0, 1.0]) in ([2, 1, 0, 3, 4], [2, 1, 3, 0, 4], [2, 3, 1, 0, 4])
+    assert nearest_first(cameras, [1.0, 1.0, 5.0, 1.0, 1.0]) in ([2, 1, 0, 3, 4], [2, 1, 3, 0, 4], [2, 3, 1, 0, 4])
 
 
 @pytest.mark.gpu

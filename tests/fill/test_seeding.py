@@ -1,22 +1,20 @@
-from dataclasses import replace
-from typing import Literal
-
 import torch
+from torch import Tensor
 
 from splatpaint.fill.consensus import area_in_context
 from splatpaint.fill.seeding import (
-    Guide,
+    DepthHint,
     SeedConfig,
     add_occluded_holes,
     extrapolated_fill_depth,
-    filled_by,
-    free_space_violation,
+    filled_surface,
+    observed_surface,
     push_behind_observed,
     seed_fill,
-    shown_by,
 )
 from splatpaint.fill.views import ObservedView
 from splatpaint.image.region import dilate
+from splatpaint.masks.visibility import free_space_violation
 from splatpaint.render.reference import rasterize
 from splatpaint.scene.camera import Cameras
 from splatpaint.scene.splats import SH_C0, Splats
@@ -41,14 +39,29 @@ def slanted_wall(x: float, hole_columns: slice) -> ObservedView:
     hole[..., 10:22, hole_columns] = 1
     alpha = 1 - hole
     image = COLOR[None, :, None, None].expand(1, 3, SIZE, SIZE).clone()
-    return ObservedView(camera, image, 1 - hole, hole, torch.zeros_like(hole), depth[None, None], alpha)
+    return ObservedView.of(
+        camera,
+        image,
+        depth=depth[None, None],
+        alpha=alpha,
+        observed=1 - hole,
+        unobserved=hole,
+        support_removed=torch.zeros_like(hole),
+    )
+
+
+def columns(first: int, last: int) -> Tensor:
+    """1 in some columns of the middle rows."""
+    mask = torch.zeros(1, 1, SIZE, SIZE)
+    mask[..., 10:22, first:last] = 1
+    return mask
 
 
 def test_planes_are_continued_exactly():
     view = slanted_wall(0.0, slice(12, 20))
-    truth = view.depth.clone()
-    view.depth[view.hole > 0] = 99.0
-    filled = extrapolated_fill_depth(view, torch.zeros_like(view.depth), SeedConfig())
+    truth = view.depth
+    view = view.with_maps(depth=torch.where(view.unobserved > 0, 99.0, truth))
+    filled = extrapolated_fill_depth(view, torch.zeros_like(view.depth))
     torch.testing.assert_close(filled, truth, rtol=2e-3, atol=0)
 
 
@@ -58,40 +71,29 @@ def test_seeds_cover_the_hole_on_the_surface_in_the_color_around_it():
     torch.testing.assert_close(fill.means[:, 2], 4 + 0.5 * fill.means[:, 0], rtol=5e-3, atol=0)
     torch.testing.assert_close(0.5 + SH_C0 * fill.sh[:, 0], COLOR.expand(len(fill), 3), rtol=1e-2, atol=0)
     alpha = rasterize(fill, view.camera).alpha
-    assert alpha[view.hole > 0].mean() > 0.8
-    far = view.hole.clone()
+    assert alpha[view.unobserved > 0].mean() > 0.8
+    far = view.unobserved.clone()
     far[..., 8:24, 10:22] = 1
     assert alpha[far == 0].max() < 0.25, "only a fringe of faint splats reaches farther than two pixels out"
 
 
-def test_scattered_seeds_stand_anywhere_within_the_known_depths():
-    view = slanted_wall(0.0, slice(12, 20))
-    fill = seed_fill([view], rasterize, SeedConfig(depth="scattered"), boundary_px=16, sh_degree=0)
-    again = seed_fill([view], rasterize, SeedConfig(depth="scattered"), boundary_px=16, sh_degree=0)
-    assert torch.equal(fill.means, again.means)
-    away = (fill.means[:, 2] - (4 + 0.5 * fill.means[:, 0])).abs()
-    assert away.mean() > 0.3
-    assert fill.means[:, 2].min() >= view.depth.min()
-    assert fill.means[:, 2].max() <= view.depth.max()
-
-
-def test_what_is_torn_and_hidden_by_the_object_takes_its_color_from_around():
+def test_what_lost_its_support_and_hidden_by_the_object_takes_its_color_from_around():
     view = slanted_wall(0.0, slice(12, 16))
-    view.torn[..., 10:22, 16:20] = 1
-    view.seen[view.torn > 0] = 0
-    view.image.copy_(torch.where(view.torn > 0, torch.rand_like(view.image), view.image))
+    removed = columns(16, 20)
+    image = torch.where(removed > 0, torch.rand_like(view.image), view.image)
+    view = view.with_maps(image=image, support_removed=removed, observed=view.observed * (1 - removed))
     fill = seed_fill([view], rasterize, SeedConfig(), boundary_px=16, sh_degree=0)
     assert (view.camera.project(fill.means)[0][0, :, 0] > 17).any()
     torch.testing.assert_close(0.5 + SH_C0 * fill.sh[:, 0], COLOR.expand(len(fill), 3), rtol=1e-2, atol=0)
 
 
-def test_what_is_torn_is_covered_too_in_the_colors_of_the_photo():
+def test_what_lost_its_support_is_covered_too_in_the_colors_of_the_photo():
     view = slanted_wall(0.0, slice(12, 16))
-    view.torn[..., 10:22, 16:20] = 1
-    view.image[..., 10:22, 16:20] = 0.9
-    view.alpha[view.torn > 0] = 0
+    removed = columns(16, 20)
+    image = torch.where(removed > 0, 0.9, view.image)
+    view = view.with_maps(image=image, support_removed=removed, alpha=view.alpha * (1 - removed))
     fill = seed_fill([view], rasterize, SeedConfig(), boundary_px=16, sh_degree=0)
-    assert rasterize(fill, view.camera).alpha[view.torn > 0].mean() > 0.8
+    assert rasterize(fill, view.camera).alpha[removed > 0].mean() > 0.8
     pixels, _ = view.camera.project(fill.means)
     in_torn = pixels[0, :, 0] > 16.5
     assert (0.5 + SH_C0 * fill.sh[in_torn, 0] > 0.85).all()
@@ -111,7 +113,7 @@ def test_no_hole_means_no_seeds():
 
 def test_views_that_saw_past_a_point_object_to_it():
     def objections(points: torch.Tensor, *views: ObservedView) -> list[float]:
-        return free_space_violation(points, [shown_by(view, SeedConfig()) for view in views], reach=0.95).tolist()
+        return free_space_violation(points, [observed_surface(view) for view in views], nearer=0.95).tolist()
 
     through = slanted_wall(0.0, slice(0, 0))
     points = torch.tensor([[0.0, 0.0, 2.0], [0.0, 0.0, 4.0], [0.0, 0.0, 6.0]])
@@ -119,7 +121,7 @@ def test_views_that_saw_past_a_point_object_to_it():
     blind = slanted_wall(0.0, slice(0, SIZE))
     assert objections(points, blind) == [0.0, 0.0, 0.0], "a view with a hole there knows nothing"
     assert objections(points, through, blind) == [0.5, 0.0, 0.0]
-    told = replace(through, seen=torch.zeros_like(through.seen))
+    told = through.with_maps(observed=torch.zeros_like(through.depth))
     assert objections(points, told) == [0.0, 0.0, 0.0], "that others saw the wall does not say that it is seen from here"
 
 
@@ -132,25 +134,25 @@ def assert_begins_with_seeds_of(view, fill):
 
 def test_the_view_with_the_hole_surrounded_comes_before_one_that_cuts_it():
     cut, whole = slanted_wall(0.0, slice(0, 14)), slanted_wall(0.0, slice(8, 20))
-    cut.image[:] = 0.1
+    cut = cut.with_maps(image=torch.full_like(cut.image, 0.1))
     fill = seed_fill([cut, whole], rasterize, SeedConfig(), boundary_px=16, sh_degree=0)
     assert_begins_with_seeds_of(whole, fill)
 
 
 def test_the_view_whose_photo_surrounds_the_hole_comes_before_one_where_others_tell_what_is_around():
     told, shown = slanted_wall(0.0, slice(10, 22)), slanted_wall(0.0, slice(12, 20))
-    told.seen[:] = 0
-    told.image[:] = 0.1
+    told = told.with_maps(observed=torch.zeros_like(told.depth), image=torch.full_like(told.image, 0.1))
     fill = seed_fill([told, shown], rasterize, SeedConfig(), boundary_px=16, sh_degree=0)
     assert_begins_with_seeds_of(shown, fill)
 
 
 def test_what_surrounds_other_holes_of_a_view_does_not_count():
     cut, whole = slanted_wall(0.0, slice(0, 13)), slanted_wall(0.0, slice(8, 20))
-    cut.image[:] = 0.1
-    speckled = replace(cut, hole=cut.hole.clone())
-    speckled.hole[..., ::2, 22::2] = 1
-    assert area_in_context(speckled.hole, cut.seen) < area_in_context(whole.hole, whole.seen)
+    cut = cut.with_maps(image=torch.full_like(cut.image, 0.1))
+    specks = cut.unobserved
+    specks[..., ::2, 22::2] = 1
+    speckled = cut.with_maps(unobserved=specks)
+    assert area_in_context(specks, cut.observed) < area_in_context(whole.unobserved, whole.observed)
     fill = seed_fill([speckled, whole], rasterize, SeedConfig(), boundary_px=16, sh_degree=0)
     assert_begins_with_seeds_of(whole, fill)
 
@@ -158,16 +160,15 @@ def test_what_surrounds_other_holes_of_a_view_does_not_count():
 def test_what_the_fill_hides_is_hole_where_no_photo_shows_it():
     view = slanted_wall(0.0, slice(12, 20))
     fill = seed_fill([view], rasterize, SeedConfig(), boundary_px=16, sh_degree=0)
-    far = replace(view, hole=torch.zeros_like(view.hole), depth=2 * view.depth)
-    (seen,) = add_occluded_holes(fill, [far], rasterize, SeedConfig())
-    assert not seen.hole[view.seen > 0].any(), "never where the photo shows something"
-    (told,) = add_occluded_holes(fill, [replace(far, seen=torch.zeros_like(far.seen))], rasterize, SeedConfig())
-    assert told.hole[view.hole > 0].mean() > 0.9
-    assert told.hole[dilate(view.hole, 2) == 0].max() == 0
-    (same,) = add_occluded_holes(
-        fill, [replace(far, seen=torch.zeros_like(far.seen), depth=view.depth)], rasterize, SeedConfig()
-    )
-    assert not same.hole.any(), "what is at the same depth is the same surface"
+    shown = 1 - view.unobserved
+    far = view.with_maps(unobserved=0 * shown, observed=shown, depth=2 * view.depth)
+    (seen,) = add_occluded_holes(fill, [far], rasterize)
+    assert not seen.unobserved[shown > 0].any(), "never where the photo shows something"
+    (told,) = add_occluded_holes(fill, [far.with_maps(observed=0 * shown)], rasterize)
+    assert told.unobserved[view.unobserved > 0].mean() > 0.9
+    assert told.unobserved[dilate(view.unobserved, 2) == 0].max() == 0
+    (same,) = add_occluded_holes(fill, [far.with_maps(observed=0 * shown, depth=view.depth)], rasterize)
+    assert not same.unobserved.any(), "what is at the same depth is the same surface"
 
 
 def test_a_networks_disparity_shapes_the_fill_whatever_its_scale():
@@ -176,10 +177,10 @@ def test_a_networks_disparity_shapes_the_fill_whatever_its_scale():
     bulge[..., 13:19, 14:18] = 0.1
     truth = 1 / (1 / view.depth + bulge)
     told = 3.0 * (1 / view.depth + bulge) + 5.0
-    unknown = replace(view, depth=torch.where(view.hole > 0, 99.0, view.depth))
-    filled = extrapolated_fill_depth(unknown, torch.zeros_like(view.depth), SeedConfig(), told)
+    unknown = view.with_maps(depth=torch.where(view.unobserved > 0, 99.0, view.depth))
+    filled = extrapolated_fill_depth(unknown, torch.zeros_like(view.depth), told)
     torch.testing.assert_close(filled, truth, rtol=5e-3, atol=0)
-    fill = seed_fill([unknown], rasterize, SeedConfig(), boundary_px=16, sh_degree=0, guide=lambda _: told)
+    fill = seed_fill([unknown], rasterize, SeedConfig(), boundary_px=16, sh_degree=0, hint=lambda _: told)
     row, column, depth, within = view.camera.find(fill.means)
     assert within.all()
     torch.testing.assert_close(depth, truth[0, 0, row, column], rtol=2e-2, atol=0)
@@ -190,12 +191,12 @@ def test_a_hole_that_few_views_have_is_covered_too_and_others_are_not_asked_agai
     border = slanted_wall(0.0, slice(28, SIZE))
     asked = []
 
-    def guide(view):
+    def hint(view):
         asked.append(view)
         return 1 / view.depth
 
-    fill = seed_fill([*middle, border], rasterize, SeedConfig(), boundary_px=16, sh_degree=0, guide=guide)
-    assert rasterize(fill, border.camera).alpha[border.hole > 0].mean() > 0.8
+    fill = seed_fill([*middle, border], rasterize, SeedConfig(), boundary_px=16, sh_degree=0, hint=hint)
+    assert rasterize(fill, border.camera).alpha[border.unobserved > 0].mean() > 0.8
     assert [id(view) for view in asked] == [id(middle[0]), id(border)]
 
 
@@ -203,18 +204,18 @@ def test_what_stands_before_the_fill_is_told_from_what_is_behind_or_beside_it():
     view = slanted_wall(0.0, slice(12, 20))
     fill = seed_fill([view], rasterize, SeedConfig(), boundary_px=16, sh_degree=0)
     points = torch.tensor([[0.0, 0.0, 2.0], [0.0, 0.0, 4.0], [0.0, 0.0, 6.0], [0.6, 0.0, 2.0]])
-    assert free_space_violation(points, [filled_by(fill, view, rasterize)], reach=0.95).tolist() == [1.0, 0.0, 0.0, 0.0]
-    assert not free_space_violation(points, [], reach=0.95).any()
+    assert free_space_violation(points, [filled_surface(fill, view, rasterize)], nearer=0.95).tolist() == [1.0, 0.0, 0.0, 0.0]
+    assert not free_space_violation(points, [], nearer=0.95).any()
 
 
 def test_only_a_leading_view_puts_seeds_before_what_another_filled():
     leading, other = slanted_wall(0.0, slice(12, 20)), slanted_wall(1.0, slice(0, 14))
-    other.depth[:] = 2.0  # it guesses a surface halfway
-    filled = filled_by(seed_fill([leading], rasterize, SeedConfig(), boundary_px=16, sh_degree=0), leading, rasterize)
+    other = other.with_maps(depth=torch.full_like(other.depth, 2.0))  # it extrapolates a surface halfway
+    filled = filled_surface(seed_fill([leading], rasterize, SeedConfig(), boundary_px=16, sh_degree=0), leading, rasterize)
 
     def before(views: int) -> bool:
         fill = seed_fill([leading, other], rasterize, SeedConfig(views=views), boundary_px=16, sh_degree=0)
-        return bool(free_space_violation(fill.means, [filled], reach=0.95).any())
+        return bool(free_space_violation(fill.means, [filled], nearer=0.95).any())
 
     assert before(views=2)
     assert not before(views=1)
@@ -224,10 +225,10 @@ def test_seeds_go_back_until_they_hide_nothing_that_a_photo_shows():
     """At three quarters of the depth of the wall they would hide it from the right, beside the hole."""
     view, witness = slanted_wall(0.0, slice(12, 20)), slanted_wall(1.2, slice(0, 0))
     near = 0.75 * view.depth
-    chosen = view.hole > 0
-    found = push_behind_observed(near, chosen, view.camera, [shown_by(witness, SeedConfig())], SeedConfig())
+    chosen = view.unobserved > 0
+    found = push_behind_observed(near, chosen, view, [observed_surface(witness)])
     points = view.camera.unproject(found)[0][chosen[0, 0]]
-    assert not free_space_violation(points, [shown_by(witness, SeedConfig())], reach=1.05).any()
+    assert not free_space_violation(points, [observed_surface(witness)], nearer=1.05).any()
     assert torch.equal(found[~chosen], near[~chosen]), "only what is chosen moves"
     within = witness.camera.find(view.camera.unproject(near)[0][chosen[0, 0]])[3]
     assert within.any()
@@ -238,11 +239,11 @@ def test_seeds_go_back_until_they_hide_nothing_that_a_photo_shows():
 
 def test_seeds_that_cannot_hide_are_dropped():
     view = slanted_wall(0.0, slice(12, 20))
-    far = replace(slanted_wall(1.2, slice(0, 0)), depth=torch.full_like(view.depth, 100.0))
-    found = push_behind_observed(view.depth, view.hole > 0, view.camera, [shown_by(far, SeedConfig())], SeedConfig())
-    seen = far.camera.find(view.camera.unproject(view.depth)[0][view.hole[0, 0] > 0])[3]
+    far = slanted_wall(1.2, slice(0, 0)).with_maps(depth=torch.full_like(view.depth, 100.0))
+    found = push_behind_observed(view.depth, view.unobserved > 0, view, [observed_surface(far)])
+    seen = far.camera.find(view.camera.unproject(view.depth)[0][view.unobserved[0, 0] > 0])[3]
     assert seen.any()
-    assert not found[view.hole > 0][seen].any()
+    assert not found[view.unobserved > 0][seen].any()
 
 
 def walls_with_two_holes(right: tuple[slice, ...], factors: tuple[float, ...]) -> list[ObservedView]:
@@ -250,20 +251,21 @@ def walls_with_two_holes(right: tuple[slice, ...], factors: tuple[float, ...]) -
     views = []
     for number, (columns, factor) in enumerate(zip(right, factors, strict=True)):
         view = slanted_wall(0.2 * number, slice(4, 10))
-        view.hole[..., 10:22, columns] = 1
-        view.depth[..., 16:] *= factor
-        views.append(replace(view, seen=1 - view.hole, alpha=1 - view.hole))
+        hole, depth = view.unobserved, view.depth
+        hole[..., 10:22, columns] = 1
+        depth[..., 16:] *= factor
+        views.append(view.with_maps(unobserved=hole, depth=depth, alpha=1 - hole))
     return views
 
 
 def test_what_hardly_another_view_guesses_hides_nothing_that_was_filled():
     views = walls_with_two_holes((slice(20, 26), slice(20, 26), slice(17, 29)), (1.0, 1.0, 0.6))
     wall = seed_fill(views[:2], rasterize, SeedConfig(), boundary_px=16, sh_degree=0)
-    filled = [filled_by(wall, view, rasterize) for view in views[:2]]
+    filled = [filled_surface(wall, view, rasterize) for view in views[:2]]
 
     def hiding(min_view_support: float) -> int:
         fill = seed_fill(views, rasterize, SeedConfig(min_view_support=min_view_support), boundary_px=16, sh_degree=0)
-        return int((free_space_violation(fill.means, filled, reach=0.95) > 0).sum())
+        return int((free_space_violation(fill.means, filled, nearer=0.95) > 0).sum())
 
     assert hiding(0.0) > 20
     assert hiding(0.2) == 0
@@ -272,11 +274,9 @@ def test_what_hardly_another_view_guesses_hides_nothing_that_was_filled():
 def test_a_hole_of_which_no_two_views_guess_the_same_is_filled_last():
     views = walls_with_two_holes((slice(20, 26),) * 3, (1.0, 0.8, 0.6))
 
-    def seeds(
-        min_view_support: float, depth: Literal["continued", "scattered"] = "continued", guide: Guide | None = None
-    ) -> Splats:
-        config = SeedConfig(min_view_support=min_view_support, depth=depth)
-        return seed_fill(views, rasterize, config, boundary_px=16, sh_degree=0, guide=guide)
+    def seeds(min_view_support: float, hint: DepthHint | None = None) -> Splats:
+        config = SeedConfig(min_view_support=min_view_support)
+        return seed_fill(views, rasterize, config, boundary_px=16, sh_degree=0, hint=hint)
 
     def last(fill: Splats) -> float:
         """Share of the right hole's seeds that came after all of the left one's."""
@@ -285,7 +285,6 @@ def test_a_hole_of_which_no_two_views_guess_the_same_is_filled_last():
 
     assert last(seeds(0.2)) > 0.6
     assert last(seeds(0.0)) < 0.2
-    assert last(seeds(0.2, depth="scattered")) < 0.2, "scattered seeds are not asked"
-    assert last(seeds(0.2, guide=lambda view: 1 / view.depth)) < 0.2, "nor are those that a guide shapes"
+    assert last(seeds(0.2, hint=lambda view: 1 / view.depth)) < 0.2, "those that a hint shapes need no support"
     for view in views:
-        assert rasterize(seeds(0.2), view.camera).alpha[view.hole > 0].mean() > 0.8, "nothing stays open"
+        assert rasterize(seeds(0.2), view.camera).alpha[view.unobserved > 0].mean() > 0.8, "nothing stays open"

@@ -2,7 +2,7 @@ import torch
 
 from splatpaint.fit.density import Density, DensityConfig
 from splatpaint.fit.near_floaters import NearFloaters
-from splatpaint.fit.parameters import LearningRates, SplatParameters
+from splatpaint.fit.parameters import BOUNDARY, FILL, LearningRates, SplatParameters
 from splatpaint.scene.camera import Cameras
 from tests.support.scenes import cloud
 
@@ -14,23 +14,23 @@ def density_of(splats, **settings) -> Density:
     return Density(DensityConfig(**settings), SplatParameters(splats, LearningRates()))
 
 
-def pull_at(density: Density, strengths: torch.Tensor, times: int = 1) -> None:
+def gradient_at(density: Density, strengths: torch.Tensor, times: int = 1) -> None:
     gradient = torch.zeros(1, len(strengths), 2)
     gradient[0, :, 0] = strengths
     for _ in range(times):
         density.observe(gradient, torch.ones(1, len(strengths), dtype=torch.int32), width=2, height=2)
 
 
-def test_splats_under_the_strongest_pull_grow_within_the_budget():
+def test_splats_with_the_largest_gradient_grow_within_the_budget():
     density = density_of(cloud(20), max_splats=25)
-    pull_at(density, torch.arange(20.0))
+    gradient_at(density, torch.arange(20.0))
     density.refine(step=600, total=TOTAL)
     assert len(density.parameters) == 25
 
 
-def test_splats_that_nothing_pulls_do_not_grow():
+def test_splats_without_a_gradient_do_not_grow():
     density = density_of(cloud(20))
-    pull_at(density, torch.full((20,), 1e-5))
+    gradient_at(density, torch.full((20,), 1e-5))
     density.refine(step=600, total=TOTAL)
     assert len(density.parameters) == 20
 
@@ -38,8 +38,8 @@ def test_splats_that_nothing_pulls_do_not_grow():
 def test_large_splats_are_split_and_small_ones_copied():
     splats = cloud(2)
     splats.log_scales[0], splats.log_scales[1] = -1.0, -9.0
-    density = density_of(splats, split_scale=0.01)
-    pull_at(density, torch.ones(2))
+    density = density_of(splats)
+    gradient_at(density, torch.ones(2))
     density.refine(step=600, total=TOTAL)
     after = density.parameters.splats(0)
     largest = after.log_scales.max(dim=1).values
@@ -57,14 +57,14 @@ def test_faint_splats_go():
     assert len(density.parameters) == 5
 
 
-def test_veils_go_however_opaque():
+def test_near_floaters_go_however_opaque():
     splats = cloud(6)
     splats.logit_opacities[:] = 9.0
     camera = Cameras(torch.tensor([[[50.0, 0, 50], [0, 50, 50], [0, 0, 1]]]), torch.eye(4)[None], width=100, height=100)
     splats.means[:] = torch.tensor([0.0, 0, 4])
     splats.means[2, 2] = 0.5
     parameters = SplatParameters(splats, LearningRates())
-    density = Density(DensityConfig(), parameters, veils=NearFloaters([camera], splats.means[3:], share=0.25))
+    density = Density(DensityConfig(), parameters, near_floaters=NearFloaters([camera], splats.means[3:], share=0.25))
     density.refine(step=600, total=TOTAL)
     assert (parameters.splats(0).means[:, 2] == 4).all()
     assert len(parameters) == 5
@@ -80,7 +80,7 @@ def test_the_allowance_rises_from_the_initial_number_to_the_maximum():
 
 def test_refinement_happens_only_in_its_share_of_the_training():
     density = density_of(cloud(3), start=0.1, stop=0.5, every=100)
-    assert [step for step in range(1, TOTAL + 1) if density.due(step, TOTAL)] == [100, 200, 300, 400, 500]
+    assert [step for step in range(1, TOTAL + 1) if density.is_due(step, TOTAL)] == [100, 200, 300, 400, 500]
 
 
 def test_splats_that_were_not_drawn_do_not_dilute_the_mean():
@@ -88,18 +88,20 @@ def test_splats_that_were_not_drawn_do_not_dilute_the_mean():
     gradient = torch.ones(1, 2, 2)
     density.observe(gradient, torch.tensor([[1, 0]], dtype=torch.int32), width=2, height=2)
     density.observe(gradient, torch.tensor([[1, 1]], dtype=torch.int32), width=2, height=2)
-    torch.testing.assert_close(density.pull / density.seen, torch.full((2,), 2**0.5))
+    torch.testing.assert_close(density.gradient / density.seen, torch.full((2,), 2**0.5))
 
 
-def test_settled_splats_neither_go_nor_grow():
+def test_boundary_splats_neither_go_nor_grow_wherever_they_stand():
     splats = cloud(6)
     splats.logit_opacities[:] = -9.0
     splats.logit_opacities[3:] = 2.0
-    parameters = SplatParameters(splats, LearningRates())
-    density = Density(DensityConfig(max_splats=40), parameters, settled=2)
-    pull_at(density, torch.ones(6))
+    group = torch.tensor([FILL, BOUNDARY, FILL, FILL, BOUNDARY, FILL]).byte()
+    parameters = SplatParameters(splats, LearningRates(), group=group)
+    density = Density(DensityConfig(max_splats=40), parameters)
+    gradient_at(density, torch.ones(6))
     density.refine(step=600, total=TOTAL)
     after = parameters.splats(0)
-    assert torch.equal(after.means[:2], splats.means[:2])
-    assert len(after) == 2 + 2 * 3
-    assert (after.means[2:, None] == splats.means[2]).all(dim=-1).sum() == 0, "a faint splat that is not settled goes"
+    assert torch.equal(after.means[~parameters.is_fill], splats.means[[1, 4]]), "though one of them is faint"
+    # Of the fill, two faint ones go and the other two are multiplied.
+    assert int(parameters.is_fill.sum()) == 2 * 2
+    assert len(parameters.group) == len(after)

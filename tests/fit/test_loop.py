@@ -1,14 +1,15 @@
 from dataclasses import replace
 
+import pytest
 import torch
 
-from splatpaint.events import Progressed, drain
+from splatpaint.events import Progressed, SceneChanged, drain
 from splatpaint.fit.background_only import BackgroundOnlySteps
 from splatpaint.fit.density import Density, DensityConfig
 from splatpaint.fit.exposures import Exposures
 from splatpaint.fit.loop import LoopConfig, optimize, sh_degree
 from splatpaint.fit.parameters import LearningRates, SplatParameters
-from splatpaint.fit.samplers import Example
+from splatpaint.fit.samplers import Example, first_example
 from splatpaint.objectives.photometric import Photometric, PhotometricConfig
 from splatpaint.render.reference import rasterize
 from tests.support.scenes import cloud, orbit, splat_at
@@ -27,15 +28,15 @@ def examples(truth):
     return sample
 
 
-def discriminator_loss() -> BackgroundOnlySteps:
+def background_only() -> BackgroundOnlySteps:
     """From step 29 on; the object are the splats that are to the left by then, which may be other ones a step later."""
     return BackgroundOnlySteps(lambda splats: splats.means[:, 0] < 0, begin=28)
 
 
-def hiding(sample, apart: BackgroundOnlySteps, parameters: SplatParameters):
+def hiding(sample, steps: BackgroundOnlySteps, parameters: SplatParameters):
     def example(step: int) -> Example:
         whole = sample(step)
-        return replace(whole, hidden=apart.object(parameters.splats(1).detach())) if apart.alone(step) else whole
+        return replace(whole, hidden=steps.object(parameters.splats(1).detach())) if steps.includes(step) else whole
 
     return example
 
@@ -49,7 +50,7 @@ def start() -> SplatParameters:
 def test_the_loss_falls():
     parameters = start()
     sample = examples(cloud(12, seed=1))
-    events = list(optimize(parameters, sample, [PIXELS], rasterize, LoopConfig(steps=60, report_every=1), stage="fit"))
+    events = list(optimize(parameters, [sample], [PIXELS], rasterize, LoopConfig(steps=60, report_every=1), stage="fit"))
     losses = [event.values["photometric"] for event in events if isinstance(event, Progressed)]
     assert len(losses) == 60
     assert sum(losses[-4:]) < 0.5 * sum(losses[:4])
@@ -69,7 +70,7 @@ def test_what_is_hidden_is_not_drawn_and_does_not_learn():
 
     events = optimize(
         parameters,
-        lambda step: replace(sample(step), hidden=hidden),
+        [lambda step: replace(sample(step), hidden=hidden)],
         [PIXELS],
         watched,
         LoopConfig(steps=4, sh_every=0.0),
@@ -88,20 +89,20 @@ def test_an_interrupted_training_ends_where_a_straight_one_does(tmp_path):
     def train(steps_before_the_kill: int | None) -> SplatParameters:
         parameters = start()
         density = Density(DensityConfig(every=10, start=0.1, stop=0.7, max_splats=20), parameters)
-        exposures, apart = Exposures(4, torch.device("cpu")), discriminator_loss()
+        exposures, hidden = Exposures(4, torch.device("cpu")), background_only()
         config = LoopConfig(steps=40, save_every=15, report_every=1)
         checkpoint = tmp_path / f"{steps_before_the_kill}.pt"
         for attempt in (steps_before_the_kill, None):
             torch.manual_seed(0)
             events = optimize(
-                parameters, hiding(examples(cloud(12, seed=1)), apart, parameters), [PIXELS], rasterize, config,
-                stage="fit", density=density, exposures=exposures, apart=apart, checkpoint=checkpoint,
+                parameters, [hiding(examples(cloud(12, seed=1)), hidden, parameters)], [PIXELS], rasterize, config,
+                stage="fit", density=density, exposures=exposures, background_only=hidden, checkpoint=checkpoint,
             )  # fmt: skip
             for event in events:
                 if isinstance(event, Progressed) and event.done == attempt:
                     parameters = start()
                     density = Density(density.config, parameters)
-                    exposures, apart = Exposures(4, torch.device("cpu")), discriminator_loss()
+                    exposures, hidden = Exposures(4, torch.device("cpu")), background_only()
                     break
             if attempt is None:
                 break
@@ -119,8 +120,8 @@ def test_frozen_splats_are_drawn_and_do_not_move():
     ones = torch.ones(1, 1, 12, 16)
     alone = rasterize(frozen, CAMERAS[0]).color
     parameters = start()
-    sample = lambda _: Example(CAMERAS[0], alone, ones, 0 * ones, behind=frozen)  # noqa: E731
-    drain(optimize(parameters, sample, [PIXELS], rasterize, LoopConfig(steps=5), stage="fit"))
+    sample = lambda _: Example(CAMERAS[0], alone, ones, 0 * ones, frozen=frozen)  # noqa: E731
+    drain(optimize(parameters, [sample], [PIXELS], rasterize, LoopConfig(steps=5), stage="fit"))
     assert all(torch.equal(value, before[name]) for name, value in frozen.tensors().items())
 
 
@@ -131,3 +132,30 @@ def test_all_sh_degrees_can_be_in_use_from_the_start():
 def test_the_sh_degree_rises_in_turn_and_stops_at_the_highest():
     config = LoopConfig(steps=100, sh_start=0.2, sh_every=0.2)
     assert [sh_degree(step, 2, config) for step in (1, 19, 20, 39, 40, 60, 100)] == [0, 0, 1, 1, 2, 2, 2]
+
+
+def test_the_scene_can_be_looked_at_after_every_step_and_the_training_be_stopped_there():
+    around = splat_at((0.0, 0.0, 0.0), opacity=0.9)
+    parameters = start()
+    events = optimize(
+        parameters, [examples(cloud(12, seed=1))], [PIXELS], rasterize, LoopConfig(steps=9), stage="fit", surroundings=around
+    )
+    looks = []
+    for event in events:
+        assert isinstance(event, SceneChanged)
+        looks.append(event.splats())
+        if len(looks) == 3:
+            events.close()
+    assert len(looks) == 3, "no step was done after the generator was closed"
+    assert [len(scene) for scene in looks] == [13] * 3
+    assert not torch.equal(looks[0].sh, looks[2].sh)
+    for name, value in parameters.splats(1).tensors().items():
+        assert torch.equal(looks[2].tensors()[name][1:], value), "the last look shows what has been learned"
+
+
+def test_samplers_are_asked_in_turn():
+    one, other = (Example(CAMERAS[place], *[torch.ones(1, 3, 12, 16)] * 1, *[torch.ones(1, 1, 12, 16)] * 2) for place in (0, 1))
+    samplers = [lambda step: one if step % 2 else None, lambda _: other]
+    assert [first_example(samplers, step) is one for step in (1, 2, 3)] == [True, False, True]
+    with pytest.raises(ValueError, match="step 4"):
+        first_example(samplers[:1], 4)

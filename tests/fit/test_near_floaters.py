@@ -19,10 +19,10 @@ def wall(depth: float, count: int = 400) -> torch.Tensor:
     return points
 
 
-def test_what_stands_right_before_a_camera_is_a_veil():
-    veils = NearFloaters([FIRST], wall(4.0), share=0.25)
+def test_what_stands_right_before_a_camera_is_a_near_floater():
+    floaters = NearFloaters([FIRST], wall(4.0), share=0.25)
     places = torch.tensor([[0.0, 0, 0.9], [0, 0, 1.1], [0, 0, 4], [0, 0, -0.5], [2, 0, 0.9]])
-    assert veils.among(places).tolist() == [True, False, False, False, False], "nearer than a quarter, ahead, in the frame"
+    assert floaters.among(places).tolist() == [True, False, False, False, False], "nearer than a quarter, ahead, in the frame"
 
 
 def test_one_camera_is_enough():
@@ -38,6 +38,6 @@ def test_a_stray_point_bounds_nothing():
     assert NearFloaters([FIRST], torch.cat([wall(4.0), stray]), share=0.25).among(near).all()
 
 
-def test_a_frame_without_points_has_no_veils():
+def test_a_frame_without_points_has_no_floaters():
     aside = wall(4.0) + torch.tensor([100.0, 0, 0])
     assert not NearFloaters([FIRST], aside, share=0.25).among(torch.tensor([[0.0, 0, 0.001]])).any()

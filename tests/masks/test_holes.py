@@ -7,7 +7,7 @@ from splatpaint.scene.camera import Cameras
 
 SIZE = 40
 PLANE_Z = 4.0
-CONFIG = HolesConfig(min_views=1, close=0.0, min_area_px=1)
+CONFIG = HolesConfig(close=0.0, min_area_px=1)
 
 
 def camera_at(x: float) -> Cameras:
@@ -25,7 +25,8 @@ def view_of_wall(x: float, object_left: int | None, object_right: int = 0, objec
     if object_left is not None:
         covered[..., object_left:object_right] = 1
         full[..., object_left:object_right] = object_z
-    return RemovalView(camera_at(x), covered.clone(), covered, torch.ones_like(wall), full, wall, torch.ones_like(wall))
+    solid = torch.ones_like(wall)
+    return RemovalView(camera_at(x), covered.bool(), covered.bool(), solid.bool(), full, wall, solid)
 
 
 def test_what_another_view_saw_past_the_object_is_no_hole():
@@ -46,49 +47,49 @@ def test_a_surface_that_was_occluded_elsewhere_is_not_seen_there():
     occluded = view_of_wall(0.0, None)
     occluded.full_depth[:] = 2.0
     points = torch.tensor([[0.0, 0.0, PLANE_Z]])
-    assert not sees(occluded, points, 0.04)
-    assert sees(view_of_wall(0.0, None), points, 0.04)
+    assert not sees(occluded, points)
+    assert sees(view_of_wall(0.0, None), points)
 
 
 def test_what_is_on_the_border_of_the_picture_or_not_shown_there_is_not_seen():
     far = replace(view_of_wall(0.0, None), full_depth=torch.full((1, 1, SIZE, SIZE), 20.0))
-    assert sees(far, torch.tensor([[0.0, 0.0, 20.0]]), 0.06)
-    assert not sees(far, torch.tensor([[10.0, 0.0, 20.0]]), 0.06), "right on the border"
+    assert sees(far, torch.tensor([[0.0, 0.0, 20.0]]))
+    assert not sees(far, torch.tensor([[10.0, 0.0, 20.0]])), "right on the border"
     blind = replace(far, usable=torch.zeros_like(far.usable))
-    assert not sees(blind, torch.tensor([[0.0, 0.0, 20.0]]), 0.06)
+    assert not sees(blind, torch.tensor([[0.0, 0.0, 20.0]]))
 
 
 def test_depths_of_far_surfaces_may_differ_more():
     far = view_of_wall(0.0, None)
     points = torch.tensor([[0.0, 0.0, 1.1 * PLANE_Z]])
-    assert sees(far, points, 0.03)
+    assert sees(far, points)
     near = view_of_wall(0.0, None)
     near.full_depth[:] = 0.5
-    assert not sees(near, torch.tensor([[0.0, 0.0, 0.55]]), 0.03)
+    assert not sees(near, torch.tensor([[0.0, 0.0, 0.55]]))
 
 
 def test_points_outside_the_frame_or_behind_the_camera_are_not_seen():
     points = torch.tensor([[9.0, 0.0, PLANE_Z], [0.0, 0.0, -PLANE_Z]])
-    assert sees(view_of_wall(0.0, None), points, 0.04).tolist() == [False, False]
+    assert sees(view_of_wall(0.0, None), points).tolist() == [False, False]
 
 
 def test_without_a_surface_behind_it_all_that_the_object_covered_is_hole():
     view = view_of_wall(0.0, 15, 25)
     empty = replace(view, kept_depth=view.kept_depth * 0, kept_alpha=view.kept_alpha * 0)
-    assert torch.equal(find_holes([empty, view_of_wall(0.5, None)], CONFIG)[0], view.covered)
+    assert torch.equal(find_holes([empty, view_of_wall(0.5, None)], CONFIG)[0], view.occluded.float())
 
 
-def test_what_was_opened_beside_the_object_is_no_hole_for_the_photo_shows_it():
+def test_what_was_exposed_beside_the_object_is_no_hole_for_the_photo_shows_it():
     view = view_of_wall(0.0, 15, 25)
-    view.opened[..., 8:25] = 1
+    view.exposed[..., 8:25] = True
     hole = find_holes([view, view_of_wall(0.1, 10, 30)], CONFIG)[0]
-    assert torch.equal(hole, view.covered)
+    assert torch.equal(hole, view.occluded.float())
 
 
 def test_ignored_pixels_witness_nothing():
     covered, blind = view_of_wall(0.0, 15, 25), view_of_wall(0.5, None)
-    blind.usable[:] = 0
-    assert torch.equal(find_holes([covered, blind], CONFIG)[0], covered.covered)
+    blind.usable[:] = False
+    assert torch.equal(find_holes([covered, blind], CONFIG)[0], covered.occluded.float())
 
 
 def test_a_narrow_island_of_chance_sightings_is_painted_with_the_hole_around_it():
@@ -97,8 +98,8 @@ def test_a_narrow_island_of_chance_sightings_is_painted_with_the_hole_around_it(
     view.kept_alpha[..., 22:30] = 0
     witness = view_of_wall(0.5, None)
     narrow = replace(CONFIG, close=3 / SIZE)
-    assert find_holes([view, witness], CONFIG)[0].sum() < view.covered.sum()
-    assert torch.equal(find_holes([view, witness], narrow)[0], view.covered)
+    assert find_holes([view, witness], CONFIG)[0].sum() < view.occluded.sum()
+    assert torch.equal(find_holes([view, witness], narrow)[0], view.occluded.float())
 
 
 def test_specks_go_and_areas_stay():

@@ -10,13 +10,13 @@ HOLE[..., 8:16, 8:16] = 1
 RAMP = torch.linspace(0.5, 2.0, 24).expand(1, 1, 24, 24).contiguous()
 
 
-def terms_of(disparity, guide, **config):
-    step = step_of(torch.rand(1, 3, 24, 24), torch.rand(1, 3, 24, 24), holes=HOLE, guide=guide)
+def terms_of(disparity, hint, **config):
+    step = step_of(torch.rand(1, 3, 24, 24), torch.rand(1, 3, 24, 24), holes=HOLE, disparity_hint=hint)
     step = replace(step, rendered=replace(step.rendered, depth=1 / disparity))
     return Disparity(DisparityConfig(boundary_px=2, **config))(step)
 
 
-def test_scale_and_shift_of_the_guide_cost_nothing():
+def test_scale_and_shift_of_the_hint_cost_nothing():
     for scale, shift in ((1.0, 0.0), (7.0, -3.0), (0.01, 100.0)):
         terms = terms_of(RAMP, scale * RAMP + shift, margin=0.0)
         assert abs(float(terms["correlation"])) < 1e-4 * 0.05
@@ -31,8 +31,8 @@ def test_the_wrong_order_costs():
 
 def test_what_is_far_from_the_hole_has_no_say():
     disparity = RAMP.clone().requires_grad_(True)
-    guide = RAMP.flip(-1)
-    sum(terms_of(disparity, guide).values()).backward()
+    hint = RAMP.flip(-1)
+    sum(terms_of(disparity, hint).values()).backward()
     far = torch.ones_like(HOLE)
     far[..., 6:18, 6:18] = 0
     assert disparity.grad is not None
@@ -51,7 +51,7 @@ def test_descending_turns_the_fill_the_way_the_network_sees_it():
     assert pearson(disparity.detach()[inside], RAMP[inside]) > 0.95
 
 
-def test_without_a_guide_there_is_no_cost():
+def test_without_a_hint_there_is_no_cost():
     assert all(float(value) == 0 for value in terms_of(RAMP, None).values())
 
 

@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from splatpaint.objectives.photometric import Photometric, PhotometricConfig
@@ -31,23 +32,30 @@ def test_pixels_that_do_not_count_get_exactly_no_gradient():
     assert color.grad[..., 0:4, 0:4].abs().min() > 0
 
 
-def test_holes_count_as_much_as_they_are_told():
+def test_the_named_pixels_count_and_no_others():
     holes = torch.zeros(1, 1, 24, 24)
     holes[..., :6] = 1
     color, target = torch.rand(1, 3, 24, 24, requires_grad=True), torch.rand(1, 3, 24, 24)
 
-    def steepness(**config: float) -> tuple[float, float]:
+    def steepness(**config) -> tuple[float, float]:
         color.grad = None
-        Photometric(PhotometricConfig(**config))(step_of(color, target, holes=holes))["photometric"].backward()
+        (loss,) = Photometric(PhotometricConfig(**config))(step_of(color, target, holes=holes)).values()
+        loss.backward()
         assert color.grad is not None
         return float(color.grad[..., :6].abs().mean()), float(color.grad[..., 6:].abs().mean())
 
     inside, outside = steepness(dssim=0.0)
     assert abs(inside - outside) < 1e-7
-    inside, outside = steepness(dssim=0.0, holes=0.25)
-    assert abs(inside - 0.25 * outside) < 1e-7
-    inside, outside = steepness(holes=0.0)
-    assert inside == 0 < outside
-    whole, half, double = (steepness(dssim=1.0, known=0.0, holes=share)[0] for share in (1.0, 0.5, 2.0))
+    for dssim in (0.0, 0.2):
+        inside, outside = steepness(dssim=dssim, pixels="observed")
+        assert inside == 0 < outside
+        inside, outside = steepness(dssim=dssim, pixels="painted")
+        assert inside > 0 == outside
+    whole, half = (steepness(pixels="painted", weight=weight)[0] for weight in (1.0, 0.5))
     assert abs(half - 0.5 * whole) < 1e-6
-    assert abs(double - 2 * whole) < 1e-6
+
+
+@pytest.mark.parametrize(("pixels", "name"), [("all", "photometric"), ("observed", "observed"), ("painted", "painted")])
+def test_the_term_is_named_by_its_pixels(pixels, name):
+    picture = torch.rand(1, 3, 24, 24)
+    assert list(Photometric(PhotometricConfig(pixels=pixels))(step_of(picture, picture))) == [name]

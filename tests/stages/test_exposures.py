@@ -4,7 +4,8 @@ import torch
 
 from splatpaint.scene.exposure import Exposure
 from splatpaint.scene.photos import Photos
-from splatpaint.stages.exposures import read_exposures, with_exposures, write_exposures
+from splatpaint.scene.views import with_exposures
+from splatpaint.stages.exposures import read_exposures, write_exposures
 from tests.support.walls import wall_with_ball
 
 CPU = torch.device("cpu")

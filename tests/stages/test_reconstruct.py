@@ -14,8 +14,7 @@ from splatpaint.image.region import dilate
 from splatpaint.masks.selection import RemoveConfig, object_of
 from splatpaint.render.reference import rasterize
 from splatpaint.scene.photos import Photos
-from splatpaint.scene.views import PointCloud
-from splatpaint.stages.exposures import with_exposures
+from splatpaint.scene.views import PointCloud, with_exposures
 from splatpaint.stages.reconstruct import ReconstructConfig, Reconstruction, background_of_step, held_out_psnr, reconstruct
 from tests.stages.test_remove import SHARP
 from tests.support.walls import wall_with_ball

@@ -8,12 +8,12 @@ from splatpaint.events import Measured, drain
 from splatpaint.image.files import read_mask, write_mask
 from splatpaint.image.region import dilate
 from splatpaint.masks.holes import HolesConfig
-from splatpaint.masks.lift import MaskedView, lift
+from splatpaint.masks.lift import Region, rendered_share
 from splatpaint.masks.selection import RemoveConfig
 from splatpaint.render.reference import rasterize
 from splatpaint.scene.photos import Photos
 from splatpaint.scene.splats import concatenate
-from splatpaint.stages.remove import _only_in_holes, remove
+from splatpaint.stages.remove import remove
 from tests.support.walls import SIZE, flat, wall_with_ball
 
 CPU = torch.device("cpu")
@@ -26,7 +26,7 @@ NEAR_THE_WALL = 0.82
 
 def test_the_ball_goes_and_the_wall_stays_bit_for_bit(tmp_path):
     scene = wall_with_ball(tmp_path)
-    removal = drain(remove(scene.scene, scene.capture, rasterize, SHARP, device=CPU))
+    removal = drain(remove(scene.scene, Photos(scene.capture.views, CPU), rasterize, SHARP))
     red = removal.kept.sh[:, 0, 0] - removal.kept.sh[:, 0, 1]
     assert red.max() < 0.1, "a ball splat was kept"
     assert len(removal.kept) > 0.85 * len(scene.wall)
@@ -36,24 +36,24 @@ def test_the_ball_goes_and_the_wall_stays_bit_for_bit(tmp_path):
 
 def test_holes_lie_in_what_was_covered_and_are_smaller(tmp_path):
     scene = wall_with_ball(tmp_path, ball_z=NEAR_THE_WALL)
-    removal = drain(remove(scene.scene, scene.capture, rasterize, SHARP, device=CPU))
+    removal = drain(remove(scene.scene, Photos(scene.capture.views, CPU), rasterize, SHARP))
     assert len(removal.holes) == len(scene.capture.views)
     for hole in removal.holes:
-        assert ((hole.hole > 0) & (dilate(hole.covered, 3) == 0)).sum() == 0
-    hidden = sum(float(hole.hole.sum()) for hole in removal.holes)
-    covered = sum(float(hole.covered.sum()) for hole in removal.holes)
+        assert (hole.unobserved & (dilate(hole.occluded.float(), 3) == 0)).sum() == 0
+    hidden = sum(float(hole.unobserved.sum()) for hole in removal.holes)
+    covered = sum(float(hole.occluded.sum()) for hole in removal.holes)
     assert 0 < hidden < covered
 
 
 def test_where_more_went_than_the_masks_cover_the_photo_knows_what_was_there(tmp_path):
     scene = wall_with_ball(tmp_path)
     generous = RemoveConfig(mask_grow=0.05, outline_error=0.02, threshold=0.05, background_share=0.9)
-    removal = drain(remove(scene.scene, scene.capture, rasterize, generous, device=CPU))
-    assert sum(float(hole.torn.sum()) for hole in removal.holes) > 0
+    removal = drain(remove(scene.scene, Photos(scene.capture.views, CPU), rasterize, generous))
+    assert sum(float(hole.support_removed.sum()) for hole in removal.holes) > 0
     for view, hole in zip(scene.capture.views, removal.holes, strict=True):
         assert view.fill_mask
-        assert (hole.torn * read_mask(view.fill_mask)[None]).sum() == 0
-        assert (hole.torn * hole.hole).sum() == 0
+        assert (hole.support_removed * read_mask(view.fill_mask)[None]).sum() == 0
+        assert (hole.support_removed & hole.unobserved).sum() == 0
 
 
 def test_what_shows_mostly_elsewhere_stays_against_the_vote(tmp_path):
@@ -63,7 +63,7 @@ def test_what_shows_mostly_elsewhere_stays_against_the_vote(tmp_path):
 
     def keeps_the_veil(min_inside: float) -> bool:
         config = replace(SHARP, threshold=0.05, outline_error=0.0, background_share=1.0, min_inside=min_inside)
-        removal = drain(remove(concatenate([scene.scene, veil]), scene.capture, rasterize, config, device=CPU))
+        removal = drain(remove(concatenate([scene.scene, veil]), Photos(scene.capture.views, CPU), rasterize, config))
         return bool((removal.kept.means == hung).all(dim=1).any())
 
     assert not keeps_the_veil(0.0)
@@ -72,37 +72,20 @@ def test_what_shows_mostly_elsewhere_stays_against_the_vote(tmp_path):
 
 def test_what_shows_only_in_holes_goes_too(tmp_path):
     scene = wall_with_ball(tmp_path, ball_z=NEAR_THE_WALL)
-    removal = drain(remove(scene.scene, scene.capture, rasterize, SHARP, device=CPU))
-    masked_views = [
-        MaskedView(view.camera, hole.hole, hole.hole, torch.ones_like(hole.hole))
+    removal = drain(remove(scene.scene, Photos(scene.capture.views, CPU), rasterize, SHARP))
+    regions = (
+        Region(view.camera, hole.unobserved.float(), torch.ones(hole.unobserved.shape))
         for view, hole in zip(scene.capture.views, removal.holes, strict=True)
-    ]
-    votes = lift(removal.kept, masked_views, rasterize)
-    assert (votes.inside <= SHARP.max_inside_holes * votes.total.clamp_min(1e-3)).all()
-
-
-def test_what_shows_in_holes_alone_is_told_from_what_shows_elsewhere_too(tmp_path):
-    scene = wall_with_ball(tmp_path)
-    photos = Photos(scene.capture.views, CPU)
-    holes = [photo.fill for photo in photos]
-
-    def only_in_holes(**settings: float) -> tuple[float, float]:
-        """Share of the ball's splats, and of the wall's."""
-        found = _only_in_holes(scene.scene, photos, holes, rasterize, replace(SHARP, **settings)).float()
-        return float(found[len(scene.wall) :].mean()), float(found[: len(scene.wall)].mean())
-
-    ball, wall = only_in_holes()
-    assert ball > 0.5
-    assert wall < 0.02
-    assert only_in_holes(max_inside_holes=1.01) == (0, 0)
+    )
+    assert rendered_share(removal.kept, regions, rasterize).max() <= SHARP.max_inside_holes
 
 
 def test_shares_and_counts_are_measured(tmp_path):
     scene = wall_with_ball(tmp_path, ball_z=NEAR_THE_WALL)
-    events = list(remove(scene.scene, scene.capture, rasterize, SHARP, device=CPU))
+    events = list(remove(scene.scene, Photos(scene.capture.views, CPU), rasterize, SHARP))
     (measured,) = [event for event in events if isinstance(event, Measured)]
     assert measured.values["removed"] + measured.values["kept"] == len(scene.scene)
-    assert 0 < measured.values["hole_share"] < measured.values["covered_share"] < 0.5
+    assert 0 < measured.values["hole_share"] < measured.values["occluded_share"] < 0.5
 
 
 @pytest.mark.parametrize(("value", "message"), [(0.0, "select none"), (1.0, "select every")])
@@ -112,4 +95,4 @@ def test_masks_that_mark_nothing_or_everything_are_refused(tmp_path, value, mess
         assert view.fill_mask
         write_mask(view.fill_mask, torch.full((1, SIZE[1], SIZE[0]), value))
     with pytest.raises(MaskError, match=message):
-        drain(remove(scene.scene, scene.capture, rasterize, SHARP, device=CPU))
+        drain(remove(scene.scene, Photos(scene.capture.views, CPU), rasterize, SHARP))

@@ -19,7 +19,7 @@ def step_of(
     splats: Splats | None = None,
     number: int = 1,
     progress: float = 1.0,
-    guide: Tensor | None = None,
+    disparity_hint: Tensor | None = None,
     seed: int = 0,
 ) -> Step:
     """A step whose rendering is the given picture; every pixel counts and none is a hole unless said otherwise."""
@@ -41,5 +41,5 @@ def step_of(
         number=number,
         progress=progress,
         generator=torch.Generator().manual_seed(seed),
-        guide=guide,
+        disparity_hint=disparity_hint,
     )

@@ -80,5 +80,5 @@ def holed_wall(folder: Path) -> tuple[Wall, Removal]:
         missing[..., :8, :] = missing[..., -8:, :] = 0
         missing[..., :10] = missing[..., -10:] = 0
         assert 0 < missing.sum() < 0.3 * missing.numel()
-        holes.append(Hole(view.name, missing, missing, torch.zeros_like(missing)))
+        holes.append(Hole(view.name, missing.bool(), missing.bool(), torch.zeros_like(missing).bool()))
     return scene, Removal(kept, tuple(holes))

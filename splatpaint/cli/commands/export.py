@@ -19,8 +19,8 @@ def export(run_path: Path, out: Path, stage: str, device: str | None) -> None:
     """Write the splats of RUN in the frame and scale of the capture's poses, and check the file by rendering it."""
     from splatpaint.cli.finished import open_run
     from splatpaint.cli.progress import draw
+    from splatpaint.scene.views import spread
     from splatpaint.stages.export import export as export_splats
-    from splatpaint.stages.pictures import spread
 
     run = open_run(run_path, stage, device)
     views = spread(run.capture.all_views, CHECKED_VIEWS)

@@ -4,13 +4,16 @@ import pytest
 import torch
 
 from splatpaint.errors import ConfigError
-from splatpaint.events import Noted, Progressed, drain
+from splatpaint.events import Noted, Progressed, SceneChanged, drain
 from splatpaint.fill import targets
 from splatpaint.fill.boundary import boundary_splats
-from splatpaint.fill.config import InpaintConfig, strength_of_round
+from splatpaint.fill.config import FillConfig, strength_of_round
 from splatpaint.fill.crops import choose_crops
-from splatpaint.fill.novel_views import NovelConfig
-from splatpaint.fill.seeding import SeedConfig
+from splatpaint.fill.novel_views import NovelViewsConfig
+from splatpaint.fill.phases import fit_round, misplaced_fill, paint_targets, plan_fill
+from splatpaint.fill.state import load_state, save_state
+from splatpaint.fill.tools import Tools
+from splatpaint.fill.views import observed_views
 from splatpaint.fit.parameters import LearningRates
 from splatpaint.fit.seeding import round_splats
 from splatpaint.image.files import write_image
@@ -18,57 +21,68 @@ from splatpaint.image.shift_map import shift_map_inpaint
 from splatpaint.masks.removal import Hole, Removal
 from splatpaint.objectives.adversarial import AdversarialConfig
 from splatpaint.objectives.distill import DistillConfig
-from splatpaint.objectives.protocol import Reach
 from splatpaint.priors.cloning import poisson_clone
 from splatpaint.priors.crops import inpaint as paint
 from splatpaint.priors.gaussian import GaussianPrior
 from splatpaint.render.reference import rasterize
-from splatpaint.stages.inpaint import inpaint, misplaced_fill, surroundings
+from splatpaint.scene.photos import Photos
+from splatpaint.stages.inpaint import inpaint
 from tests.support.walls import SIZE, holed_wall, wall_with_ball
 
 CPU = torch.device("cpu")
 GREEN = torch.tensor([0.1, 0.7, 0.2])
-QUICK = InpaintConfig(
+QUICK = FillConfig(
     rounds=2,
     steps=60,
     views=3,
     denoise_steps=4,
-    boundary_px=4,
-    leash=False,
+    boundary_px=4.0,
+    preserve_observed=False,
     rates=LearningRates(means=1e-5, means_final=1e-6, sh0=0.1),
 )
-"""Without the leash: everything in pictures this small is seen near some hole and far from another."""
+"""Without preservation: everything in pictures this small is seen near some hole and far from another."""
+
+
+def fill_events(scene, removal, prior, config, *, seed=0, depth=None, checkpoint=None):
+    tools = Tools(prior, rasterize, CPU, seed, depth)
+    return inpaint(Photos(scene.capture.views, CPU), removal, tools, config, checkpoint=checkpoint)
+
+
+def fill_of(*given, **more):
+    return drain(fill_events(*given, **more))
+
+
 PRIOR = GaussianPrior(mu=GREEN[None, :, None, None], s=0.02)
 GRAY = GaussianPrior(mu=torch.full((1, 3, 1, 1), 0.55), s=0.02)
 
 
 def test_the_fill_takes_the_colors_that_the_prior_paints(tmp_path):
     scene, removal = holed_wall(tmp_path)
-    filled = drain(inpaint(scene.capture, removal, PRIOR, rasterize, QUICK, device=CPU, seed=0))
+    filled = fill_of(scene, removal, PRIOR, QUICK)
     for view, hole in zip(scene.capture.views, removal.holes, strict=True):
         rendered = rasterize(filled, view.camera)
         bare = rasterize(removal.kept, view.camera)
-        inside = hole.hole[0, 0] > 0
+        inside = hole.unobserved[0, 0]
         color = rendered.color[0][:, inside].mean(dim=1)
         assert color[1] > color[0] + 0.1, "the hole is not green"
         assert rendered.alpha[0, 0][inside].mean() > bare.alpha[0, 0][inside].mean() + 0.3
-        outside = torch.nn.functional.max_pool2d(hole.hole, 7, 1, 3)[0, 0] == 0
+        outside = torch.nn.functional.max_pool2d(hole.unobserved.float(), 7, 1, 3)[0, 0] == 0
         assert (rendered.color - bare.color)[0][:, outside].abs().mean() < 0.01
 
 
-def test_what_is_torn_is_mended_from_the_photo_not_painted(tmp_path):
+def test_what_lost_its_support_is_mended_from_the_photo_not_painted(tmp_path):
     scene, removal = holed_wall(tmp_path)
     on_the_left = (scene.wall.means[:, :1] < 0).float()
     holes = []
     for view, hole in zip(scene.capture.views, removal.holes, strict=True):
         write_image(view.image, rasterize(scene.wall, view.camera).color[0].clamp(0, 1))
-        left = (rasterize(scene.wall, view.camera, features=on_the_left).color > 0.5).float() * hole.hole
-        holes.append(Hole(view.name, left, left, hole.hole - left))
-    filled = drain(inpaint(scene.capture, Removal(removal.kept, tuple(holes)), PRIOR, rasterize, QUICK, device=CPU, seed=0))
+        left = (rasterize(scene.wall, view.camera, features=on_the_left).color > 0.5) & hole.unobserved
+        holes.append(Hole(view.name, left, left, hole.unobserved & ~left))
+    filled = fill_of(scene, Removal(removal.kept, tuple(holes)), PRIOR, QUICK)
     for view, hole in zip(scene.capture.views, holes, strict=True):
         color = rasterize(filled, view.camera).color[0]
         greenness = color[1] - color[0]
-        painted, mended = (greenness[mask[0, 0] > 0].mean() for mask in (hole.hole, hole.torn))
+        painted, mended = (greenness[mask[0, 0]].mean() for mask in (hole.unobserved, hole.support_removed))
         assert painted > 0.15
         assert mended.abs() < 0.1, "the photo shows a gray wall there"
 
@@ -83,8 +97,8 @@ def test_holes_are_painted_beside_views_that_were_painted_before(tmp_path):
 
     scene, removal = holed_wall(tmp_path)
     prior = ProtectedView(GREEN[None, :, None, None], s=0.02)
-    config = replace(QUICK, rounds=1, steps=1, reference="beside")
-    drain(inpaint(scene.capture, removal, prior, rasterize, config, device=CPU, seed=0))
+    config = replace(QUICK, rounds=1, steps=1, reference="context_view")
+    fill_of(scene, removal, prior, config)
     assert layouts[0] == "single", "nobody has seen it, and nothing is painted yet"
     assert layouts[1:] == ["pair"] * (len(layouts) - 1)
     assert len(layouts) == 3
@@ -100,8 +114,8 @@ def test_later_views_show_what_was_painted_in_the_first(tmp_path, monkeypatch):
 
     monkeypatch.setattr(targets, "paint", watched)
     scene, removal = holed_wall(tmp_path)
-    config = replace(QUICK, rounds=2, steps=1, reference="warped")
-    drain(inpaint(scene.capture, removal, PRIOR, rasterize, config, device=CPU, seed=0))
+    config = replace(QUICK, rounds=2, steps=1, reference="warp")
+    fill_of(scene, removal, PRIOR, config)
     first, *later, again = [float(query.holes.sum()) for query in asked[:4]]
     assert all(left < 0.3 * first for left in later)
     assert again > 0.7 * first
@@ -134,14 +148,14 @@ def test_the_last_round_can_finish_one_view_with_pieces_of_its_photo_and_the_oth
     scene, removal = holed_wall(tmp_path)
     for view in scene.capture.views:
         write_image(view.image, rasterize(scene.wall, view.camera).color[0].clamp(0, 1))
-    config = replace(QUICK, finish="exemplar", pieces=1.0)
-    filled = drain(inpaint(scene.capture, removal, PRIOR, rasterize, config, device=CPU, seed=0))
+    config = replace(QUICK, finish="exemplar", exemplar_weight=1.0)
+    filled = fill_of(scene, removal, PRIOR, config)
     assert rounds == [1, 1, 1], "the prior paints the first round only, in one step"
     assert len(left) == 3
     assert left[0] > 0
     assert all(rest < 0.3 * left[0] for rest in left[1:])
     assert all(any(guide is each for each in met) for guide in guides), "pieces are looked up by colors that meet the photo"
-    view, hole = scene.capture.views[0], removal.holes[0].hole[0, 0] > 0
+    view, hole = scene.capture.views[0], removal.holes[0].unobserved[0, 0]
     color = rasterize(filled, view.camera).color[0][:, hole].mean(dim=1)
     assert color[1] - color[0] < 0.1, "the photos show a gray wall, though the prior painted it green"
 
@@ -151,26 +165,27 @@ def test_what_the_pieces_were_chosen_by_has_a_share_in_the_finish(tmp_path, monk
     monkeypatch.setattr(targets, "shift_map_inpaint", black)
     monkeypatch.setattr(targets, "poisson_clone", white)
     scene, removal = holed_wall(tmp_path)
-    config = replace(QUICK, finish="exemplar", pieces=0.75)
-    views = surroundings(scene.capture, removal, rasterize, CPU)
+    config = replace(QUICK, finish="exemplar", exemplar_weight=0.75)
+    views = observed_views(Photos(scene.capture.views, CPU), removal, rasterize)
     nothing = removal.kept[:0]
-    windows = choose_crops(views, removal.kept, removal.kept, nothing, rasterize, config)
-    finish = targets.generate_targets(views, windows[:1], removal.kept, PRIOR, rasterize, config, number=1, seed=0)
+    crops = choose_crops(views, removal.kept, nothing, rasterize, config)
+    tools = Tools(PRIOR, rasterize, CPU)
+    finish = targets.generate_targets(views, crops[:1], removal.kept, removal.kept, tools, config, number=1)
     (target,) = drain(finish)
-    hole = windows[0].hole.expand_as(target) > 0
-    assert torch.allclose(target[hole], torch.tensor(0.25))
+    hole = crops[0].hole.expand_as(target.image)
+    assert torch.allclose(target.image[hole], torch.tensor(0.25))
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.5])
-def test_a_share_of_pieces_is_a_share(share):
-    with pytest.raises(ConfigError, match=f"pieces is {share}"):
-        InpaintConfig(pieces=share)
+def test_the_weight_of_the_exemplar_is_a_share(share):
+    with pytest.raises(ConfigError, match=f"exemplar_weight is {share}"):
+        FillConfig(exemplar_weight=share)
 
 
 @pytest.mark.parametrize("name", ["rounds", "steps", "denoise_steps", "views"])
 def test_nothing_is_painted_in_no_steps(name):
     with pytest.raises(ConfigError, match=f"{name} is 0, expected at least 1"):
-        InpaintConfig(**{name: 0})
+        FillConfig(**{name: 0})
 
 
 @pytest.mark.parametrize(("finish", "max_steps", "pieces"), [("auto", 2, 3), ("auto", None, 0), ("prior", 2, 0)])
@@ -186,7 +201,7 @@ def test_a_prior_of_few_steps_leaves_the_finish_to_the_photos(tmp_path, monkeypa
     prior = GaussianPrior(mu=GREEN[None, :, None, None], s=0.02)
     prior.max_steps = max_steps
     config = replace(QUICK, steps=1, finish=finish)
-    drain(inpaint(scene.capture, removal, prior, rasterize, config, device=CPU, seed=0))
+    fill_of(scene, removal, prior, config)
     assert len(asked) == pieces
 
 
@@ -194,10 +209,10 @@ def test_kept_splats_away_from_the_holes_do_not_change(tmp_path):
     scene, removal = holed_wall(tmp_path)
     before = {name: value.clone() for name, value in removal.kept.tensors().items()}
     config = QUICK
-    views = surroundings(scene.capture, removal, rasterize, CPU)
+    views = observed_views(Photos(scene.capture.views, CPU), removal, rasterize)
     boundary = boundary_splats(removal.kept, views, rasterize, config)
     assert 0 < boundary.sum() < len(boundary) / 2
-    filled = drain(inpaint(scene.capture, removal, PRIOR, rasterize, config, device=CPU, seed=0))
+    filled = fill_of(scene, removal, PRIOR, config)
     assert all(torch.equal(value, before[name]) for name, value in removal.kept.tensors().items())
     frozen = int((~boundary).sum())
     for name, value in removal.kept[~boundary].tensors().items():
@@ -205,9 +220,9 @@ def test_kept_splats_away_from_the_holes_do_not_change(tmp_path):
         assert torch.equal(after[:, : value.shape[1]] if name == "sh" else after, value), name
 
 
-def test_the_rim_is_what_shows_around_the_holes_alone(tmp_path):
+def test_boundary_splats_are_what_shows_around_the_holes_alone(tmp_path):
     scene, removal = holed_wall(tmp_path)
-    views = surroundings(scene.capture, removal, rasterize, CPU)
+    views = observed_views(Photos(scene.capture.views, CPU), removal, rasterize)
     boundary = boundary_splats(removal.kept, views, rasterize, QUICK)
     distance = removal.kept.means[:, :2].abs().max(dim=1).values
     assert distance[boundary].max() < distance[~boundary].median()
@@ -215,15 +230,15 @@ def test_the_rim_is_what_shows_around_the_holes_alone(tmp_path):
 
 def test_fill_goes_that_hides_what_photos_show_and_stays_where_only_others_tell_what_is_there(tmp_path):
     scene, removal = holed_wall(tmp_path)
-    views = surroundings(scene.capture, removal, rasterize, CPU)
-    one = torch.nonzero(views[0].hole[0, 0]).float().mean(dim=0) + 0.5
+    views = observed_views(Photos(scene.capture.views, CPU), removal, rasterize)
+    one = torch.nonzero(views[0].unobserved[0, 0]).float().mean(dim=0) + 0.5
     point = views[0].camera.unproject(0.5 * torch.ones_like(views[0].depth))[0, int(one[0]), int(one[1])][None]
     fill = round_splats(point, GREEN[None], torch.tensor([0.02]), opacity=0.9, sh_degree=0)
 
     def judged(seen: float) -> list[bool]:
-        nothing = torch.zeros_like(views[0].hole)
-        others = [replace(views[0], hole=nothing, torn=nothing, seen=torch.full_like(nothing, seen))] * 3
-        return misplaced_fill(fill, removal.kept[:0], [views[0], *others], rasterize, QUICK).tolist()
+        nothing = torch.zeros_like(views[0].depth)
+        others = [views[0].with_maps(unobserved=nothing, support_removed=nothing, observed=torch.full_like(nothing, seen))] * 3
+        return misplaced_fill(fill, removal.kept[:0], [views[0], *others], rasterize).tolist()
 
     assert judged(seen=1.0) == [True]
     assert judged(seen=0.0) == [False]
@@ -240,12 +255,12 @@ def stained_wall(folder):
     return scene, replace(removal, kept=replace(removal.kept, sh=sh))
 
 
-def test_the_rim_learns_from_the_photos(tmp_path):
+def test_boundary_splats_learn_from_the_photos(tmp_path):
     scene, removal = stained_wall(tmp_path)
-    filled = drain(inpaint(scene.capture, removal, GRAY, rasterize, QUICK, device=CPU, seed=0))
+    filled = fill_of(scene, removal, GRAY, QUICK)
     for view, hole in zip(scene.capture.views, removal.holes, strict=True):
         wanted = rasterize(scene.wall, view.camera).color
-        around = (torch.nn.functional.max_pool2d(hole.hole, 5, 1, 2) - hole.hole)[0, 0] > 0
+        around = (torch.nn.functional.max_pool2d(hole.unobserved.float(), 5, 1, 2) - hole.unobserved.float())[0, 0] > 0
         was, now = ((rasterize(s, view.camera).color - wanted)[0][:, around].abs().mean() for s in (removal.kept, filled))
         assert now < 0.6 * was
 
@@ -254,10 +269,10 @@ def test_what_the_object_hid_in_most_views_is_learned_from_the_one_that_shows_it
     """The stain that was kept there is no example to follow, neither for the splats nor for what is painted beside it."""
     scene, removal = stained_wall(tmp_path)
     *most, last = removal.holes
-    hid = [replace(each, covered=torch.nn.functional.max_pool2d(each.hole, 7, 1, 3)) for each in most]
-    filled = drain(inpaint(scene.capture, Removal(removal.kept, (*hid, last)), GRAY, rasterize, QUICK, device=CPU, seed=0))
+    hid = [replace(each, occluded=torch.nn.functional.max_pool2d(each.unobserved.float(), 7, 1, 3).bool()) for each in most]
+    filled = fill_of(scene, Removal(removal.kept, (*hid, last)), GRAY, QUICK)
     camera = scene.capture.views[0].camera
-    wanted, hidden = rasterize(scene.wall, camera).color, (hid[0].covered - hid[0].hole)[0, 0] > 0
+    wanted, hidden = rasterize(scene.wall, camera).color, (hid[0].occluded & ~hid[0].unobserved)[0, 0]
     was, now = ((rasterize(each, camera).color - wanted)[0][:, hidden].abs().mean() for each in (removal.kept, filled))
     assert now < 0.5 * was
 
@@ -266,7 +281,7 @@ def assert_resumes(start, checkpoint):
     """What `start(checkpoint)` ends in is the same, bit for bit, if it is stopped after the first round and begun again."""
     straight = drain(start())
     for event in start(checkpoint):
-        if isinstance(event, Progressed) and event.stage.startswith("inpaint 2/2: repaint"):
+        if isinstance(event, Progressed) and (event.part, event.round) == ("paint", 2):
             break
     resumed = drain(start(checkpoint))
     for name, value in straight.tensors().items():
@@ -277,44 +292,43 @@ def test_the_same_seed_gives_the_same_fill_also_when_interrupted_between_rounds(
     scene, removal = holed_wall(tmp_path)
 
     def start(checkpoint=None):
-        return inpaint(scene.capture, removal, PRIOR, rasterize, QUICK, device=CPU, seed=3, checkpoint=checkpoint)
+        return fill_events(scene, removal, PRIOR, QUICK, seed=3, checkpoint=checkpoint)
 
     assert_resumes(start, tmp_path / "fill.pt")
 
 
 def test_without_holes_there_is_nothing_to_paint(tmp_path):
     scene = wall_with_ball(tmp_path)
-    nothing = torch.zeros(1, 1, SIZE[1], SIZE[0])
+    nothing = torch.zeros(1, 1, SIZE[1], SIZE[0], dtype=torch.bool)
     removal = Removal(scene.wall, tuple(Hole(view.name, nothing, nothing, nothing) for view in scene.capture.views))
-    events = inpaint(scene.capture, removal, PRIOR, rasterize, QUICK, device=CPU, seed=0)
+    events = fill_events(scene, removal, PRIOR, QUICK)
     assert any(isinstance(event, Noted) and "nothing to paint" in event.message for event in events)
-    filled = drain(inpaint(scene.capture, removal, PRIOR, rasterize, QUICK, device=CPU, seed=0))
+    filled = fill_of(scene, removal, PRIOR, QUICK)
     assert all(torch.equal(value, filled.tensors()[name]) for name, value in removal.kept.tensors().items())
 
 
 def test_a_close_up_that_is_hole_from_edge_to_edge_is_no_hindrance(tmp_path):
     scene, removal = holed_wall(tmp_path)
     first, *others = removal.holes
-    everything = torch.ones_like(first.hole)
-    close_up = replace(first, hole=everything, covered=everything)
+    everything = torch.ones_like(first.unobserved)
+    close_up = replace(first, unobserved=everything, occluded=everything)
     filled, plain = (
-        drain(inpaint(scene.capture, Removal(removal.kept, (hole, *others)), PRIOR, rasterize, QUICK, device=CPU, seed=0))
-        for hole in (close_up, replace(first, hole=0 * everything, covered=0 * everything))
+        fill_of(scene, Removal(removal.kept, (hole, *others)), PRIOR, QUICK)
+        for hole in (close_up, replace(first, unobserved=~everything, occluded=~everything))
     )
     for view, hole in zip(scene.capture.views[1:], others, strict=True):
-        one, other = (rasterize(each, view.camera).color[0][:, hole.hole[0, 0] > 0] for each in (filled, plain))
+        one, other = (rasterize(each, view.camera).color[0][:, hole.unobserved[0, 0]] for each in (filled, plain))
         assert (one - other).abs().mean() < 0.05, "it is filled as if that view were not there"
 
 
 def test_holes_of_which_nothing_is_told_stay_open_and_that_is_said(tmp_path):
     scene, removal = holed_wall(tmp_path)
     first, *others = removal.holes
-    everything, nothing = torch.ones_like(first.hole), torch.zeros_like(first.hole)
-    blind = replace(first, hole=everything, covered=everything)
-    whole = [replace(hole, hole=nothing, covered=nothing) for hole in others]
-    nowhere = replace(QUICK, seed=SeedConfig(carve_share=-1.0))
-    for holes, config in ((removal.holes, nowhere), ((blind, *whole), QUICK), ((blind,) * len(removal.holes), QUICK)):
-        events = list(inpaint(scene.capture, Removal(removal.kept, holes), PRIOR, rasterize, config, device=CPU, seed=0))
+    everything, nothing = torch.ones_like(first.unobserved), torch.zeros_like(first.unobserved)
+    blind = replace(first, unobserved=everything, occluded=everything)
+    whole = [replace(hole, unobserved=nothing, occluded=nothing) for hole in others]
+    for holes in ((blind, *whole), (blind,) * len(removal.holes)):
+        events = list(fill_events(scene, Removal(removal.kept, holes), PRIOR, QUICK))
         assert [(event.message, event.level) for event in events if isinstance(event, Noted)] == [
             ("no photo tells where the surface in the holes may be: they stay open", "warning")
         ]
@@ -326,44 +340,124 @@ def test_noise_falls_with_the_square_root_of_the_rounds():
     torch.testing.assert_close(torch.tensor(strengths), 1.0 - 0.8 * torch.tensor([0.0, 0.25, 0.5, 0.75, 1.0]).sqrt())
 
 
-def test_the_fill_grows_if_it_may_and_the_rim_does_not(tmp_path):
+def test_the_fill_grows_if_it_may_and_the_boundary_does_not(tmp_path):
     scene, removal = holed_wall(tmp_path)
-    boundary = int(boundary_splats(removal.kept, surroundings(scene.capture, removal, rasterize, CPU), rasterize, QUICK).sum())
-    config = replace(QUICK, rounds=1, steps=100)
-    as_it_was, grown = (
-        drain(inpaint(scene.capture, removal, PRIOR, rasterize, replace(config, growth=growth), device=CPU, seed=0))
-        for growth in (1.0, 2.0)
+    boundary = int(
+        boundary_splats(
+            removal.kept, observed_views(Photos(scene.capture.views, CPU), removal, rasterize), rasterize, QUICK
+        ).sum()
     )
+    config = replace(QUICK, rounds=1, steps=100)
+    as_it_was, grown = (fill_of(scene, removal, PRIOR, replace(config, growth=growth)) for growth in (1.0, 2.0))
     assert len(grown) > len(as_it_was)
     frozen = len(removal.kept) - boundary
     began, ended = (each.means[frozen : frozen + boundary] for each in (as_it_was, grown))
     assert (began - ended).abs().max() < 0.05, "the boundary is still the boundary, splat by splat"
 
 
-def test_every_part_that_is_off_by_default_can_be_on_and_resumes(tmp_path):
-    scene, removal = holed_wall(tmp_path)
-    routed = Reach(boundary=("color",))
-    config = replace(
+def everything_on() -> FillConfig:
+    """All that is off by default."""
+    return replace(
         QUICK,
         steps=12,
-        known=replace(QUICK.known, reach=routed),
-        adversarial=AdversarialConfig(weight=0.1, start=0.1, ramp=0.1, patch_px=16, width=8),
-        distill=DistillConfig(weight=0.01, every=2),
-        novel=NovelConfig(share=0.5, refresh_every=3),
+        objectives=(
+            *QUICK.objectives,
+            AdversarialConfig(weight=0.1, start=0.1, ramp=0.1, patch_px=16, width=8),
+            DistillConfig(weight=0.01, every=2),
+        ),
+        samplers=(NovelViewsConfig(share=0.5, refresh_every=3),),
         growth=1.5,
-        leash=True,
-        boundary_px=8,
+        preserve_observed=True,
+        boundary_px=8.0,
     )
 
-    def start(checkpoint=None):
-        return inpaint(
-            scene.capture, removal, PRIOR, rasterize, config, device=CPU, seed=3, depth=Leaning(), checkpoint=checkpoint
-        )
 
-    events = list(start())
-    names = {name for event in events if isinstance(event, Progressed) for name in event.values}
-    assert {"known", "painted", "adversarial", "matching", "distill", "correlation", "ranking"} <= names
+def test_every_part_that_is_off_by_default_can_be_on_and_resumes(tmp_path):
+    scene, removal = holed_wall(tmp_path)
+
+    def start(checkpoint=None):
+        return fill_events(scene, removal, PRIOR, everything_on(), seed=3, depth=Leaning(), checkpoint=checkpoint)
+
+    names = {name for event in start() if isinstance(event, Progressed) for name in event.values}
+    assert {"observed", "painted", "adversarial", "matching", "distill", "correlation", "ranking"} <= names
     assert_resumes(start, tmp_path / "fill.pt")
+
+
+@pytest.mark.parametrize("config", [QUICK, everything_on()], ids=["defaults", "everything on"])
+@pytest.mark.parametrize("moment", ["planned", "painting", "first round", "second round"])
+def test_a_fill_that_is_closed_anywhere_ends_where_a_straight_one_does(tmp_path, moment, config):
+    scene, removal = holed_wall(tmp_path)
+    config = replace(config, steps=12)
+
+    def start(checkpoint=None):
+        return fill_events(scene, removal, PRIOR, config, seed=3, depth=Leaning(), checkpoint=checkpoint)
+
+    def reached(event) -> bool:
+        match event, moment:
+            case Noted(), "planned":
+                return True
+            case Progressed(part="paint", round=1), "painting":
+                return True
+            case Progressed(part="fit", round=1), "first round":
+                return True
+            case Progressed(part="fit", round=2), "second round":
+                return True
+        return False
+
+    straight, checkpoint = drain(start()), tmp_path / "fill.pt"
+    events = start(checkpoint)
+    for event in events:
+        if reached(event):
+            events.close()
+            break
+    assert list(events) == [], "nothing goes on after it was closed"
+    resumed = drain(start(checkpoint))
+    for name, value in straight.tensors().items():
+        assert torch.equal(value, resumed.tensors()[name]), name
+
+
+def test_the_scene_can_be_looked_at_while_it_is_filled(tmp_path):
+    scene, removal = holed_wall(tmp_path)
+    looks = [event.splats() for event in fill_events(scene, removal, PRIOR, QUICK) if isinstance(event, SceneChanged)]
+    assert len(looks) == QUICK.rounds * QUICK.steps
+    camera, hole = scene.capture.views[0].camera, removal.holes[0].unobserved[0, 0]
+
+    def greenness(splats) -> float:
+        color = rasterize(splats, camera).color[0][:, hole].mean(dim=1)
+        return float(color[1] - color[0])
+
+    assert greenness(looks[0]) < 0.05 < 0.1 < greenness(looks[-1])
+
+
+def test_a_state_is_saved_and_loaded_whole(tmp_path):
+    scene, removal = holed_wall(tmp_path)
+    tools = Tools(PRIOR, rasterize, CPU, 0, Leaning())
+    config = replace(everything_on(), steps=2)
+    state = drain(plan_fill(Photos(scene.capture.views, CPU), removal, tools, config))
+    assert state is not None
+    state = drain(paint_targets(drain(fit_round(drain(paint_targets(state, tools, config)), tools, config)), tools, config))
+    save_state(tmp_path / "state.pt", state)
+    again = load_state(tmp_path / "state.pt", CPU)
+    assert again is not None
+    assert (again.round, again.seeds, len(again.views), len(again.crops)) == (
+        1,
+        state.seeds,
+        len(state.views),
+        len(state.crops),
+    )
+    for one, other in (
+        (state.trained.means, again.trained.means),
+        (state.group, again.group),
+        (state.views[1].image, again.views[1].image),
+        (state.views[1].source, again.views[1].source),
+        (state.crops[0].supervised, again.crops[0].supervised),
+        (state.targets[0].image, again.targets[0].image),
+        (state.targets[0].disparity_hint, again.targets[0].disparity_hint),
+        (state.training["parameters"]["params"]["sh0"], again.training["parameters"]["params"]["sh0"]),
+    ):
+        assert torch.equal(one, other)
+    assert again.crops[0].box == state.crops[0].box
+    assert load_state(tmp_path / "nothing.pt", CPU) is None
 
 
 class Leaning:
