@@ -1,6 +1,6 @@
 """How well holes in held-out photos are painted: the prior beside what needs no learning.
 
-    python -m benchmarks.prior [PHOTOS] --weights FOLDER [--captures CAPTURES] [--prior bundled] [--sheet FILE]
+    python -m benchmarks.prior PHOTOS --weights FOLDER [--prior bundled] [--sheet FILE]
 
 Every method fills the same holes (balls, boxes, strokes, halves of the picture) in the same crops of photos that the prior
 never saw. Scores are those of `splatpaint eval` in the hole, mean over pictures; `frechet` is the distance between the sets of
@@ -21,15 +21,12 @@ from torch import Tensor
 
 from benchmarks.measure import environment, write_json
 from benchmarks.prior_holes import HOLES, draw_hole
-from benchmarks.prior_in_scenes import learned, shown
-from benchmarks.prior_warped import begun_from_neighbors
 from benchmarks.scoring import instruments_of, text_table
 from splatpaint.evaluation import Pair, evaluate
 from splatpaint.evaluation.distribution import features, frechet
 from splatpaint.image.harmonic import harmonic_fill
 from splatpaint.image.region import bounding_box
 from splatpaint.priors.crops import inpaint
-from splatpaint.priors.customize import CustomizeConfig
 from splatpaint.priors.latent import LatentInpaintingPrior
 from splatpaint.priors.load import PriorConfig, load_prior
 from splatpaint.priors.photos import random_crops, read_photos
@@ -38,11 +35,6 @@ from splatpaint.stages.evaluate import Metrics
 
 Method = Callable[[Tensor, Tensor], Tensor]
 """From one picture (3 h w) and its hole (1 h w) to the painted picture."""
-SHOWN = ("fox", "llff_fern", "spin_statue", "kermit")
-"""Captures whose views are painted in with a neighbor to look at."""
-TAUGHT = ("snowmiku", "fox")
-"""Captures that the prior learns."""
-LESSON = CustomizeConfig(steps=50, perceptual_weight=1.1, looks="vgg")
 SHEET_ROWS = 24
 METRICS = ("psnr/hole", "ssim/hole", "lpips_alex/hole", "lpips_vgg/hole")
 
@@ -69,7 +61,7 @@ def membrane(image: Tensor, hole: Tensor) -> Tensor:
     return harmonic_fill(image[None], hole[None])[0]
 
 
-def rendered_weight(prior: Prior, steps: int) -> Method:
+def painted_by(prior: Prior, steps: int) -> Method:
     def fill(image: Tensor, hole: Tensor) -> Tensor:
         generator = torch.Generator().manual_seed(0)
         return inpaint(prior, PriorQuery(image[None], hole[None]), steps=steps, generator=generator)[0]
@@ -93,7 +85,7 @@ def methods(prior: Prior, steps: Sequence[int]) -> dict[str, Method]:
         "Navier-Stokes": classical(cv2.INPAINT_NS),
         "biharmonic": biharmonic,
         "membrane": membrane,
-        **{f"prior, {count} step{'s' * (count > 1)}": rendered_weight(prior, count) for count in steps},
+        **{f"prior, {count} step{'s' * (count > 1)}": painted_by(prior, count) for count in steps},
         "codec": round_trip(prior),
     }
 
@@ -175,51 +167,11 @@ def on_photos(
     return scores
 
 
-def in_scenes(
-    arguments: argparse.Namespace, prior: LatentInpaintingPrior, instruments: Metrics
-) -> dict[str, dict[str, dict[str, float]]]:
-    """A prior beside the scene it paints in: shown a neighbor of each view, and taught a scene."""
-    side, found = prior.native_px, {}
-    found["reference"], columns = shown(
-        prior, [arguments.captures / name for name in SHOWN], arguments.scene_steps, instruments, side=side
-    )
-    print_scores("with a neighboring view to look at", found["reference"])
-    sheet_beside(arguments.sheet, "reference", columns)
-    found["warped"], columns = begun_from_neighbors(
-        prior, [arguments.captures / name for name in SHOWN], arguments.scene_steps, instruments, side=side
-    )
-    print_scores("a neighboring view warped into the hole", found["warped"])
-    sheet_beside(arguments.sheet, "warped", columns)
-    for name in TAUGHT:
-        fresh = load_prior(PriorConfig(name=arguments.prior), torch.device("cpu"))
-        if fresh.max_steps is not None:
-            fresh.max_steps = arguments.scene_steps
-        lesson = learned(fresh, arguments.captures / name, LESSON, arguments.scene_steps, instruments, side=side)
-        found[name] = {"before": lesson.before, "after": lesson.after | {"seconds": lesson.seconds}}
-        found[name]["curve"] = {str(step): loss for step, loss in lesson.curve}
-        print_scores(f"taught {name}", {key: found[name][key] for key in ("before", "after")})
-        sheet_beside(arguments.sheet, name, lesson.pictures)
-    return found
-
-
-def print_scores(title: str, scores: Mapping[str, Mapping[str, float]]) -> None:
-    names = sorted({key for by_name in scores.values() for key in by_name})
-    rows = [[title, *names], *([name, *(f"{each.get(key, math.nan):.3f}" for key in names)] for name, each in scores.items())]
-    print(f"\n{text_table(rows)}", flush=True)
-
-
-def sheet_beside(sheet: Path | None, name: str, columns: Mapping[str, Sequence[Tensor]]) -> None:
-    if sheet is not None:
-        draw_sheet(sheet.with_stem(f"{sheet.stem}-{name}"), columns)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("photos", type=Path, nargs="?", help="folder with the photos; without it only captures are painted in")
+    parser.add_argument("photos", type=Path, help="folder with the photos")
     parser.add_argument("--weights", type=Path, help="folder with the LPIPS trunks")
     parser.add_argument("--prior", default="bundled")
-    parser.add_argument("--captures", type=Path, help="folder with the captures; without it only photos are painted in")
-    parser.add_argument("--scene-steps", type=int, default=2, help="denoiser calls in the captures")
     parser.add_argument("--steps", type=int, nargs="+", default=[2])
     parser.add_argument("--count", type=int, default=96, help="photos")
     parser.add_argument("--size", type=int, default=256, help="side of the crops in pixels")
@@ -231,12 +183,11 @@ def main() -> None:
     prior = load_prior(PriorConfig(name=arguments.prior), torch.device("cpu"))
     limit, prior.max_steps = prior.max_steps, None
     instruments = instruments_of(arguments.weights)
-    scores = on_photos(arguments, prior, instruments) if arguments.photos else {}
-    scenes = in_scenes(arguments, prior, instruments) if arguments.captures else {}
+    scores = on_photos(arguments, prior, instruments)
     if arguments.json:
-        names = ("count", "size", "seed", "prior", "steps", "scene_steps")
+        names = ("count", "size", "seed", "prior", "steps")
         settings = {name: getattr(arguments, name) for name in names} | {"max_steps": limit}
-        write_json(arguments.json, {"environment": environment(), "settings": settings, "scores": scores, "scenes": scenes})
+        write_json(arguments.json, {"environment": environment(), "settings": settings, "scores": scores})
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
     python -m benchmarks.removal CAPTURES --suite small [-o runs/removal] [--weights FOLDER] [--tasks ...] [--methods ...]
 
 CAPTURES is the folder that holds the captures. A task hides part of a surface behind a virtual thing in every photo (see
-benchmarks/cover.py and things.py); methods (benchmarks/methods.py) see the covered photos and the thing's masks, and are judged
+occluder_placement.py and synthetic_occluders.py); methods (methods.py) see the covered photos and its masks, and are judged
 against the untouched photos. The room is made by splatpaint itself, and its truth is exact. `sparse` tasks keep every 4th view.
 
 Of a capture with many views, all are fitted and some, evenly spread, are judged: drawing the others takes the NeRFs longer than

@@ -5,8 +5,6 @@ from PIL import Image
 
 from benchmarks.prior import draw_sheet, membrane, methods, score
 from benchmarks.prior_holes import HOLES, draw_hole
-from benchmarks.prior_in_scenes import answered, questions
-from splatpaint.priors.customization_data import KnownPicture
 from splatpaint.priors.load import PriorConfig, load_prior
 from splatpaint.stages.evaluate import Metrics
 from tests.support.diffusion import save_toy_prior
@@ -43,20 +41,3 @@ def test_the_truth_scores_better_than_a_fill():
 def test_a_sheet_has_a_row_an_example_and_a_column_a_method(tmp_path):
     draw_sheet(tmp_path / "sheet.png", {"a": [torch.zeros(3, 8, 8)] * 3, "b": [torch.ones(3, 8, 8)] * 3})
     assert Image.open(tmp_path / "sheet.png").size == (24, 52)
-
-
-def test_questions_are_asked_where_the_answer_is_known_and_a_reference_is_looked_at(tmp_path):
-    prior = load_prior(PriorConfig(str(save_toy_prior(tmp_path, "bundled"))), torch.device("cpu"))
-    known = torch.ones(1, 1, 40, 48)
-    known[..., :20] = 0
-    pictures = [KnownPicture(torch.rand(1, 3, 40, 48), known, 1 - known) for _ in range(3)]
-    asked = list(questions(pictures, [0, 2], 32, seed=0))
-    assert asked
-    for question in asked:
-        assert question.picture.shape == (3, 32, 32)
-        assert question.hole.any()
-        assert not (question.hole * question.unknown).any(), "both views lack the same columns"
-    alone, without = answered(prior, asked, 1, Metrics())
-    helped, beside = answered(prior, asked, 1, Metrics(), beside=True)
-    assert alone["n"] == helped["n"] == len(asked)
-    assert any(not torch.equal(one, other) for one, other in zip(without, beside, strict=True))
