@@ -7,7 +7,7 @@ from pathlib import Path
 import splatpaint
 
 LAYERS = [
-    {"errors", "extras", "config", "schedule", "events", "_kernels"},
+    {"errors", "extras", "atomic", "config", "schedule", "events", "_kernels"},
     {"image"},
     {"scene"},
     {"render", "priors", "capture", "formats"},

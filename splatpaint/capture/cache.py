@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 from safetensors.torch import save as as_bytes
 
+from splatpaint.atomic import write_text
 from splatpaint.errors import CaptureError
 from splatpaint.scene.camera import Cameras
 from splatpaint.scene.views import Capture, PointCloud, Similarity, View
@@ -48,9 +48,7 @@ def save(folder: Path, capture: Capture) -> None:
         "has_points": capture.points is not None,
         "world_from_input": {"scale": capture.world_from_input.scale, "shift": list(capture.world_from_input.shift)},
     }
-    partial = folder / f".{os.getpid()}.{DESCRIPTION}"
-    partial.write_text(json.dumps(described, indent=1))
-    partial.replace(folder / DESCRIPTION)
+    write_text(folder / DESCRIPTION, json.dumps(described, indent=1))
 
 
 def last_prepared(cache: Path) -> Capture:
@@ -68,9 +66,7 @@ def last_prepared(cache: Path) -> Capture:
 
 def mark_used(folder: Path) -> None:
     """From now on the capture that was saved in this folder of the cache is the one that was used last."""
-    partial = folder.parent / f".{os.getpid()}.{USED}"
-    partial.write_text(f"{folder.name}\n")
-    partial.replace(folder.parent / USED)
+    write_text(folder.parent / USED, f"{folder.name}\n")
 
 
 def load(folder: Path) -> Capture:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from torch import nn
 
+from splatpaint.atomic import write_bytes
 from splatpaint.errors import PriorError
 from splatpaint.priors.networks import Network
 
@@ -78,6 +79,4 @@ def save_lora(unet: Network, name: str, file: Path) -> None:
     from safetensors.torch import save
 
     weights = get_peft_model_state_dict(unet, adapter_name=name)
-    partial = file.with_suffix(".partial")
-    partial.write_bytes(save({f"{PREFIX}.{key}": value.contiguous().cpu() for key, value in weights.items()}))
-    partial.replace(file)
+    write_bytes(file, save({f"{PREFIX}.{key}": value.contiguous().cpu() for key, value in weights.items()}))
