@@ -64,7 +64,7 @@ views in place of windows around the holes, holes wherever the object was."""
 ADDITIONS = {
     "perceptual": ("inpaint.perceptual.weight=0.1",),
     "update": ("inpaint.finish=prior", "inpaint.strength_last=0.2"),
-    "lora": ("customize.steps=50", "customize.perceptual_weight=1.1", "customize.looks=vgg"),
+    "lora": ("customize.steps=50", "customize.perceptual_weight=1.1", "customize.perceptual_net=vgg"),
     "routing": (
         "inpaint.known.reach.boundary=[color, opacity]",
         *(f"inpaint.{objective}.reach.boundary=[]" for objective in ("painted", "perceptual", "shape")),

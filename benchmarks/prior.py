@@ -42,7 +42,7 @@ SHOWN = ("fox", "llff_fern", "spin_statue", "kermit")
 """Captures whose views are painted in with a neighbor to look at."""
 TAUGHT = ("snowmiku", "fox")
 """Captures that the prior learns."""
-LESSON = CustomizeConfig(steps=50, perceptual_weight=1.1, looks="vgg")
+CUSTOMIZATION = CustomizeConfig(steps=50, perceptual_weight=1.1, perceptual_net="vgg")
 SHEET_ROWS = 24
 METRICS = ("psnr/hole", "ssim/hole", "lpips_alex/hole", "lpips_vgg/hole")
 
@@ -194,11 +194,11 @@ def in_scenes(
         fresh = load_prior(PriorConfig(name=arguments.prior), torch.device("cpu"))
         if fresh.max_steps is not None:
             fresh.max_steps = arguments.scene_steps
-        lesson = learned(fresh, arguments.captures / name, LESSON, arguments.scene_steps, instruments, side=side)
-        found[name] = {"before": lesson.before, "after": lesson.after | {"seconds": lesson.seconds}}
-        found[name]["curve"] = {str(step): loss for step, loss in lesson.curve}
+        result = learned(fresh, arguments.captures / name, CUSTOMIZATION, arguments.scene_steps, instruments, side=side)
+        found[name] = {"before": result.before, "after": result.after | {"seconds": result.seconds}}
+        found[name]["curve"] = {str(step): loss for step, loss in result.curve}
         print_scores(f"taught {name}", {key: found[name][key] for key in ("before", "after")})
-        sheet_beside(arguments.sheet, name, lesson.pictures)
+        sheet_beside(arguments.sheet, name, result.pictures)
     return found
 
 

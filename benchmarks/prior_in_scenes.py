@@ -20,13 +20,13 @@ from splatpaint.evaluation import Pair, evaluate
 from splatpaint.events import Progressed, drain
 from splatpaint.image.region import Box
 from splatpaint.priors.crops import inpaint
-from splatpaint.priors.customization_data import KnownPicture
+from splatpaint.priors.customization_data import MaskedPhoto
 from splatpaint.priors.customize import CustomizeConfig, customize
 from splatpaint.priors.latent import LatentInpaintingPrior
 from splatpaint.priors.protocol import PriorQuery, Reference
 from splatpaint.scene.photos import Photos
 from splatpaint.scene.views import spread
-from splatpaint.stages.customize import known_picture
+from splatpaint.stages.customize import masked_photo
 from splatpaint.stages.evaluate import Metrics
 
 METRICS = ("psnr/hole", "lpips_alex/hole", "lpips_vgg/hole")
@@ -51,14 +51,14 @@ class Question:
     """Where the neighbor says nothing, (1, s, s)."""
 
 
-def known_pictures(capture: Path, max_resolution: int) -> list[KnownPicture]:
+def known_pictures(capture: Path, max_resolution: int) -> list[MaskedPhoto]:
     """The capture's views in order, with what their masks leave."""
     with tempfile.TemporaryDirectory() as cache:
         views = drain(prepare(capture, CaptureConfig(max_resolution=max_resolution), cache=Path(cache))).all_views
-        return [known_picture(photo) for photo in Photos(views, torch.device("cpu"))]
+        return [masked_photo(photo) for photo in Photos(views, torch.device("cpu"))]
 
 
-def questions(pictures: Sequence[KnownPicture], tested: Sequence[int], side: int, seed: int) -> Iterator[Question]:
+def questions(pictures: Sequence[MaskedPhoto], tested: Sequence[int], side: int, seed: int) -> Iterator[Question]:
     """For every tested view a hole of every kind that stays within what is known."""
     rng = np.random.default_rng(seed)
     for index in tested:
@@ -71,7 +71,7 @@ def questions(pictures: Sequence[KnownPicture], tested: Sequence[int], side: int
                 yield Question(box.crop(picture.image)[0], hole, *beside)
 
 
-def known_box(picture: KnownPicture, side: int, kind: str, rng: np.random.Generator) -> tuple[Box, Tensor] | None:
+def known_box(picture: MaskedPhoto, side: int, kind: str, rng: np.random.Generator) -> tuple[Box, Tensor] | None:
     """A square of a picture, of at most that side, and a hole (1, s, s) in it that hides nothing but what is known."""
     height, width = picture.image.shape[2:]
     size = min(side, height, width)

@@ -29,7 +29,7 @@ from splatpaint.priors.protocol import PriorQuery, Reference
 from splatpaint.render.pick import pick_rasterizer
 from splatpaint.scene.photos import Photos
 from splatpaint.scene.views import spread
-from splatpaint.stages.customize import known_picture
+from splatpaint.stages.customize import masked_photo
 from splatpaint.stages.evaluate import Metrics
 from splatpaint.stages.exposures import with_exposures
 from splatpaint.stages.reconstruct import ReconstructConfig, reconstruct
@@ -70,9 +70,9 @@ def glimpses(folder: Path, side: int, seed: int) -> Iterator[Glimpse]:
         after = [name for name in names if name > target and name in taught]
         photo, neighbor = photos[target], photos[(after or [name for name in names if name in taught])[0]]
         seen, depth = (rasterizer(found.splats, each.camera).depth for each in (neighbor, photo))
-        other = ReferenceView(neighbor.camera, neighbor.image, seen, known_picture(neighbor).known)
+        other = ReferenceView(neighbor.camera, neighbor.image, seen, masked_photo(neighbor).known)
         for kind in HOLES:
-            found = known_box(known_picture(photo), side, kind, rng)
+            found = known_box(masked_photo(photo), side, kind, rng)
             if found is None:
                 continue
             box, inside = found

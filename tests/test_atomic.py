@@ -44,21 +44,20 @@ def test_an_error_while_writing_leaves_the_old_file(tmp_path: Path):
 def test_a_full_disk_is_an_os_error_and_leaves_the_old_file(tmp_path: Path, kind: str):
     path = tmp_path / "a"
     path.write_text("old")
+    write = {
+        "bytes": lambda: write_bytes(path, bytes(10_000)),
+        "text": lambda: write_text(path, "a" * 10_000),
+        "tensors": lambda: write_tensors(path, {"a": torch.zeros(10_000)}),
+    }[kind]
     with files_of_at_most(4096), pytest.raises(OSError, match="File too large"):
-        match kind:
-            case "bytes":
-                write_bytes(path, bytes(10_000))
-            case "text":
-                write_text(path, "a" * 10_000)
-            case _:
-                write_tensors(path, {"a": torch.zeros(10_000)})
+        write()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_path_below_a_file_is_an_os_error(tmp_path: Path):
     (tmp_path / "file").touch()
-    with pytest.raises(OSError, match="exists|Not a directory"):
+    with pytest.raises(OSError, match=r"exists|Not a directory"):
         write_text(tmp_path / "file" / "a.txt", "new")
 
 

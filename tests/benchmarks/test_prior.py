@@ -6,7 +6,7 @@ from PIL import Image
 from benchmarks.prior import draw_sheet, membrane, methods, score
 from benchmarks.prior_holes import HOLES, draw_hole
 from benchmarks.prior_in_scenes import answered, questions
-from splatpaint.priors.customization_data import KnownPicture
+from splatpaint.priors.customization_data import MaskedPhoto
 from splatpaint.priors.load import PriorConfig, load_prior
 from splatpaint.stages.evaluate import Metrics
 from tests.support.diffusion import save_toy_prior
@@ -49,7 +49,7 @@ def test_questions_are_asked_where_the_answer_is_known_and_a_reference_is_looked
     prior = load_prior(PriorConfig(str(save_toy_prior(tmp_path, "bundled"))), torch.device("cpu"))
     known = torch.ones(1, 1, 40, 48)
     known[..., :20] = 0
-    pictures = [KnownPicture(torch.rand(1, 3, 40, 48), known, 1 - known) for _ in range(3)]
+    pictures = [MaskedPhoto(torch.rand(1, 3, 40, 48), known, 1 - known) for _ in range(3)]
     asked = list(questions(pictures, [0, 2], 32, seed=0))
     assert asked
     for question in asked:

@@ -19,11 +19,11 @@ from splatpaint.priors.pretrain_codec import CodecTraining
 from splatpaint.priors.pretrain_denoiser import (
     KINDS,
     DenoiserTraining,
-    Kind,
+    PictureKind,
     build_denoiser,
     build_scheduler,
     denoising_loss,
-    habits_of,
+    prior_traits,
     training_holes,
     training_pictures,
 )
@@ -177,7 +177,7 @@ def test_the_codec_learns_its_teachers_latents_and_the_pictures(photos, teacher,
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_pictures_and_holes_of_every_kind_have_the_same_size(photos, kind: Kind):
+def test_pictures_and_holes_of_every_kind_have_the_same_size(photos, kind: PictureKind):
     rng, pictures = np.random.default_rng(0), read_photos(photos)
     images = training_pictures(kind, 3, 16, pictures, rng)
     holes = training_holes(kind, 3, replace(DENOISER, crop_px=16), rng)
@@ -199,7 +199,7 @@ def test_only_the_target_of_a_pair_and_never_all_of_a_grid_has_holes():
     assert set(counts.tolist()) == {1, 2, 3}
 
 
-def test_an_untrained_denoiser_paints_the_membrane():
+def test_an_untrained_denoiser_predicts_the_harmonic_fill():
     model = build_denoiser(DENOISER, 4).eval()
     inputs = torch.randn(1, 9, 8, 8)
     token = torch.zeros(1, 1, model.config.cross_attention_dim)
@@ -208,7 +208,7 @@ def test_an_untrained_denoiser_paints_the_membrane():
 
 def untrained(schedule: NoiseSchedule) -> LatentInpaintingPrior:
     codec = DiffusersCodec(toy_vae("bundled"), tiny=True)
-    return LatentInpaintingPrior(build_denoiser(DENOISER, 4), codec, schedule, "v_prediction", habits=habits_of(DENOISER))
+    return LatentInpaintingPrior(build_denoiser(DENOISER, 4), codec, schedule, "v_prediction", traits=prior_traits(DENOISER))
 
 
 def test_the_loss_of_an_untrained_denoiser_is_the_mean_square_of_the_velocity():

@@ -21,9 +21,9 @@ from splatpaint.objectives.distill import DistillConfig
 from splatpaint.objectives.protocol import Reach
 from splatpaint.priors.cloning import poisson_clone
 from splatpaint.priors.crops import inpaint as paint
-from splatpaint.priors.gaussian import GaussianPrior
 from splatpaint.render.reference import rasterize
 from splatpaint.stages.inpaint import inpaint, misplaced_fill, surroundings
+from tests.support.gaussian_prior import GaussianPrior
 from tests.support.walls import SIZE, holed_wall, wall_with_ball
 
 CPU = torch.device("cpu")
