@@ -19,7 +19,7 @@ def resize_area(images: Float[Tensor, "v c h w"], *, width: int, height: int) ->
     return _shrink(_shrink(images, width).transpose(-1, -2), height).transpose(-1, -2)
 
 
-def working_size(height: int, width: int, *, side_px: float, multiple: int, enlarge: bool) -> tuple[int, int]:
+def working_size(height: int, width: int, *, side_px: int | float, multiple: int, enlarge: bool) -> tuple[int, int]:
     """Height and width at which a network sees a picture: its aspect, about the area of a square of side `side_px`.
 
     Args:

@@ -24,7 +24,7 @@ def holes_at(*boxes: tuple[int, int, int, int], height: int = 120, width: int = 
 
 
 def wall(shade: float) -> torch.Tensor:
-    """Nearly one color, so that its membrane has no detail."""
+    """Nearly one color, so that its harmonic fill has no detail."""
     return (shade + 1e-6 * torch.rand(1, 3, 120, 200)).clamp(0, 1)
 
 
