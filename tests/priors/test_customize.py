@@ -191,6 +191,7 @@ def test_a_given_lora_stays_as_it_is_and_adds_up_with_the_scenes(tmp_path: Path)
 
 def test_a_prior_that_reads_text_is_asked_for_the_scene(tmp_path: Path):
     prior = toy(tmp_path, "sd1", prompt="a wall")
+    prior.native_px = 32
     drain(customize(prior, photos(2), replace(CONFIG, steps=1), seed=0, out=tmp_path / "l.safetensors"))
     assert prior.prompt == f"{SCENE_PROMPT}, a wall"
 

@@ -54,12 +54,12 @@ def train(photos: Path, codec: Path, out: Path, file: Path | None, overrides: tu
         from splatpaint.priors import pretrain
         from splatpaint.priors.pretrain_denoiser import DenoiserTraining
 
-        refuse_begun(out / pretrain.SETTINGS_FILE, resume)
+        check_resume(out / pretrain.SETTINGS_FILE, resume)
         draw(interruption.stop_on_signal(pretrain.train_prior(load(DenoiserTraining, file, overrides), codec, photos, out)))
     click.echo(f"done; next: splatpaint fit CAPTURE -o RUN --prior {out}")
 
 
-def refuse_begun(settings: Path, resume: bool) -> None:
+def check_resume(settings: Path, resume: bool) -> None:
     """Refuses a folder with a training in it, unless it is to be resumed.
 
     Args:
