@@ -111,13 +111,6 @@ def velocity(
     return schedule.signal(t) * noise - schedule.spread(t) * clean
 
 
-def zero_snr_cosine(levels: int = 1000) -> NoiseSchedule:
-    """The cosine schedule without offset (Nichol & Dhariwal 2021, eq. 17), from nearly no noise to pure noise."""
-    alpha_bar = torch.cos(torch.arange(1, levels + 1, dtype=torch.float64) / levels * torch.pi / 2) ** 2
-    alpha_bar[-1] = 0.0
-    return NoiseSchedule(alpha_bar.float())
-
-
 def draw_levels(count: int, levels: int, pure_noise_share: float, generator: torch.Generator) -> Int[Tensor, " v"]:
     """Random noise levels: uniform, with an additional share of the last level, pure noise."""
     t = torch.randint(levels, (count,), generator=generator)

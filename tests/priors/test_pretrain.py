@@ -12,7 +12,7 @@ from splatpaint.priors.canvas import split_panels
 from splatpaint.priors.codec import DiffusersCodec
 from splatpaint.priors.latent import LatentInpaintingPrior
 from splatpaint.priors.load import PriorConfig, load_prior
-from splatpaint.priors.noise import NoiseSchedule, draw_levels, zero_snr_cosine
+from splatpaint.priors.noise import NoiseSchedule, draw_levels
 from splatpaint.priors.photos import read_photos
 from splatpaint.priors.pretrain import train_codec, train_prior
 from splatpaint.priors.pretrain_codec import CodecTraining
@@ -31,6 +31,7 @@ from splatpaint.priors.protocol import PriorQuery
 from splatpaint.priors.sampling import partial_denoise
 from splatpaint.priors.training import CURVE_FILE
 from tests.support.diffusion import save_toy_teacher, toy_vae
+from tests.support.gaussian_prior import zero_snr_cosine
 
 CODEC = CodecTraining(steps=6, batch=2, crop_px=16, width=8, encoder_blocks=(0, 1), decoder_blocks=(1, 0), precision="no")
 DENOISER = DenoiserTraining(steps=6, batch=4, crop_px=32, widths=(8, 16), shard_crops=4, shard_steps=4, precision="no")
