@@ -7,7 +7,7 @@ from pathlib import Path
 import splatpaint
 
 LAYERS = [
-    {"errors", "extras", "config", "_kernels"},
+    {"errors", "extras", "atomic", "streams", "config", "_kernels"},
     {"image"},
     {"scene"},
     {"events"},

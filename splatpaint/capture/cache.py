@@ -1,8 +1,7 @@
-"""Prepared captures on disk, told apart by a fingerprint of what they were made from."""
+"""Prepared captures on disk, one folder each, named by a key of their input files and settings."""
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -11,20 +10,24 @@ import torch
 from safetensors.torch import load_file
 from safetensors.torch import save as as_bytes
 
+from splatpaint.atomic import write_text
 from splatpaint.errors import CaptureError
 from splatpaint.scene.camera import Cameras
 from splatpaint.scene.views import Capture, PointCloud, Similarity, View
 
 VERSION = 1
-"""Raised when the same inputs are to be prepared differently, so that old folders are not taken for new ones."""
+"""To be raised when preparation changes, so that folders of earlier versions are not used."""
 USED = "used"
-"""Names the folder that was used last."""
+"""File with the name of the folder that was used last."""
 DESCRIPTION = "capture.json"
-"""Written last: a folder without it was interrupted."""
+"""Written last: a folder without it is incomplete."""
 
 
-def fingerprint(files: Iterable[Path], settings: str) -> str:
-    """A short name that changes when any of the files is replaced or edited, or the settings differ."""
+def cache_key(files: Iterable[Path], settings: str) -> str:
+    """12 hexadecimal digits by path, size and time of change of the files, and by the settings.
+
+    Paths count, unlike in `RunFolder`'s fingerprint of contents, since a prepared capture refers to its files by their paths.
+    """
     digest = hashlib.sha256(f"{VERSION} {settings}".encode())
     for file in sorted(set(files)):
         status = file.stat()
@@ -33,12 +36,16 @@ def fingerprint(files: Iterable[Path], settings: str) -> str:
 
 
 def is_complete(folder: Path) -> bool:
-    """Whether a capture was saved here to its end."""
+    """Whether a capture was completely saved in the folder."""
     return (folder / DESCRIPTION).is_file()
 
 
 def save(folder: Path, capture: Capture) -> None:
-    """Writes points and description; the view's files are there already. The description comes last, in one piece."""
+    """Writes points and then the description, atomically; the views' files exist already.
+
+    Raises:
+        OSError: if they cannot be written.
+    """
     if capture.points is not None:
         points = {"positions": capture.points.positions, "colors": capture.points.colors}
         (folder / "points.safetensors").write_bytes(as_bytes(points))
@@ -48,13 +55,11 @@ def save(folder: Path, capture: Capture) -> None:
         "has_points": capture.points is not None,
         "world_from_input": {"scale": capture.world_from_input.scale, "shift": list(capture.world_from_input.shift)},
     }
-    partial = folder / f".{os.getpid()}.{DESCRIPTION}"
-    partial.write_text(json.dumps(described, indent=1))
-    partial.replace(folder / DESCRIPTION)
+    write_text(folder / DESCRIPTION, json.dumps(described, indent=1))
 
 
 def last_prepared(cache: Path) -> Capture:
-    """The capture that was used last of those in the cache.
+    """The capture in the cache that was used last.
 
     Raises:
         CaptureError: if there is none.
@@ -67,14 +72,12 @@ def last_prepared(cache: Path) -> Capture:
 
 
 def mark_used(folder: Path) -> None:
-    """From now on the capture that was saved in this folder of the cache is the one that was used last."""
-    partial = folder.parent / f".{os.getpid()}.{USED}"
-    partial.write_text(f"{folder.name}\n")
-    partial.replace(folder.parent / USED)
+    """Records this folder of the cache as the one that was used last."""
+    write_text(folder.parent / USED, f"{folder.name}\n")
 
 
 def load(folder: Path) -> Capture:
-    """The capture that was saved in the folder."""
+    """Reads the capture in the folder."""
     described = json.loads((folder / DESCRIPTION).read_text())
     similarity = described["world_from_input"]
     x, y, z = similarity["shift"]
@@ -105,11 +108,11 @@ def _view(described: dict[str, Any], folder: Path) -> View:
         described["width"],
         described["height"],
     )
-    # joining with an absolute path gives that path
+    # A path joined with an absolute path is the latter.
     files = {role: folder / described[role] for role in ("image", "fill_mask", "ignore_mask", "depth") if role in described}
     return View(name=described["name"], camera=camera, **files)
 
 
 def _relative(file: Path, folder: Path) -> str:
-    """Files of the folder itself by their place in it, so that a run folder can be moved; others by their absolute path."""
+    """The path relative to the folder if it is inside, so that a run folder can be moved; else the absolute path."""
     return str(file.relative_to(folder)) if file.is_relative_to(folder) else str(file.resolve())

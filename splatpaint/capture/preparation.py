@@ -71,7 +71,7 @@ def prepare(path: Path, config: CaptureConfig, *, cache: Path) -> Events[Capture
     """
     posed, masks = read(path, config)
     check_count(path, posed, config)
-    folder = cache / cached.fingerprint(_inputs(posed, masks), repr(config))
+    folder = cache / cached.cache_key(_inputs(posed, masks), repr(config))
     if cached.is_complete(folder):
         yield Skipped(STAGE, folder)
         cached.mark_used(folder)

@@ -1,13 +1,13 @@
-"""An interrupted optimization, on disk: written whole or not at all."""
+"""The state of an interrupted optimization on disk."""
 
 from collections.abc import Mapping
-from io import BytesIO
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 
+from splatpaint.atomic import write_tensors
 from splatpaint.errors import RunError
 
 
@@ -25,13 +25,12 @@ class Stateful(Protocol):
 
 
 def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
-    """Writes tensors and plain values, together with the state of torch's random generator."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    whole = BytesIO()
-    torch.save({**state, "random": torch.get_rng_state()}, whole)
-    partial.write_bytes(whole.getbuffer())  # written by Python, a full disk is an OSError and says so
-    partial.replace(path)
+    """Writes tensors and plain values, together with the state of torch's random generator.
+
+    Raises:
+        OSError: if the file cannot be written; the previous one is then still there.
+    """
+    write_tensors(path, {**state, "random": torch.get_rng_state()})
 
 
 def load_checkpoint(path: Path, device: torch.device) -> dict[str, Any] | None:

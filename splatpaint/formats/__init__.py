@@ -48,15 +48,20 @@ def write_splats(path: Path, splats: Splats) -> None:
     Raises:
         FormatError: if the suffix is unknown, the format cannot hold these splats, or the file cannot be written.
     """
-    match path.suffix.lower():
-        case ".ply":
-            write_ply(path, splats)
-        case ".splat":
-            write_splat(path, splats)
-        case ".safetensors":
-            write_checkpoint(path, splats)
-        case _:
-            raise _unknown(path)
+    try:
+        match path.suffix.lower():
+            case ".ply":
+                write_ply(path, splats)
+            case ".splat":
+                write_splat(path, splats)
+            case ".safetensors":
+                write_checkpoint(path, splats)
+            case _:
+                raise _unknown(path)
+    except OSError as error:
+        raise FormatError(
+            f"{path} cannot be written ({error.strerror}): choose a file in an existing, writable folder"
+        ) from error
 
 
 def drop_nonfinite(splats: Splats) -> tuple[Splats, int]:

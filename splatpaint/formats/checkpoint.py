@@ -4,8 +4,8 @@ from pathlib import Path
 
 import torch
 
+from splatpaint.atomic import write_bytes
 from splatpaint.errors import FormatError
-from splatpaint.formats.replacing import replacing
 from splatpaint.scene.splats import Splats
 
 FORMAT = "splatpaint splats 1"
@@ -16,7 +16,7 @@ def write_checkpoint(path: Path, splats: Splats) -> None:
     """Writes the splats; replaces the file in one step.
 
     Raises:
-        FormatError: if the file cannot be written.
+        OSError: if the file cannot be written.
     """
     from safetensors.torch import save
 
@@ -24,9 +24,7 @@ def write_checkpoint(path: Path, splats: Splats) -> None:
     tensors = {
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in splats.tensors().items()
     }
-    with replacing(path) as part:
-        # As bytes: written by Python, a full disk is an OSError and says so.
-        part.write_bytes(save(tensors, metadata={"format": FORMAT, "space": splats.space}))
+    write_bytes(path, save(tensors, metadata={"format": FORMAT, "space": splats.space}))
 
 
 def read_checkpoint(path: Path) -> Splats:

@@ -4,6 +4,7 @@ One `vertex` element of float32 properties, binary little endian. f_rest holds t
 red ones first. Normals are zero and only there because readers expect them.
 """
 
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,8 @@ import torch
 from jaxtyping import Float
 from plyfile import PlyData, PlyElement, PlyElementParseError, PlyHeaderParseError
 
+from splatpaint.atomic import write_bytes
 from splatpaint.errors import FormatError
-from splatpaint.formats.replacing import replacing
 from splatpaint.scene.splats import Splats
 
 MEANS = ["x", "y", "z"]
@@ -27,7 +28,8 @@ def write_ply(path: Path, splats: Splats) -> None:
     """Writes rgb splats of any degree as float32; replaces the file in one step.
 
     Raises:
-        FormatError: if the splats are not rgb, or the file cannot be written.
+        FormatError: if the splats are not rgb.
+        OSError: if the file cannot be written.
     """
     if splats.space != "rgb":
         raise FormatError(f"{path} cannot hold {splats.space} splats, only rgb ones: write them to a .safetensors file")
@@ -47,8 +49,9 @@ def write_ply(path: Path, splats: Splats) -> None:
     )
     names = MEANS + NORMALS + DC + rest_names + OPACITY + SCALES + QUATS
     table = np.ascontiguousarray(columns.detach().cpu().numpy(), dtype="<f4").view([(name, "<f4") for name in names])[:, 0]
-    with replacing(path) as part:
-        PlyData([PlyElement.describe(table, "vertex")], byte_order="<").write(part)
+    buffer = BytesIO()
+    PlyData([PlyElement.describe(table, "vertex")], byte_order="<").write(buffer)
+    write_bytes(path, buffer.getbuffer())
 
 
 def read_ply(path: Path) -> Splats:

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from splatpaint.atomic import write_bytes
 from splatpaint.errors import FormatError
-from splatpaint.formats.replacing import replacing
 from splatpaint.scene.splats import SH_C0, Splats
 
 ROW = np.dtype([("mean", "<f4", 3), ("scale", "<f4", 3), ("rgba", "u1", 4), ("quat", "u1", 4)])
@@ -20,7 +20,8 @@ def write_splat(path: Path, splats: Splats) -> None:
     """Writes rgb splats without the harmonics above DC; replaces the file in one step.
 
     Raises:
-        FormatError: if the splats are not rgb, or the file cannot be written.
+        FormatError: if the splats are not rgb.
+        OSError: if the file cannot be written.
     """
     if splats.space != "rgb":
         raise FormatError(f"{path} cannot hold {splats.space} splats, only rgb ones: write them to a .safetensors file")
@@ -32,8 +33,7 @@ def write_splat(path: Path, splats: Splats) -> None:
     rows["scale"] = splats.scales.numpy()
     rows["rgba"] = (255 * rgba).round().clamp(0, 255).to(torch.uint8).numpy()
     rows["quat"] = (128 + 128 * quats).round().clamp(0, 255).to(torch.uint8).numpy()
-    with replacing(path) as part:
-        rows.tofile(part)
+    write_bytes(path, rows.tobytes())
 
 
 def read_splat(path: Path) -> Splats:

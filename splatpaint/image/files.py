@@ -3,7 +3,6 @@
 Stored pixels are what counts: the EXIF orientation is not applied, because camera poses refer to the pixels as they are stored.
 """
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from jaxtyping import Float
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+from splatpaint.atomic import replacing
 from splatpaint.errors import CaptureError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
@@ -93,11 +93,6 @@ def _full_scale(values: np.ndarray) -> float:
 
 
 def _write(path: Path, picture: Image.Image) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
+    with replacing(path) as temporary:
         # PNG: level 2 takes a third of the time of the usual 6 and a tenth more space; quality concerns JPEG and WebP only
-        picture.save(partial, quality=95, compress_level=2)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+        picture.save(temporary, quality=95, compress_level=2)

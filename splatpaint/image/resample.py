@@ -1,5 +1,7 @@
 """Pictures at other sizes and seen through other pixel grids."""
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -15,6 +17,22 @@ def resize_area(images: Float[Tensor, "v c h w"], *, width: int, height: int) ->
     if width > images.shape[-1] or height > images.shape[-2]:
         raise ValueError(f"area resizing only shrinks: {images.shape[-1]}x{images.shape[-2]} to {width}x{height}")
     return _shrink(_shrink(images, width).transpose(-1, -2), height).transpose(-1, -2)
+
+
+def working_size(height: int, width: int, *, side_px: int | float, multiple: int, enlarge: bool) -> tuple[int, int]:
+    """Height and width at which a network sees a picture: its aspect, about the area of a square of side `side_px`.
+
+    Args:
+        height: of the picture, in pixels.
+        width: of the picture, in pixels.
+        side_px: side of the square, in pixels.
+        multiple: height and width are rounded to multiples of it, and are at least it.
+        enlarge: whether a picture of a smaller area is enlarged; otherwise only rounded.
+    """
+    scale = side_px / math.sqrt(height * width)
+    if not enlarge:
+        scale = min(1.0, scale)
+    return max(multiple, round(scale * height / multiple) * multiple), max(multiple, round(scale * width / multiple) * multiple)
 
 
 def warp(

@@ -8,17 +8,17 @@ it. Losses are those of StyleGAN (non-saturating, R1), patches are augmented ali
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from splatpaint.errors import ConfigError
 from splatpaint.image.region import Box
 from splatpaint.objectives.protocol import Step, TrainableProperties
+from splatpaint.priors.discriminator import PatchDiscriminator
 
 TRIES = 8
 """Places looked at for one patch; the one with most hole is taken if none has enough."""
@@ -55,24 +55,6 @@ class AdversarialConfig:
             raise ConfigError(f"{self.patches} patches of {self.patch_px} px: expected at least one of at least 16 px")
 
 
-class Critic(nn.Module):
-    """Strided convolutions; a verdict every eight pixels, positive = painted, and the activations on the way."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        channels = [3, width, 2 * width, 4 * width]
-        self.layers = nn.ModuleList(nn.Conv2d(a, b, 4, stride=2, padding=1) for a, b in pairwise(channels))
-        self.verdict = nn.Conv2d(channels[-1], 1, 3, padding=1)
-
-    def forward(self, patches: Float[Tensor, "p 3 h w"]) -> tuple[Float[Tensor, "p 1 _ _"], list[Float[Tensor, "p _ _ _"]]]:
-        """Verdicts and activations."""
-        x, activations = patches, []
-        for layer in self.layers:
-            x = F.leaky_relu(layer(x), 0.2)
-            activations.append(x)
-        return self.verdict(x), activations
-
-
 class Adversarial:
     """Makes patches of rendered holes hard to tell from patches of painted ones. Trains a discriminator beside the splats."""
 
@@ -83,7 +65,7 @@ class Adversarial:
         self.config = config
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.critic = Critic(config.width).to(device)
+            self.critic = PatchDiscriminator(config.width, spectral=False).to(device)
         self.optimizer = torch.optim.RMSprop(self.critic.parameters(), lr=config.learning_rate)
 
     def __call__(self, step: Step) -> dict[str, Tensor]:

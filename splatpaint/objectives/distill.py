@@ -15,8 +15,8 @@ from torch import Tensor
 
 from splatpaint.errors import ConfigError
 from splatpaint.image.region import to_cells
-from splatpaint.objectives.perceptual import working_size
 from splatpaint.objectives.protocol import Step, TrainableProperties
+from splatpaint.image.resample import working_size
 from splatpaint.priors.crops import CELLS
 from splatpaint.priors.protocol import Prior, PriorQuery
 
@@ -67,7 +67,7 @@ class Distill:
             known, holes, latents = step.target, (step.holes > 0.5).to(step.holes), step.rendered.color
         else:
             height, width = step.target.shape[2:]
-            shape = working_size(height, width, side_px=prior.native_px, stride=stride * CELLS)
+            shape = working_size(height, width, side_px=prior.native_px, multiple=stride * CELLS, enlarge=False)
             known = F.interpolate(step.target, shape, mode="bilinear", antialias=True, align_corners=False)
             holes = (F.adaptive_max_pool2d(step.holes, shape) > 0.5).to(step.holes)
             shown = step.rendered.color * step.holes + step.target * (1 - step.holes)

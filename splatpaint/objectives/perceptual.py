@@ -15,6 +15,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from splatpaint.image.feature_distance import cosine_feature_distance
 from splatpaint.objectives.protocol import Step, TrainableProperties
+from splatpaint.image.resample import working_size
 from splatpaint.priors.protocol import Codec
 
 
@@ -47,7 +48,9 @@ class Perceptual:
         """The term `perceptual`: mean squared distance of unit feature vectors where a hole is, averaged over layers."""
         inside = step.holes * step.weight
         shown = step.rendered.color * inside + step.target * (1 - inside)
-        height, width = working_size(shown.shape[2], shown.shape[3], side_px=self.config.side_px, stride=self.codec.stride)
+        height, width = working_size(
+            shown.shape[2], shown.shape[3], side_px=self.config.side_px, multiple=self.codec.stride, enlarge=False
+        )
         shown, inside = (_resized(image, height, width) for image in (shown, inside))
         wanted = self._wanted(step.target, height, width)
         total = shown.new_zeros(())
@@ -69,9 +72,3 @@ class Perceptual:
 
 def _resized(images: Tensor, height: int, width: int) -> Tensor:
     return F.interpolate(images, (height, width), mode="bilinear", antialias=True, align_corners=False)
-
-
-def working_size(height: int, width: int, *, side_px: int, stride: int) -> tuple[int, int]:
-    """The multiples of `stride` nearest to the size, reduced to the area of a square of `side_px` where it is larger."""
-    scale = min(1.0, side_px / (height * width) ** 0.5)
-    return max(stride, round(scale * height / stride) * stride), max(stride, round(scale * width / stride) * stride)

@@ -1,8 +1,8 @@
-"""Several pictures of one place side by side in one, so that a denoiser can look from one at the other while it paints.
+"""Canvases: several views of one place joined into one picture, so that a denoiser can attend from one view to another.
 
-A pair is `[reference | target]` with the hole in the target (LeftRefill, and InConDiff's in-context view); a grid is two rows
-of two (NeRFiller). Any inpainting model takes a canvas for a wide picture; those that `splatpaint prior train` makes have seen
-canvases and are told of them.
+A pair is `[reference | target]` with the hole in the target (LeftRefill, and InConDiff's in-context view). A grid has two rows
+of two views (NeRFiller). To any inpainting model a canvas is an ordinary wide picture. Priors made by `splatpaint prior train`
+were trained on canvases, and their conditioning names the layout.
 """
 
 from collections.abc import Sequence
@@ -14,11 +14,15 @@ from torch import Tensor
 
 Layout = Literal["single", "pair", "grid"]
 PANELS: dict[Layout, tuple[int, int]] = {"single": (1, 1), "pair": (1, 2), "grid": (2, 2)}
-"""Rows and columns."""
+"""Rows and columns of panels."""
 
 
 def join_panels(panels: Sequence[Float[Tensor, "v c h w"]], layout: Layout) -> Float[Tensor, "v c hc wc"]:
-    """A canvas from panels in reading order."""
+    """A canvas from panels in reading order.
+
+    Raises:
+        ValueError: if the number of panels is not that of the layout.
+    """
     rows, columns = PANELS[layout]
     if len(panels) != rows * columns:
         raise ValueError(f"a {layout} has {rows * columns} panels, {len(panels)} are given")

@@ -14,18 +14,18 @@ from splatpaint.priors.networks import Network, diffusers
 class DiffusersCodec:
     """An `AutoencoderKL` or `AutoencoderTiny` that takes pictures in [0, 1] and scales latents as its denoiser expects them.
 
-    Encoding with an `AutoencoderKL` takes the posterior's mean, so it draws nothing. What comes out is in single precision.
+    Encoding with an `AutoencoderKL` returns the posterior's mean and draws no random numbers. All outputs are float32.
     """
 
     def __init__(self, vae: Network, *, tiny: bool, mixed: bool = False) -> None:
         """Wraps the autoencoder.
 
         Args:
-            vae: of diffusers.
+            vae: the autoencoder of diffusers.
             tiny: whether it is an `AutoencoderTiny`.
-            mixed: multiplies in bfloat16: half the seconds on processors that can, and pixels change by about a thousandth.
+            mixed: whether to multiply in bfloat16: half the time on processors that can; pixels change by about 0.001.
         """
-        # Channels last is what convolutions want: half the seconds on processors, and no more on GPUs.
+        # Convolutions in channels-last memory take half the time on CPUs, and no more on GPUs.
         self.vae = vae.eval().requires_grad_(False).to(memory_format=torch.channels_last)
         self._tiny, self._mixed = tiny, mixed
         self._scale = float(vae.config.scaling_factor)
@@ -36,14 +36,14 @@ class DiffusersCodec:
 
     @classmethod
     def read(cls, folder: Path, device: torch.device, *, mixed: bool = False) -> "DiffusersCodec":
-        """The autoencoder that lies in a diffusers folder, in single precision (an SDXL one overflows in half)."""
+        """Reads the autoencoder in a diffusers folder, in single precision (SDXL's overflows in half)."""
         tiny = json.loads((folder / "config.json").read_text())["_class_name"] == "AutoencoderTiny"
         kind = diffusers().AutoencoderTiny if tiny else diffusers().AutoencoderKL
         return cls(kind.from_pretrained(folder, torch_dtype=torch.float32).to(device), tiny=tiny, mixed=mixed)
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device of the weights."""
         return next(self.vae.parameters()).device
 
     def encode(self, images: Float[Tensor, "v 3 h w"]) -> Float[Tensor, "v c hl wl"]:
@@ -60,28 +60,28 @@ class DiffusersCodec:
         return decoded.float() / 2 + 0.5
 
     def features(self, images: Float[Tensor, "v 3 h w"]) -> list[Float[Tensor, "v _ _ _"]]:
-        """The encoder's activations at the end of every resolution, fine to coarse; differentiable."""
+        """The encoder's last activations at each resolution, fine to coarse; differentiable."""
         with self._precision():
-            found = self._tiny_features(images) if self._tiny else self._full_features(images * 2 - 1)
-        return [each.float() for each in found]
+            layers = self._tiny_features(images) if self._tiny else self._full_features(images * 2 - 1)
+        return [layer.float() for layer in layers]
 
     def _precision(self) -> AbstractContextManager:
         return torch.autocast(self.device.type, torch.bfloat16) if self._mixed else nullcontext()
 
     def _tiny_features(self, x: Tensor) -> list[Tensor]:
-        """A tiny encoder is one sequence: each strided convolution ends a resolution, the last layer makes the latents."""
-        found = []
+        """A tiny encoder is one sequence: a strided convolution starts each resolution, the last layer makes the latents."""
+        activations = []
         for layer in self.vae.encoder.layers[:-1]:
             if isinstance(layer, nn.Conv2d) and layer.stride == (2, 2):
-                found.append(x)
+                activations.append(x)
             x = layer(x)
-        return [*found, x]
+        return [*activations, x]
 
     def _full_features(self, x: Tensor) -> list[Tensor]:
-        """A full encoder's blocks end with their downsampling, so its first resolution is what enters the first block."""
+        """The output of each block of a full encoder; a block ends with its downsampling."""
         x = self.vae.encoder.conv_in(x)
-        found = []
+        activations = []
         for block in self.vae.encoder.down_blocks:
             x = block(x)
-            found.append(x)
-        return found
+            activations.append(x)
+        return activations

@@ -1,8 +1,9 @@
-"""What a prior learns a scene from: crops of its photos with holes to be painted, in which the object never teaches.
+"""Training batches for the customization of a prior: random crops of a scene's photos with random holes.
 
-The object's pixels are replaced by the membrane before a codec sees them, they count as hole, and have no weight (MALD-NeRF:
-else the object is learned back). Holes are the scene's own masks moved elsewhere, random shapes, and everything; crops are
-whole pictures and parts of them (RefFusion's global and local crops); some are pairs of a picture and its neighbor.
+The object must not be learned (MALD-NeRF, sec. 3.2). Its pixels are replaced by the harmonic fill before they are encoded, are
+hole in every batch, and have no weight in the loss. Holes are object masks at other places, random shapes, or the whole crop.
+Crops are the largest squares of a photo, or smaller ones (RefFusion's global and local crops). Some batches are pairs of a
+photo and its neighbor.
 """
 
 from collections.abc import Sequence
@@ -19,119 +20,136 @@ from splatpaint.image.region import Box, bounding_box
 from splatpaint.priors.canvas import Layout, join_panels
 from splatpaint.priors.random_holes import random_holes
 
-LEAST_KNOWN = 0.3
-"""Crops of which less is known are drawn again."""
+OBJECT_MASK_SHARE = 0.2
+"""Share of the holes with the outline of an object mask, so that the scene's own holes are among them."""
+ALL_HOLE_SHARE = 0.1
+"""Share of the crops that are hole everywhere; the remaining holes are random shapes."""
+LARGEST_CROP_SHARE = 0.3
+"""Share of the crops that are the largest square of a photo."""
+MIN_KNOWN_SHARE = 0.3
+"""Crops with a smaller share of known pixels are drawn again."""
 TRIES = 20
-
-
-@dataclass(frozen=True)
-class LessonConfig:
-    """What is drawn."""
-
-    own_mask_share: float = 0.2
-    """Of the holes, masks of the scene."""
-    all_hole_share: float = 0.1
-    """Of the crops, nothing is known; the rest of the holes are random shapes."""
-    global_share: float = 0.3
-    """Of the crops, as much of a picture as a square holds."""
-    pair_share: float = 0.0
-    """Of the batches, `[neighbor | picture]`: for priors that shall paint holes beside another view."""
+"""Draws of a crop before the whole photo is taken."""
 
 
 @dataclass(frozen=True, eq=False)
-class KnownPicture:
-    """A photo of the scene and where it may teach."""
+class MaskedPhoto:
+    """A photo of the scene, its known pixels and its object mask."""
 
     image: Float[Tensor, "1 3 h w"]
     known: Float[Tensor, "1 1 h w"]
-    """0 where the object is, or what else must not be learned."""
+    """1 = may be learned; 0 at the object and at ignored pixels."""
     object: Float[Tensor, "1 1 h w"]
-    """1 where the object is: its outline is what holes look like here."""
+    """1 = object."""
 
 
 @dataclass(frozen=True, eq=False)
-class Lesson:
-    """A batch to learn from."""
+class TrainingBatch:
+    """Crops with holes; all of one layout."""
 
     layout: Layout
     images: Float[Tensor, "v 3 h w"]
-    """Without the object."""
+    """sRGB in [0, 1], the harmonic fill in place of the object."""
     holes: Float[Tensor, "v 1 h w"]
-    """To be painted; the object's place among them."""
-    taught: Float[Tensor, "v 1 h w"]
-    """1 where the pictures say what is right, 0 where the object is and in references."""
+    """1 = to be inpainted; includes the object."""
+    supervised: Float[Tensor, "v 1 h w"]
+    """1 = pixel has weight in the loss; 0 at the object and in reference panels."""
 
 
-def draw_lesson(
-    pictures: Sequence[KnownPicture], config: LessonConfig, count: int, side: int, rng: np.random.Generator
-) -> Lesson:
-    """Square crops, or pairs of them, of the given side in pixels."""
-    layout: Layout = "pair" if rng.random() < config.pair_share else "single"
-    batch = [_draw_one(pictures, side, config, rng, layout) for _ in range(count)]
-    return Lesson(layout, *(torch.cat(parts) for parts in zip(*batch, strict=True)))
+def draw_batch(
+    photos: Sequence[MaskedPhoto],
+    count: int,
+    side: int,
+    rng: np.random.Generator,
+    *,
+    pair_share: float = 0.0,
+    object_mask_share: float = OBJECT_MASK_SHARE,
+    all_hole_share: float = ALL_HOLE_SHARE,
+) -> TrainingBatch:
+    """A random batch.
+
+    Args:
+        photos: in the order of the capture, so that neighbors see the same things.
+        count: number of crops or pairs.
+        side: of the crops, in pixels.
+        rng: random numbers.
+        pair_share: probability that the batch has pairs `[neighbor | photo]`.
+        object_mask_share: share of the holes with the outline of an object mask.
+        all_hole_share: share of the crops that are hole everywhere.
+    """
+    layout: Layout = "pair" if rng.random() < pair_share else "single"
+    batch = [_draw_one(photos, side, rng, layout, object_mask_share, all_hole_share) for _ in range(count)]
+    return TrainingBatch(layout, *(torch.cat(parts) for parts in zip(*batch, strict=True)))
 
 
 def _draw_one(
-    pictures: Sequence[KnownPicture], side: int, config: LessonConfig, rng: np.random.Generator, layout: Layout
+    photos: Sequence[MaskedPhoto],
+    side: int,
+    rng: np.random.Generator,
+    layout: Layout,
+    object_mask_share: float,
+    all_hole_share: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Picture without the object, hole, where it is taught: (1, 3, h, w) and twice (1, 1, h, w)."""
-    place = int(rng.integers(len(pictures)))
-    image, known = _known_crop(pictures[place], side, config.global_share, rng)
-    hole = torch.maximum(_hole(pictures, side, config, rng).to(known), 1 - known)
+    """Image (1, 3, h, w), hole and supervised pixels (1, 1, h, w)."""
+    index = int(rng.integers(len(photos)))
+    image, known = _known_crop(photos[index], side, LARGEST_CROP_SHARE, rng)
+    hole = torch.maximum(_hole(photos, side, rng, object_mask_share, all_hole_share).to(known), 1 - known)
     if layout == "single":
         return image, hole, known
-    neighbor = pictures[place - 1 if place else min(1, len(pictures) - 1)]
-    reference, seen = _known_crop(neighbor, side, 1.0, rng)
-    parts = ((reference, image), (1 - seen, hole), (torch.zeros_like(seen), known))
+    neighbor = photos[index - 1 if index else min(1, len(photos) - 1)]
+    reference, reference_known = _known_crop(neighbor, side, 1.0, rng)
+    parts = ((reference, image), (1 - reference_known, hole), (torch.zeros_like(reference_known), known))
     joined = [join_panels(part, layout) for part in parts]
     return joined[0], joined[1], joined[2]
 
 
-def _known_crop(picture: KnownPicture, side: int, global_share: float, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """A square of the picture with the membrane in the object's place, and what is known of it, both at the given side."""
-    height, width = picture.image.shape[2:]
+def _known_crop(photo: MaskedPhoto, side: int, largest_share: float, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """A square of the photo, the harmonic fill in place of unknown pixels, and its known pixels, resized to the side."""
+    height, width = photo.image.shape[2:]
     for _ in range(TRIES):
-        box = _square(height, width, side, rng.random() < global_share, rng)
-        known = box.crop(picture.known)
-        if known.mean() >= LEAST_KNOWN:
+        box = _square(height, width, side, rng.random() < largest_share, rng)
+        known = box.crop(photo.known)
+        if known.mean() >= MIN_KNOWN_SHARE:
             break
     else:
-        box, known = Box(0, 0, width, height), picture.known
-    image = harmonic_fill(box.crop(picture.image), 1 - known) if known.any() else torch.full_like(box.crop(picture.image), 0.5)
+        box, known = Box(0, 0, width, height), photo.known
+    image = harmonic_fill(box.crop(photo.image), 1 - known) if known.any() else torch.full_like(box.crop(photo.image), 0.5)
     small = F.interpolate(image, (side, side), mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)
-    # A pixel that is only partly known is not known.
+    # A resized pixel is known only if all pixels it averages are.
     return small, (F.interpolate(known, (side, side), mode="bilinear", antialias=True, align_corners=False) > 0.999).to(known)
 
 
-def _square(height: int, width: int, side: int, whole: bool, rng: np.random.Generator) -> Box:
+def _square(height: int, width: int, side: int, largest: bool, rng: np.random.Generator) -> Box:
     short = min(height, width)
-    size = short if whole else int(rng.uniform(min(side, 0.5 * short), short + 1))
+    size = short if largest else int(rng.uniform(min(side, 0.5 * short), short + 1))
     left, top = (int(rng.integers(extent - size + 1)) for extent in (width, height))
     return Box(left, top, left + size, top + size)
 
 
-def _hole(pictures: Sequence[KnownPicture], side: int, config: LessonConfig, rng: np.random.Generator) -> Tensor:
+def _hole(
+    photos: Sequence[MaskedPhoto], side: int, rng: np.random.Generator, object_mask_share: float, all_hole_share: float
+) -> Tensor:
     kind = rng.random()
-    if kind < config.all_hole_share:
+    if kind < all_hole_share:
         return torch.ones(1, 1, side, side)
-    if kind < config.all_hole_share + config.own_mask_share:
-        shape = _own_shape(pictures[int(rng.integers(len(pictures)))].object[0])
-        if shape is not None:
-            return _placed(shape, side, rng)
+    if kind < all_hole_share + object_mask_share:
+        outline = _object_outline(photos[int(rng.integers(len(photos)))].object[0])
+        if outline is not None:
+            return _placed(outline, side, rng)
     return random_holes(1, side, side, rng)
 
 
-def _own_shape(mask: Float[Tensor, "1 h w"]) -> Tensor | None:
-    """The outline of a picture's object, cut out; None if it has none."""
+def _object_outline(mask: Float[Tensor, "1 h w"]) -> Tensor | None:
+    """The object mask cut to its bounding box; None if it is empty."""
     box = bounding_box(mask, grow=0.0)
     return None if box is None else box.crop(mask)[None]
 
 
-def _placed(shape: Tensor, side: int, rng: np.random.Generator) -> Tensor:
-    """An outline somewhere in a square, a quarter to three quarters of its side long."""
+def _placed(outline: Tensor, side: int, rng: np.random.Generator) -> Tensor:
+    """The mask at a random place in a square, its longer side resized to 0.25 to 0.75 of the square's."""
     longest = rng.uniform(0.25, 0.75) * side
-    scale = longest / max(shape.shape[2:])
-    height, width = (max(1, round(extent * scale)) for extent in shape.shape[2:])
-    small = F.interpolate(shape, (height, width), mode="nearest")
+    scale = longest / max(outline.shape[2:])
+    height, width = (max(1, round(extent * scale)) for extent in outline.shape[2:])
+    small = F.interpolate(outline, (height, width), mode="nearest")
     top, left = (int(rng.integers(side - extent + 1)) for extent in (height, width))
     return F.pad(small, (left, side - left - width, top, side - top - height))

@@ -1,4 +1,4 @@
-"""Depth where nobody saw it: what a monocular network makes of a picture, fitted to what is known around the hole."""
+"""Monocular depth for holes: the disparity that a network estimates, fitted to the known disparity around the hole."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,34 +13,34 @@ from splatpaint.errors import PriorError
 from splatpaint.priors.networks import Network, transformers
 
 PATCH_PX = 14
-"""Of the vision transformers below these networks: sides are multiples of it."""
+"""Patch side of the vision transformers in these networks; picture sides are multiples of it."""
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of ImageNet's sRGB in [0, 1]."""
+"""Of ImageNet pictures, sRGB in [0, 1]."""
 REWEIGHTINGS = 10
-"""Of the fit: enough for a straight line."""
+"""Iterations of the reweighted least squares fit; two parameters converge in fewer."""
 
 
 @dataclass(frozen=True)
 class DepthConfig:
-    """What guesses depth inside holes."""
+    """The monocular depth network for holes."""
 
     name: str = "none"
-    """none = disparity is continued smoothly from the hole's boundary; or a Depth Anything model, as a folder or a hub id."""
+    """none = disparity is interpolated smoothly from the hole's boundary; else a Depth Anything model, a folder or a hub id."""
     side_px: int = 518
-    """Pictures are reduced or enlarged to this short side."""
+    """Short side in pixels to which pictures are resized for the network."""
 
 
 @runtime_checkable
 class DepthPrior(Protocol):
-    """Looks at single pictures."""
+    """A monocular depth network."""
 
     def __call__(self, images: Float[Tensor, "v 3 h w"]) -> Float[Tensor, "v 1 h w"]:
-        """Disparity (inverse depth), each picture's up to a scale and a shift of its own."""
+        """Disparity (inverse depth) of each picture, up to an unknown scale and shift."""
         ...
 
 
 class DepthAnything:
-    """Depth Anything 1 and 2 (Yang et al. 2024), relative or metric, in the transformers package's class."""
+    """Depth Anything 1 and 2 (Yang et al. 2024), relative or metric, by the transformers package."""
 
     def __init__(self, network: Network, side_px: int) -> None:
         self.network = network.eval().requires_grad_(False)
@@ -54,16 +54,16 @@ class DepthAnything:
         shape = [max(1, round(extent * scale / PATCH_PX)) * PATCH_PX for extent in (height, width)]
         mean, std = (torch.tensor(values).to(images)[:, None, None] for values in (MEAN, STD))
         small = F.interpolate(images, shape, mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
-        found = self.network((small - mean) / std).predicted_depth[:, None].float()
-        disparity = 1 / found.clamp_min(1e-3) if self._metric else found
+        output = self.network((small - mean) / std).predicted_depth[:, None].float()
+        disparity = 1 / output.clamp_min(1e-3) if self._metric else output
         return F.interpolate(disparity, (height, width), mode="bilinear", align_corners=False)
 
 
 def find_depth(config: DepthConfig) -> None:
-    """Only a check, as far as one can tell without reading weights or asking a hub.
+    """Checks that the model can exist, without reading weights or asking the hub.
 
     Raises:
-        PriorError: if a folder is named that holds no model, or something that is neither a folder nor a hub id.
+        PriorError: if the name is a folder without a model, or neither a folder nor a hub id.
     """
     folder = Path(config.name).expanduser()
     if config.name != "none" and not (folder / "config.json").exists() and (folder.is_dir() or config.name.count("/") != 1):
@@ -71,10 +71,10 @@ def find_depth(config: DepthConfig) -> None:
 
 
 def load_depth(config: DepthConfig, device: torch.device) -> DepthPrior | None:
-    """The network; None if none is wanted.
+    """The network on the device; None if the config names none.
 
     Raises:
-        PriorError: if it is neither on this machine nor can be had, or is no Depth Anything model.
+        PriorError: if it is neither on this machine nor can be downloaded, or is no Depth Anything model.
     """
     if config.name == "none":
         return None
@@ -88,20 +88,20 @@ def load_depth(config: DepthConfig, device: torch.device) -> DepthPrior | None:
 
 
 def fitted_disparity(
-    found: Float[Tensor, "1 1 h w"], known: Float[Tensor, "1 1 h w"], region: Float[Tensor, "1 1 h w"]
+    estimate: Float[Tensor, "1 1 h w"], known: Float[Tensor, "1 1 h w"], region: Float[Tensor, "1 1 h w"]
 ) -> Float[Tensor, "1 1 h w"]:
-    """`scale * found + shift` that comes nearest to the known disparity, in mean absolute error, with a scale of at least 0.
+    """`scale * estimate + shift` with the least mean absolute error to the known disparity, scale >= 0.
 
-    Nearest in disparity, since that is where a monocular network is affine (MiDaS, Ranftl et al. 2020, sec. 5), and absolutely,
-    so that a strip of sky or of another thing in the region does not tilt the rest.
+    Monocular networks are affine in disparity (MiDaS, Ranftl et al. 2020, sec. 5). The absolute error is robust against pixels
+    of sky or of another object in the region.
 
     Args:
-        found: a monocular network's.
-        known: disparity of the surroundings.
-        region: 1 where that is to be believed; not empty.
+        estimate: disparity by a monocular network.
+        known: disparity of the scene.
+        region: 1 = the known disparity is fitted; not empty.
     """
-    # On the CPU, since GPUs have no solver for systems that may lack rank.
-    x, y = (values[region > 0.5].double().cpu() for values in (found, known))
+    # On the CPU: torch has no GPU solver for rank-deficient least squares.
+    x, y = (values[region > 0.5].double().cpu() for values in (estimate, known))
     design = torch.stack([x, torch.ones_like(x)], dim=1)
     weight = torch.ones_like(x)
     scale, shift = x.new_zeros(()), y.median()
@@ -110,7 +110,7 @@ def fitted_disparity(
         scale, shift = solution.unbind()
         if scale <= 0:
             scale, shift = x.new_zeros(()), y.median()
-        # Iteratively reweighted least squares: dividing by the root of the error makes the sum of squares one of moduli.
+        # Iteratively reweighted least squares: squares divided by the error are absolute errors.
         error = (scale * x + shift - y).abs()
         weight = error.clamp_min(1e-6 * float(y.abs().max())).rsqrt()
-    return (float(scale) * found.double() + float(shift)).to(found)
+    return (float(scale) * estimate.double() + float(shift)).to(estimate)

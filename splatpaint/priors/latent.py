@@ -1,4 +1,4 @@
-"""Latent inpainting diffusion models of diffusers' layout behind the `Prior` protocol."""
+"""Latent inpainting diffusion models in diffusers' layout, behind the `Prior` protocol."""
 
 from dataclasses import dataclass
 
@@ -12,48 +12,49 @@ from splatpaint.priors.conditioning import Fill, masked_latents, summary_token
 from splatpaint.priors.networks import Network
 from splatpaint.priors.noise import Denoised, NoiseSchedule, Prediction, split_prediction, velocity
 from splatpaint.priors.protocol import Codec, Conditioning, PriorQuery, Sampler, TextEmbedding
-from splatpaint.priors.text import TextEncoders, blank
+from splatpaint.priors.text import TextEncoders, zero_token
 
 
 @dataclass(frozen=True)
 class PriorTraits:
-    """What a denoiser was trained with that its diffusers folder has no field for; ours keep it in `splatpaint.json`."""
+    """Properties of a denoiser that diffusers' configs have no field for; kept in `splatpaint.json` beside them."""
 
     fill: Fill = "gray"
-    """What stands in the holes of the pictures that condition it."""
+    """Content of the holes in the conditioning pictures."""
     residual: bool = False
-    """It denoises the difference to the conditioning latents instead of the latents."""
+    """Whether it denoises the difference to the conditioning latents, instead of the latents."""
     native_px: int = 512
-    """Side of its largest training pictures."""
+    """Side in pixels of its largest training pictures."""
     smallest_px: int | None = None
-    """Side of its smallest; None = they were all of one size."""
+    """Side in pixels of its smallest training pictures; None = all had the same size."""
     summary: bool = False
-    """Its cross-attention reads `summary_token` in place of text."""
+    """Whether its cross-attention reads `summary_token` in place of text."""
     zero_noise_input: bool = False
-    """Where there is nothing but noise it is shown none: what it says there is the mean of all fills, and a network that was
-    trained for hours answers to chance patterns of the noise with spots."""
+    """Whether its input is zero in place of pure noise (alpha_bar = 0). Its estimate there is the mean of all fills, and after
+    a short training patterns of the noise would cause spots."""
     max_steps: int | None = None
-    """A network that was trained for minutes knows the mean of all fills long before it knows how to sample one."""
+    """Most denoiser calls per sample; None = no limit. After a short training a network estimates the mean of all fills well,
+    but samples of more steps get worse."""
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What a prior is asked for where a query does not say."""
+class Guidance:
+    """Prompts and guidance scales, where a query or a call gives none."""
 
     prompt: str = ""
     negative: str = ""
-    """What shall not appear: takes the empty prompt's place in guidance by text."""
-    guidance: float = 1.0
-    """By text; 1 = none."""
-    image_guidance: float = 1.0
-    """By the known pixels; 1 = none."""
+    """Prompt that guidance extrapolates from, in place of the empty one."""
+    text_scale: float = 1.0
+    """Scale of guidance by the prompt; 1 = none."""
+    image_scale: float = 1.0
+    """Scale of guidance by the known pixels; 1 = none."""
 
 
 class LatentInpaintingPrior:
-    """A U-Net that takes noisy latents, a latent mask and masked latents, over an autoencoder, with or without text.
+    """An autoencoder and a U-Net whose inputs are noisy latents, a latent mask and masked latents, with or without text.
 
-    A residual denoiser works on `z - z_fill`. Subtracting `sqrt(a) z_fill` from a noisy latent gives the noisy residual with
-    the same noise, so the rest of the world need not know.
+    A residual denoiser (`PriorTraits.residual`) works on `z - z_fill`. A noisy latent minus `sqrt(a) z_fill` is the noisy
+    residual with the same noise, so the interface is that of any other denoiser.
     """
 
     def __init__(
@@ -64,79 +65,80 @@ class LatentInpaintingPrior:
         prediction: Prediction,
         *,
         text: TextEncoders | None = None,
-        habits: PriorTraits = PriorTraits(),
-        asked: Asked = Asked(),
+        traits: PriorTraits = PriorTraits(),
+        guidance: Guidance = Guidance(),
         sampler: Sampler = "ddim",
     ) -> None:
         self.unet, self.noise = unet, noise
         self.codec: Codec = codec
         self._device = codec.device
-        self.native_px = habits.native_px
-        self.smallest_px = habits.smallest_px or habits.native_px
-        self.max_steps: int | None = habits.max_steps
+        self.native_px = traits.native_px
+        self.smallest_px = traits.smallest_px or traits.native_px
+        self.max_steps: int | None = traits.max_steps
         self._prediction: Prediction = prediction
-        self._text, self._habits = text, habits
+        self._text, self._traits = text, traits
         self.sampler: Sampler = sampler
-        self.prompt, self._asked = asked.prompt, asked
+        self.prompt, self._guidance = guidance.prompt, guidance
 
     @property
     def reads_text(self) -> bool:
-        """Whether prompts mean anything to it."""
+        """Whether it has text encoders."""
         return self._text is not None
 
     @torch.no_grad()
     def condition(self, query: PriorQuery) -> Conditioning:
-        """Latent mask, latents of the filled pictures, and the query's prompt (or else the prior's own).
+        """Latent mask, latents of the filled pictures, and the embedded prompt of the query, or else of the prior.
 
-        Pictures and holes must have sides that are multiples of the codec's stride.
+        Sides of the pictures must be multiples of the codec's stride.
         """
         count, _, height, width = query.images.shape
         images, holes = query.images.to(self._device), query.holes.to(self._device)
-        channels, blind = self._shown(images, holes, query.layout), None
-        text, plain = self._token(channels, query.layout), None
+        channels, without_image = self._masked_latents(images, holes, query.layout), None
+        text, unconditional = self._summary(channels, query.layout), None
         if self._text is not None:
             prompt = self.prompt if query.prompt is None else query.prompt
             text = self._text.encode(prompt, count, height, width)
-            plain = self._text.nothing(self._asked.negative, count, height, width)
-        if self._asked.image_guidance != 1.0:
-            unseen = self._shown(images, torch.ones_like(holes), query.layout)
-            blind = Conditioning(unseen, plain or self._token(unseen, query.layout))
-        return Conditioning(channels, text, plain, blind)
+            unconditional = self._text.unconditional(self._guidance.negative, count, height, width)
+        if self._guidance.image_scale != 1.0:
+            all_hole = self._masked_latents(images, torch.ones_like(holes), query.layout)
+            without_image = Conditioning(all_hole, unconditional or self._summary(all_hole, query.layout))
+        return Conditioning(channels, text, unconditional, without_image)
 
-    def _shown(self, images: Tensor, holes: Tensor, layout: Layout) -> Tensor:
-        return masked_latents(self.codec, images, holes, self._habits.fill, layout)
+    def _masked_latents(self, images: Tensor, holes: Tensor, layout: Layout) -> Tensor:
+        return masked_latents(self.codec, images, holes, self._traits.fill, layout)
 
-    def _token(self, channels: Tensor, layout: Layout) -> TextEmbedding:
-        wide = self.unet.config.cross_attention_dim
-        return TextEmbedding(
-            summary_token(channels, layout, wide) if self._habits.summary else blank(len(channels), wide, self._device)
-        )
+    def _summary(self, channels: Tensor, layout: Layout) -> TextEmbedding:
+        """The cross-attention token of denoisers without text."""
+        width = self.unet.config.cross_attention_dim
+        if self._traits.summary:
+            return TextEmbedding(summary_token(channels, layout, width))
+        return TextEmbedding(zero_token(len(channels), width, self._device))
 
     def denoise(
         self, noisy: Float[Tensor, "v c hl wl"], t: Int[Tensor, " v"], given: Conditioning, *, guidance: float | None = None
     ) -> Denoised:
-        """Clean latents and noise.
+        """Estimates of the clean latents and of the noise, with guidance; see `Prior.denoise`.
 
-        With guidance, extrapolated from nothing known, over the known pixels without the prompt, to both (Brooks et al. 2023,
-        InstructPix2Pix, eq. 3; with text alone, Ho & Salimans 2022, eq. 6).
+        By the prompt: Ho & Salimans 2022, eq. 6. By prompt and known pixels: InstructPix2Pix, Brooks et al. 2023, eq. 3.
         """
-        by_text = self._asked.guidance if guidance is None else guidance
-        full = plain = self._answer(noisy, t, given.channels, given.text)
-        if given.unconditional is not None and (by_text != 1.0 or given.blind is not None):
-            plain = self._answer(noisy, t, given.channels, given.unconditional)
-            full = plain.towards(full, by_text)
-        if given.blind is not None:
-            blind = self._answer(noisy, t, given.blind.channels, given.blind.text)
-            more = self._asked.image_guidance - 1.0
-            full = Denoised(full.clean + more * (plain.clean - blind.clean), full.noise + more * (plain.noise - blind.noise))
-        return full
+        text_scale = self._guidance.text_scale if guidance is None else guidance
+        result = without_text = self._denoise(noisy, t, given.channels, given.text)
+        if given.unconditional is not None and (text_scale != 1.0 or given.without_image is not None):
+            without_text = self._denoise(noisy, t, given.channels, given.unconditional)
+            result = without_text.lerp(result, text_scale)
+        if given.without_image is not None:
+            without_image = self._denoise(noisy, t, given.without_image.channels, given.without_image.text)
+            extra = self._guidance.image_scale - 1.0
+            clean = result.clean + extra * (without_text.clean - without_image.clean)
+            result = Denoised(clean, result.noise + extra * (without_text.noise - without_image.noise))
+        return result
 
-    def _answer(self, noisy: Tensor, t: Tensor, channels: Tensor, text: TextEmbedding | None) -> Denoised:
-        filled = channels[:, 1:] if self._habits.residual else torch.zeros_like(noisy)
-        start = noisy - self.noise.signal(t) * filled
-        output = self._network(self._visible(start, t), t, channels, text)
-        found = split_prediction(output, start, t, self.noise, self._prediction)
-        return Denoised(clean=found.clean + filled, noise=found.noise)
+    def _denoise(self, noisy: Tensor, t: Tensor, channels: Tensor, text: TextEmbedding | None) -> Denoised:
+        filled = channels[:, 1:] if self._traits.residual else torch.zeros_like(noisy)
+        residual = noisy - self.noise.signal(t) * filled
+        output = self._unet_output(self._unet_input(residual, t), t, channels, text)
+        estimate = split_prediction(output, residual, t, self.noise, self._prediction)
+        return Denoised(clean=estimate.clean + filled, noise=estimate.noise)
 
     def training_error(
         self,
@@ -144,39 +146,37 @@ class LatentInpaintingPrior:
         noise: Float[Tensor, "v c hl wl"],
         t: Int[Tensor, " v"],
         given: Conditioning,
-        guess: Float[Tensor, "v c hl wl"] | None = None,
+        start: Float[Tensor, "v c hl wl"] | None = None,
     ) -> tuple[Float[Tensor, "v 1 hl wl"], Float[Tensor, "v c hl wl"]]:
-        """How far the network is, cell by cell, from what it should say of latents noised to level `t`: mean square.
-
-        And the clean latents that it takes them for.
+        """The squared error of the network's output, mean over channels, and its estimate of the clean latents.
 
         Args:
-            clean: what they should be taken for.
+            clean: the true clean latents.
             noise: of unit variance.
-            t: by picture.
-            given: see `condition`.
-            guess: what is noised in place of the clean latents: a sampler, too, has but guesses on its way.
+            t: noise level of each picture.
+            given: from `condition`.
+            start: latents to which the noise is added in place of the clean ones, as in later steps of a sampler.
         """
-        filled = given.channels[:, 1:] if self._habits.residual else torch.zeros_like(clean)
-        wanted = clean - filled
-        noisy = self.noise.add_noise(wanted if guess is None else guess - filled, noise, t)
-        output = self._network(self._visible(noisy, t), t, given.channels, given.text)
-        if guess is not None:  # as noise upon the clean latents
-            noise = (noisy - self.noise.signal(t) * wanted) / self.noise.spread(t)
+        filled = given.channels[:, 1:] if self._traits.residual else torch.zeros_like(clean)
+        true = clean - filled
+        noisy = self.noise.add_noise(true if start is None else start - filled, noise, t)
+        output = self._unet_output(self._unet_input(noisy, t), t, given.channels, given.text)
+        if start is not None:  # the noise that would make the true latents these noisy ones
+            noise = (noisy - self.noise.signal(t) * true) / self.noise.spread(t)
         match self._prediction:
             case "v_prediction":
-                target = velocity(wanted, noise, t, self.noise)
+                target = velocity(true, noise, t, self.noise)
             case "epsilon":
                 target = noise
             case "sample":
-                target = wanted
+                target = true
         estimate = split_prediction(output, noisy, t, self.noise, self._prediction).clean + filled
         return (output - target).square().mean(dim=1, keepdim=True), estimate
 
-    def _visible(self, noisy: Tensor, t: Tensor) -> Tensor:
-        return torch.where(self.noise.signal(t) > 0, noisy, 0.0) if self._habits.zero_noise_input else noisy
+    def _unet_input(self, noisy: Tensor, t: Tensor) -> Tensor:
+        return torch.where(self.noise.signal(t) > 0, noisy, 0.0) if self._traits.zero_noise_input else noisy
 
-    def _network(self, noisy: Tensor, t: Tensor, channels: Tensor, text: TextEmbedding | None) -> Tensor:
+    def _unet_output(self, noisy: Tensor, t: Tensor, channels: Tensor, text: TextEmbedding | None) -> Tensor:
         assert text is not None, "condition() always gives cross-attention states"
         dtype = next(self.unet.parameters()).dtype
         added = None

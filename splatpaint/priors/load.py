@@ -1,61 +1,65 @@
-"""From the name of a prior to the prior: the bundled one, a folder, or a model on the Hugging Face hub."""
+"""Finds and loads a prior by name: the bundled one, a folder, or a model on the Hugging Face hub."""
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
 from splatpaint.errors import PriorError
 from splatpaint.priors.adapter import add_lora
 from splatpaint.priors.codec import DiffusersCodec
-from splatpaint.priors.latent import Asked, LatentInpaintingPrior, PriorTraits
+from splatpaint.priors.latent import Guidance, LatentInpaintingPrior, PriorTraits
 from splatpaint.priors.networks import Network, diffusers
 from splatpaint.priors.noise import NoiseSchedule
 from splatpaint.priors.protocol import Sampler
 from splatpaint.priors.text import TextEncoders
 
 BUNDLED = Path(__file__).parent / "bundled"
-HABITS_FILE = "splatpaint.json"
+TRAITS_FILE = "splatpaint.json"
+RENAMED_TRAITS = {"blank_start": "zero_noise_input", "most_steps": "max_steps"}
+"""Keys of `TRAITS_FILE` in priors that earlier versions trained, and their present names."""
 HUB_TIMEOUT_S = 5
+"""Seconds to wait for the hub before a download is tried."""
 HUB_FILES = [f"{part}/*" for part in ("unet", "vae", "scheduler", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2")]
 HUB_LEFT_OUT = ["*.bin", "*.ckpt", "*.msgpack", "*.onnx*", "*.fp16.*", "*.non_ema.*"]
-"""Second copies of the same weights."""
+"""Further copies of the same weights, not downloaded."""
 PREFERRED = ("stable-diffusion-v1-5/stable-diffusion-inpainting", "sd2-community/stable-diffusion-2-inpainting")
+"""Hub ids that `--prior auto` looks for in the cache, best first."""
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 @dataclass(frozen=True)
 class PriorConfig:
-    """Which model paints."""
+    """The model that inpaints pictures."""
 
     name: str = "bundled"
     """bundled = the small model inside the package; or a folder in diffusers' layout; or a hub id (owner/name)."""
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
-    """Of the denoiser and text encoders; auto = half precision on a GPU, single elsewhere. The autoencoder stays in single, but
-    for auto on a processor that multiplies bfloat16."""
+    """Of the denoiser and the text encoders; auto = float16 on a GPU, else float32. The autoencoder stays in float32, except
+    with auto on a CPU that multiplies bfloat16."""
     prompt: str = ""
-    """What shall appear, for models that read text."""
+    """Prompt, for models that read text."""
     guidance: float = 1.0
-    """How strongly the prompt pulls (classifier-free guidance); 1 = not at all beyond the model's own."""
+    """Scale of classifier-free guidance by the prompt; 1 = none."""
     negative: str = ""
-    """What shall not appear; guidance leads away from it."""
+    """Negative prompt, from which guidance extrapolates."""
     image_guidance: float = 1.0
-    """How strongly the known pixels pull; 1 = not beyond the model's own. Costs a pass more a step."""
+    """Scale of guidance by the known pixels; 1 = none, others cost one more denoiser call per step."""
     sampler: Literal["auto", "ddim", "lcm"] = "auto"
-    """auto = lcm if the model's scheduler is one (latent consistency models), else ddim."""
+    """auto = lcm for latent consistency models (by the model's scheduler), else ddim."""
     attention: Literal["whole", "sliced"] = "whole"
-    """sliced = one head at a time: slower, and needs less memory."""
+    """sliced = one attention head at a time: slower, with less memory."""
     offload: bool = False
-    """Keeps the denoiser's weights in main memory and moves each part to the GPU when it is its turn: slow, and very frugal."""
+    """Keeps the denoiser's weights in main memory and moves each layer to the GPU for its pass: slow, with the least memory."""
     lora: str | None = None
-    """A LoRA of the denoiser, as a .safetensors file in diffusers' format; None = the model as it is."""
+    """A LoRA of the denoiser, a .safetensors file in diffusers' format; None = none."""
 
 
 def load_prior(config: PriorConfig, device: torch.device) -> LatentInpaintingPrior:
-    """The prior, in evaluation mode, on the device.
+    """Loads the prior to the device, in evaluation mode.
 
     Raises:
         PriorError: if the name is neither a folder nor a hub id, the hub cannot be reached, a part of the model is missing, or
@@ -75,7 +79,7 @@ def load_prior(config: PriorConfig, device: torch.device) -> LatentInpaintingPri
 
 
 def find_prior(name: str) -> Path:
-    """The folder of a prior that is an inpainting model, as far as can be told without reading its weights.
+    """The folder of a prior, checked to be an inpainting model without reading its weights.
 
     Raises:
         PriorError: as `load_prior` does.
@@ -87,7 +91,7 @@ def find_prior(name: str) -> Path:
 
 
 def find_folder(name: str) -> Path:
-    """Where the files of a prior lie; those of a hub id are downloaded unless they are in the cache.
+    """The folder of a prior's files; those of a hub id are downloaded unless they are in the cache.
 
     Raises:
         PriorError: if there is no such folder or hub id, or the hub cannot be reached.
@@ -103,7 +107,7 @@ def find_folder(name: str) -> Path:
 
 
 def chosen_prior(device: torch.device) -> str:
-    """What `--prior auto` means: on a GPU the first of `PREFERRED` in the local cache of the hub, else the bundled one."""
+    """The prior of `--prior auto`: on a GPU the first of `PREFERRED` in the hub's local cache, else the bundled one."""
     if device.type == "cuda":
         return next((name for name in PREFERRED if _cached(name)), "bundled")
     return "bundled"
@@ -124,8 +128,8 @@ def _downloaded(name: str) -> Path:
     from huggingface_hub import HfApi, snapshot_download
 
     try:
-        # A short question first: a download retries for half a minute before it gives up on a machine without a network. What
-        # it raises then depends on the HTTP library of the hub client's version, hence the wide net.
+        # A short request first: without a network a download retries for half a minute. The class of its error depends on the
+        # HTTP library of the hub client's version, hence `Exception`.
         HfApi().model_info(name, timeout=HUB_TIMEOUT_S)
     except Exception as error:
         reason = str(error).strip().splitlines()[0]
@@ -168,28 +172,43 @@ def _read(folder: Path, config: PriorConfig, device: torch.device, dtype: torch.
         offload(unet, device)
     text = TextEncoders.read(folder, device, dtype) if (folder / "text_encoder").is_dir() else None
     schedule = diffusers().DDIMScheduler.from_pretrained(folder / "scheduler")
-    habits = folder / HABITS_FILE
     return LatentInpaintingPrior(
         unet,
         DiffusersCodec.read(folder / "vae", device, mixed=config.dtype == "auto" and multiplies_bfloat16(device)),
         NoiseSchedule(schedule.alphas_cumprod.to(device)),
         schedule.config.prediction_type,
         text=text,
-        habits=PriorTraits(**json.loads(habits.read_text())) if habits.exists() else PriorTraits(),
-        asked=Asked(config.prompt, config.negative, config.guidance, config.image_guidance),
+        traits=read_traits(folder / TRAITS_FILE),
+        guidance=Guidance(config.prompt, config.negative, config.guidance, config.image_guidance),
         sampler=_sampler(folder) if config.sampler == "auto" else config.sampler,
     )
 
 
+def read_traits(file: Path) -> PriorTraits:
+    """The traits in a prior's `TRAITS_FILE`, with keys of earlier versions renamed; the defaults if there is no file.
+
+    Raises:
+        PriorError: if a key is unknown.
+    """
+    if not file.exists():
+        return PriorTraits()
+    stored: dict[str, Any] = json.loads(file.read_text())
+    values = {RENAMED_TRAITS.get(key, key): value for key, value in stored.items()}
+    unknown = sorted(values.keys() - {field.name for field in fields(PriorTraits)})
+    if unknown:
+        raise PriorError(f"{file} has the unknown key {unknown[0]!r}: update splatpaint, or train the prior again")
+    return PriorTraits(**values)
+
+
 def multiplies_bfloat16(device: torch.device) -> bool:
-    """Whether it is a processor with instructions for that, on which it is faster than single precision."""
-    # A private function of torch, which not every release has.
+    """Whether the device is a CPU with bfloat16 instructions, on which bfloat16 is faster than float32."""
+    # A private function of torch that some releases lack.
     supported = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
     return device.type == "cpu" and supported()
 
 
 def predicts_noise(folder: Path) -> bool:
-    """Whether the prior in the folder says what noise there is and nothing else, as Stable Diffusion 1 and XL do."""
+    """Whether the prior's denoiser predicts the noise (epsilon), as Stable Diffusion 1 and XL do."""
     settings = json.loads((folder / "scheduler" / "scheduler_config.json").read_text())
     return settings.get("prediction_type", "epsilon") == "epsilon"
 
@@ -200,7 +219,7 @@ def _sampler(folder: Path) -> Sampler:
 
 
 def offload(unet: Network, device: torch.device) -> None:
-    """Every part of the network comes to the device when it is its turn, and leaves it again (accelerate)."""
+    """Keeps the weights in main memory and moves each layer to the device for its pass (accelerate)."""
     from accelerate import cpu_offload
 
     cpu_offload(unet, device)

@@ -1,7 +1,7 @@
-"""diffusers and transformers, imported on first use.
+"""Imports diffusers and transformers on first use.
 
-Their classes load attributes lazily and build configs at run time, which a type checker cannot follow, so both come as `Any`;
-and they log to the terminal what a library should not, so they are told to say only errors.
+They load classes lazily and build configs at run time, which a type checker cannot follow, so both are typed `Any`. Their
+logging to the terminal is limited to errors.
 """
 
 from importlib import import_module

@@ -1,7 +1,7 @@
-"""Noise levels of a diffusion model, and what a network's output says at each of them.
+"""The noise schedule of a diffusion model, the parametrizations of a network's output, and the DDIM step.
 
 A noisy latent is `x_t = sqrt(a) x_0 + sqrt(1 - a) eps` with `a = alpha_bar[t]` (DDPM, eq. 4). The schedule may end at a = 0
-exactly (zero terminal signal-to-noise ratio): nothing here divides by sqrt(a) unless the network itself predicts noise.
+exactly (zero terminal signal-to-noise ratio): this module divides by sqrt(a) only for networks that predict the noise.
 """
 
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 Prediction = Literal["epsilon", "v_prediction", "sample"]
-"""What a network gives: the noise, v = sqrt(a) eps - sqrt(1 - a) x_0 (progressive distillation, sec. 4), or x_0."""
+"""A network's output: the noise eps, v = sqrt(a) eps - sqrt(1 - a) x_0 (Salimans & Ho 2022, sec. 4), or x_0."""
 
 
 @dataclass(frozen=True, eq=False)
 class NoiseSchedule:
-    """Share of the signal's variance left at every noise level."""
+    """The cumulative signal variance alpha_bar of every noise level."""
 
     alpha_bar: Float[Tensor, " t"]
-    """In [0, 1], falling; index 0 is the least noisy level. The last may be 0: pure noise."""
+    """In [0, 1], strictly falling; index 0 is the least noisy level. The last may be 0, which is pure noise."""
 
     def __post_init__(self) -> None:
         a = self.alpha_bar
@@ -45,9 +45,12 @@ class NoiseSchedule:
         return self.signal(t) * clean + self.spread(t) * noise
 
     def timesteps(self, steps: int, start: int | None = None) -> list[int]:
-        """`steps` levels from `start` (default: the last, noisiest) downwards, evenly spaced, the way down to 0 included.
+        """Evenly spaced noise levels from `start` down, at most `steps` of them; the default start is the noisiest level.
 
         The first is always `start` itself ("trailing" spacing: Lin et al. 2024, Common Diffusion Noise Schedules, sec. 3.3).
+
+        Raises:
+            ValueError: if `start` is no level, or `steps` is below 1.
         """
         start = len(self) - 1 if start is None else start
         if not 0 <= start < len(self):
@@ -60,15 +63,15 @@ class NoiseSchedule:
 
 @dataclass(frozen=True, eq=False)
 class Denoised:
-    """The two halves that a denoiser finds in a noisy latent: `noisy = sqrt(a) clean + sqrt(1 - a) noise`."""
+    """A denoiser's estimates for a noisy latent, with `noisy = sqrt(a) clean + sqrt(1 - a) noise`."""
 
     clean: Float[Tensor, "v c h w"]
-    """Expected latents without noise. Well defined also at alpha_bar = 0, unless the network predicts noise."""
+    """Expected clean latents. Finite also at alpha_bar = 0, unless the network predicts noise."""
     noise: Float[Tensor, "v c h w"]
     """Expected noise."""
 
-    def towards(self, other: "Denoised", scale: float) -> "Denoised":
-        """On the line from this answer through another: 0 = this one, 1 = the other, more = beyond it."""
+    def lerp(self, other: "Denoised", scale: float) -> "Denoised":
+        """Linear interpolation to another estimate: 0 = this one, 1 = the other, above 1 = extrapolated."""
         return Denoised(torch.lerp(self.clean, other.clean, scale), torch.lerp(self.noise, other.noise, scale))
 
 
@@ -79,9 +82,9 @@ def split_prediction(
     schedule: NoiseSchedule,
     prediction: Prediction,
 ) -> Denoised:
-    """What a network's output says about the clean latents and about the noise.
+    """The clean latents and the noise by a network's output.
 
-    A v-prediction is exact at both ends of the schedule; an epsilon-prediction needs alpha_bar > 0 and a sample-prediction
+    Exact at both ends of the schedule for v-prediction; epsilon-prediction needs alpha_bar > 0, sample-prediction needs
     alpha_bar < 1.
     """
     signal, spread = schedule.signal(t), schedule.spread(t)
@@ -95,7 +98,7 @@ def split_prediction(
 
 
 def step_down(denoised: Denoised, t_next: Int[Tensor, " v"] | None, schedule: NoiseSchedule) -> Float[Tensor, "v c h w"]:
-    """The deterministic DDIM step (Song et al. 2021, eq. 12 with sigma = 0) to level `t_next`; None = to the clean latents."""
+    """The deterministic DDIM step (Song et al. 2021, eq. 12, sigma = 0) to noise level `t_next`; None = to clean latents."""
     if t_next is None:
         return denoised.clean
     return schedule.add_noise(denoised.clean, denoised.noise, t_next)
@@ -104,18 +107,11 @@ def step_down(denoised: Denoised, t_next: Int[Tensor, " v"] | None, schedule: No
 def velocity(
     clean: Float[Tensor, "v c h w"], noise: Float[Tensor, "v c h w"], t: Int[Tensor, " v"], schedule: NoiseSchedule
 ) -> Float[Tensor, "v c h w"]:
-    """The target of v-prediction."""
+    """The target of v-prediction: sqrt(a) noise - sqrt(1 - a) clean."""
     return schedule.signal(t) * noise - schedule.spread(t) * clean
 
 
-def zero_snr_cosine(levels: int = 1000) -> NoiseSchedule:
-    """cos^2 from nearly all signal to exactly none (Nichol & Dhariwal 2021, eq. 17, without offset)."""
-    alpha_bar = torch.cos(torch.arange(1, levels + 1, dtype=torch.float64) / levels * torch.pi / 2) ** 2
-    alpha_bar[-1] = 0.0
-    return NoiseSchedule(alpha_bar.float())
-
-
 def draw_levels(count: int, levels: int, pure_noise_share: float, generator: torch.Generator) -> Int[Tensor, " v"]:
-    """Noise levels, uniform but for the share that is pure noise."""
+    """Random noise levels: uniform, with an additional share of the last level, pure noise."""
     t = torch.randint(levels, (count,), generator=generator)
     return torch.where(torch.rand(count, generator=generator) < pure_noise_share, levels - 1, t)

@@ -1,4 +1,4 @@
-"""A folder of photographs as training material: read once, cropped at random, split into train and test."""
+"""Training pictures: a folder of photos, split into train and test, and random crops and simulated views of them."""
 
 import json
 from collections.abc import Sequence
@@ -15,28 +15,28 @@ from splatpaint.errors import PriorError
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 HELD_OUT_EVERY = 20
-"""One in so many pictures is kept for testing where no index says which."""
+"""Without an index, every so many-th picture is for testing."""
 VIEW_SHARE = 0.75
-"""Largest part of a photo's short side that one of several views shows, so that there is somewhere to move."""
+"""Largest side of a simulated view as a share of the photo's short side, so that views can be shifted."""
 CORNERS = np.array([(-1, -1), (-1, 1), (1, 1), (1, -1)])
-"""Of a square, in the order that Pillow's quadrilateral transform wants."""
+"""Corners of a square, in the order of Pillow's quadrilateral transform."""
 
 
 @dataclass(frozen=True)
 class PhotoSet:
-    """Pictures in memory, 8-bit RGB, of any size."""
+    """Pictures in memory, 8-bit RGB, of any sizes."""
 
     train: tuple[Image.Image, ...]
     test: tuple[Image.Image, ...]
     names: tuple[str, ...]
-    """Of all pictures, as they lie in the folder."""
+    """Paths of all pictures, relative to the folder."""
 
 
 def read_photos(folder: Path) -> PhotoSet:
-    """All pictures below a folder.
+    """Reads all pictures in a folder and its subfolders.
 
-    An `index.json` in it, a list of `{"file": ..., "split": "train" | "test"}`, says which are for testing; of the pictures
-    that it does not list, and without an index, one in twenty is.
+    An `index.json` in the folder, a list of `{"file": ..., "split": "train" | "test"}`, splits them. Of pictures that it does
+    not list, every twentieth is for testing.
 
     Raises:
         PriorError: if the folder holds fewer than two pictures, or one that cannot be read.
@@ -63,7 +63,7 @@ def _read(path: Path) -> Image.Image:
 
 
 def by_area(photos: Sequence[Image.Image], least_px: int) -> tuple[list[Image.Image], np.ndarray]:
-    """The photos that need no enlarging to `least_px` (all, if none is that large), and each one's share of their pixels."""
+    """The photos with a short side of at least `least_px` (all, if there is none), and each one's share of their pixels."""
     large = [photo for photo in photos if min(photo.size) >= least_px] or list(photos)
     areas = np.array([photo.width * photo.height for photo in large], dtype=np.float64)
     return large, areas / areas.sum()
@@ -72,35 +72,35 @@ def by_area(photos: Sequence[Image.Image], least_px: int) -> tuple[list[Image.Im
 def random_views(
     photos: Sequence[Image.Image], count: int, views: int, size_px: int, rng: np.random.Generator
 ) -> list[Float[Tensor, "v 3 s s"]]:
-    """Several views of each of `count` places: the same part of a photo moved, turned, tilted and exposed a little differently.
+    """Simulated views of `count` places: random perspective warps and exposures of one part of a photo.
 
-    Photos are drawn by their area. Stand-in for pairs of a posed capture, which need a capture.
+    They replace neighboring views of posed captures. The probability of a photo is proportional to its area.
     """
     large, shares = by_area(photos, round(size_px / VIEW_SHARE))
-    places: list[list[Tensor]] = [[] for _ in range(views)]
+    batches: list[list[Tensor]] = [[] for _ in range(views)]
     for _ in range(count):
         photo = large[rng.choice(len(large), p=shares)]
         short = min(photo.size)
         side = rng.uniform(min(size_px / short, VIEW_SHARE), VIEW_SHARE) * short
         center = np.array([rng.uniform(side / 2, extent - side / 2) for extent in photo.size])
         mirrored = rng.random() < 0.5
-        for place in places:
-            view = to_tensor([_seen(photo, center, side, size_px, rng)])
+        for batch in batches:
+            view = to_tensor([_simulated_view(photo, center, side, size_px, rng)])
             exposure = rng.uniform(0.92, 1.08) * rng.uniform(0.97, 1.03, size=3)
             view = (view * torch.from_numpy(exposure).float()[:, None, None]).clamp(0, 1)
-            place.append(view.flip(3) if mirrored else view)
-    return [torch.cat(place) for place in places]
+            batch.append(view.flip(3) if mirrored else view)
+    return [torch.cat(batch) for batch in batches]
 
 
-def _seen(photo: Image.Image, center: np.ndarray, side: float, size_px: int, rng: np.random.Generator) -> Image.Image:
-    """The square around a center as a camera nearby would see it."""
+def _simulated_view(photo: Image.Image, center: np.ndarray, side: float, size_px: int, rng: np.random.Generator) -> Image.Image:
+    """The square around a center, warped as if seen by a camera nearby."""
     angle, zoom = np.deg2rad(rng.uniform(-8, 8)), np.exp(rng.uniform(-0.2, 0.2))
     turn = zoom * side / 2 * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     middle = center + rng.normal(0, 0.1, size=2).clip(-0.3, 0.3) * side
     corners = middle + CORNERS @ turn.T + rng.uniform(-0.04, 0.04, size=(4, 2)) * side
     corners = corners.clip(0, np.array(photo.size))
     low, high = corners.min(axis=0), corners.max(axis=0)
-    # Reduced with a filter first: the warp itself only samples.
+    # Reduced with an antialiasing filter first, since the warp only interpolates.
     shape = np.maximum(np.ceil((high - low) * size_px / side), 1).astype(int)
     near = photo.resize((int(shape[0]), int(shape[1])), Image.Resampling.BICUBIC, box=(*low, *high))
     quad = ((corners - low) / (high - low) * shape).ravel()
@@ -110,9 +110,14 @@ def _seen(photo: Image.Image, center: np.ndarray, side: float, size_px: int, rng
 def random_crops(
     photos: Sequence[Image.Image], count: int, size_px: int, rng: np.random.Generator, *, closest: float = 0.45
 ) -> Float[Tensor, "v 3 s s"]:
-    """Square crops of random photos, as large as the short side down to `closest` of it, mirrored at random, in [0, 1].
+    """Random square crops, mirrored at random, in [0, 1]. The probability of a photo is proportional to its area.
 
-    Photos are drawn by their area. Crops are not enlarged, unless no photo is as large as the crop.
+    Args:
+        photos: the pictures.
+        count: number of crops.
+        size_px: side of the crops, after resizing. They are not enlarged, unless no photo is that large.
+        rng: random numbers.
+        closest: least side of a crop before resizing, as a share of the photo's short side.
     """
     large, shares = by_area(photos, size_px)
     crops = []
@@ -127,5 +132,5 @@ def random_crops(
 
 
 def to_tensor(pictures: Sequence[Image.Image]) -> Float[Tensor, "v 3 h w"]:
-    """Pictures of one size as a batch in [0, 1]."""
+    """Pictures of equal size as a batch in [0, 1]."""
     return torch.from_numpy(np.stack([np.asarray(picture) for picture in pictures])).permute(0, 3, 1, 2).float() / 255.0

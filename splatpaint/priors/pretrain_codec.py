@@ -1,7 +1,7 @@
-"""Training a small autoencoder in a teacher's latent space, such as Stable Diffusion's.
+"""Trains a small autoencoder in the latent space of a teacher, such as Stable Diffusion's.
 
-The encoder learns the teacher's latents, the decoder to undo them; so latents, linear previews and denoisers carry over between
-the two. Nothing of the teacher is in the result but what its outputs taught.
+The encoder learns the teacher's latents, and the decoder learns to invert them. So denoisers and linear previews of the
+teacher's latents also work with the new codec. No weights are copied from the teacher.
 """
 
 from dataclasses import dataclass
@@ -17,62 +17,64 @@ from torch import Tensor
 from splatpaint.errors import PriorError
 from splatpaint.events import Events, Measured, Noted, Progressed, Saved
 from splatpaint.priors.codec import DiffusersCodec
-from splatpaint.priors.critic import discriminator_loss, generator_loss, init_discriminator
 from splatpaint.priors.decoded_loss import feature_distances
+from splatpaint.priors.discriminator import discriminator_loss, generator_loss, init_discriminator
 from splatpaint.priors.networks import Network, diffusers
 from splatpaint.priors.photos import PhotoSet, random_crops
 from splatpaint.priors.teacher import read_codec
-from splatpaint.priors.training import CURVE_FILE, Training, diverged, draws
+from splatpaint.priors.training import CURVE_FILE, Training, diverged, step_generators
 
 STAGE = "codec"
 SCALES = 3
-"""At which differences between neighboring pixels are compared."""
+"""Number of scales at which differences of neighboring pixels are compared."""
 TEST_CROPS = 64
+"""Held-out crops of the final measurement."""
 TEST_PX = 256
+"""Side of those crops in pixels."""
 
 
 @dataclass(frozen=True)
 class CodecTraining:
-    """An `AutoencoderTiny` of stride 8 with the latent channels of its teacher."""
+    """Settings of the training of an `AutoencoderTiny` with the stride and latent channels of its teacher."""
 
     steps: int = 2400
     """Optimizer steps."""
     batch: int = 8
-    """Crops a step."""
+    """Crops per step."""
     crop_px: int = 128
-    """Side of a training crop: larger than what an encoder's cell sees (about 100 px), or it learns how borders look."""
+    """Side of a training crop in pixels: larger than the encoder's receptive field (about 100 px), since borders differ."""
     learning_rate: float = 1e-3
-    """Adam's, at its highest; rises over the first steps and falls linearly to zero over the last third."""
+    """Highest learning rate of AdamW; rises over the first steps and falls linearly to zero over the last third."""
     width: int = 64
-    """Channels of every inner layer (the class wants one width throughout)."""
+    """Channels of all inner layers (the class has one width)."""
     encoder_blocks: tuple[int, ...] = (0, 2, 4, 4)
-    """Residual blocks at full, half, quarter, eighth resolution: few at full, where a block costs most."""
+    """Residual blocks at full, half, quarter and eighth resolution; few at full, where a block costs most."""
     decoder_blocks: tuple[int, ...] = (4, 4, 3, 0)
-    """Residual blocks at eighth, quarter, half, full resolution."""
+    """Residual blocks at eighth, quarter, half and full resolution."""
     latent_noise: float = 0.05
-    """Noise added to the latents that are decoded, in their standard deviations: what a denoiser leaves must not show."""
+    """Noise added to latents before decoding, in units of their standard deviation, as a denoiser leaves some."""
     latent_weight: float = 1.0
-    """Of the squared distance to the teacher's latents."""
+    """Weight of the squared distance to the teacher's latents."""
     edge_weight: float = 1.0
-    """Of the differences between neighboring pixels at three scales, beside the plain L1."""
+    """Weight of the L1 distance of differences between neighboring pixels at three scales; that of the pixels is 1."""
     feature_weight: float = 0.5
-    """Of the distance in the features of the teacher's encoder: pixels alone forgive blur."""
+    """Weight of the distance in features of the teacher's encoder; pixel distances penalize blur little."""
     critic_weight: float = 0.0
-    """Of a patch critic's verdict; 0 = none. A codec that is already good gets sharp by it, another one breaks."""
+    """Weight of the adversarial loss; 0 = none. It sharpens a trained codec (see `init`), but not one from scratch."""
     critic_rate: float = 2e-4
-    """The critic's learning rate."""
+    """Learning rate of the discriminator."""
     init: str | None = None
-    """Folder of a codec of the same shape to start from; None = from scratch."""
+    """Folder of a codec of the same shape to start from; None = random weights."""
     precision: Literal["no", "bf16"] = "bf16"
-    """accelerate's mixed precision. Weights stay float32."""
+    """Mixed precision of accelerate; weights stay float32."""
     seed: int = 0
-    """Of the initial weights and of everything drawn."""
+    """Seed of the initial weights and of all random draws."""
     checkpoint_every: int = 100
     """Steps between checkpoints."""
 
 
 def build_codec(config: CodecTraining, teacher: DiffusersCodec) -> Network:
-    """A fresh `AutoencoderTiny` with the teacher's latent channels; its latents are scaled as a denoiser expects them."""
+    """An untrained `AutoencoderTiny` with the teacher's latent channels; its latents are scaled as a denoiser expects them."""
     width = config.width
     return diffusers().AutoencoderTiny(
         latent_channels=teacher.channels,
@@ -84,54 +86,54 @@ def build_codec(config: CodecTraining, teacher: DiffusersCodec) -> Network:
 
 
 def distill_codec(config: CodecTraining, teacher: DiffusersCodec, photos: PhotoSet, work: Path, out: Path) -> Events[Path]:
-    """Trains the codec and saves it as the diffusers folder `out`; continues from `work/codec.pt` if that exists.
+    """Trains the codec and saves it as the diffusers folder `out`; resumes from `work/codec.pt` if that exists.
 
-    The losses by step are left beside `work`.
+    The loss curve is written to the parent of `work`.
 
     Raises:
-        PriorError: if the codec would have another stride than its teacher, or the loss is not a number.
+        PriorError: if the codec would have another stride than its teacher, or the loss is not finite.
     """
     if (stride := 2 ** (len(config.encoder_blocks) - 1)) != teacher.stride:
         raise PriorError(f"the codec would have stride {stride}, its teacher has {teacher.stride}: change encoder_blocks")
     torch.manual_seed(config.seed)
-    model = begun_codec(config, teacher).to(memory_format=torch.channels_last)
+    model = init_codec(config, teacher).to(memory_format=torch.channels_last)
     run = Training(model, config.learning_rate, config.steps, config.precision, work / "codec.pt")
-    critic = None
+    discriminator = None
     if config.critic_weight > 0:
-        critic = init_discriminator(config.critic_rate, config.steps, config.precision, run)
+        discriminator = init_discriminator(config.critic_rate, config.steps, config.precision, run)
     teacher.vae.to(run.device)
     for step in range(run.step, config.steps):
-        rng, generator = draws(config.seed, step)
+        rng, generator = step_generators(config.seed, step)
         images = random_crops(photos.train, config.batch, config.crop_px, rng).to(run.device)
         with run.autocast():
             losses, restored = distillation_losses(model, teacher, images, config, generator)
-            if critic is not None:
-                losses["critic"] = config.critic_weight * generator_loss(critic.model, restored)
+            if discriminator is not None:
+                losses["adversarial"] = config.critic_weight * generator_loss(discriminator.model, restored)
         value = run.update(torch.stack(list(losses.values())).sum())
-        if critic is not None:
-            with critic.autocast():
-                verdict = discriminator_loss(critic.model, images, restored)
-            critic.update(verdict)
+        if discriminator is not None:
+            with discriminator.autocast():
+                loss = discriminator_loss(discriminator.model, images, restored)
+            discriminator.update(loss)
         if not np.isfinite(value):
             raise diverged(STAGE, step, config.learning_rate)
         if run.step % config.checkpoint_every == 0 or run.step == config.steps:
-            run.save(beside=critic)
-        yield Progressed(STAGE, run.step, config.steps, {name: float(loss.detach()) for name, loss in losses.items()})
+            run.save(companion=discriminator)
+        yield Progressed(STAGE, run.step, config.steps, {name: float(term.detach()) for name, term in losses.items()})
     run.write_curve(work.parent / CURVE_FILE)
     student = DiffusersCodec(run.averaged(), tiny=True)
     run.averaged().save_pretrained(out)
     scores = {"psnr_test": round_trip_psnr(student, photos), "psnr_test_teacher": round_trip_psnr(teacher, photos)}
-    yield Noted(STAGE, f"round trip of {TEST_CROPS} held-out crops of {TEST_PX} px, beside the teacher's")
+    yield Noted(STAGE, f"round trip of {TEST_CROPS} held-out crops of {TEST_PX} px, also of the teacher")
     yield Measured(STAGE, scores)
     yield Saved(STAGE, "codec", out)
     return out
 
 
-def begun_codec(config: CodecTraining, teacher: DiffusersCodec) -> Network:
-    """What the training starts from.
+def init_codec(config: CodecTraining, teacher: DiffusersCodec) -> Network:
+    """The codec that the training starts from: untrained, or that of `config.init`.
 
     Raises:
-        PriorError: if that codec has another shape.
+        PriorError: if the latter has another shape.
     """
     fresh = build_codec(config, teacher)
     if config.init is not None:
@@ -149,18 +151,17 @@ def distillation_losses(
     config: CodecTraining,
     generator: torch.Generator,
 ) -> tuple[dict[str, Tensor], Float[Tensor, "v 3 h w"]]:
-    """The weighted terms, and the pictures: latents like the teacher's, and from the teacher's, a little noisy, the pictures.
+    """The weighted loss terms, and the pictures decoded from the teacher's latents with a little noise.
 
-    Never from the student's own: they lack what it has not learned yet, and a decoder that makes up for that exaggerates what
-    is complete.
+    The student's own latents are not decoded: they lack detail in the beginning, and the decoder would learn to exaggerate it.
     """
     with torch.no_grad():
-        wanted = teacher.encode(images)
+        target = teacher.encode(images)
     latents = model.encode(images * 2 - 1).latents
-    noise = torch.randn(wanted.shape, generator=generator).to(wanted)
-    restored = model.decode(wanted + noise * config.latent_noise * wanted.std()).sample / 2 + 0.5
+    noise = torch.randn(target.shape, generator=generator).to(target)
+    restored = model.decode(target + noise * config.latent_noise * target.std()).sample / 2 + 0.5
     losses = {
-        "latent": config.latent_weight * F.mse_loss(latents.float(), wanted.float()),
+        "latent": config.latent_weight * F.mse_loss(latents.float(), target.float()),
         "pixel": pixel_distance(restored.float(), images, config.edge_weight),
     }
     if config.feature_weight > 0:
@@ -171,7 +172,7 @@ def distillation_losses(
 
 
 def pixel_distance(a: Float[Tensor, "v 3 h w"], b: Float[Tensor, "v 3 h w"], edge_weight: float) -> Tensor:
-    """L1 and squared error of the pixels, and L1 of their differences to their neighbors at three scales."""
+    """L1 and squared error of pixels, and weighted L1 of differences of neighboring pixels at three scales."""
     loss = F.l1_loss(a, b) + F.mse_loss(a, b)
     for _ in range(SCALES):
         for axis in (2, 3):
@@ -181,13 +182,13 @@ def pixel_distance(a: Float[Tensor, "v 3 h w"], b: Float[Tensor, "v 3 h w"], edg
 
 
 def feature_distance(a: list[Tensor], b: list[Tensor]) -> Tensor:
-    """Mean squared distance of unit-length feature vectors, averaged over layers."""
+    """Mean squared distance of unit feature vectors, averaged over layers."""
     return torch.stack([layer.mean() for layer in feature_distances(a, b)]).mean()
 
 
 @torch.no_grad()
 def round_trip_psnr(codec: DiffusersCodec, photos: PhotoSet) -> float:
-    """Decibels between held-out crops and their decoded latents, mean over crops."""
+    """PSNR in dB between held-out crops and their decoded latents, mean over crops."""
     images = random_crops(photos.test, TEST_CROPS, TEST_PX, np.random.default_rng(0))
     errors = []
     for image in images.split(1):

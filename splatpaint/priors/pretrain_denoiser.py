@@ -1,15 +1,15 @@
-"""Training a small inpainting U-Net from scratch over a trained codec.
+"""Trains a small inpainting U-Net over a trained codec.
 
-What works on a small budget: v-prediction on a schedule that ends in pure noise, many draws there (so that one step already
-gives the conditional mean), and the membrane over the known pixels as conditioning. The network is shown, and predicts, the
-*residual* on the membrane's latents: `x_t - sqrt(a) z_fill = sqrt(a) (z - z_fill) + sqrt(1 - a) eps`, so the noise is the same
-noise, and a network that says nothing paints the membrane.
+Three choices for a small budget: v-prediction on a schedule that ends in pure noise, many draws there (so that one step gives
+the conditional mean), and the harmonic fill of the known pixels as conditioning. Input and output are residuals to the latents
+of the fill: `x_t - sqrt(a) z_fill = sqrt(a) (z - z_fill) + sqrt(1 - a) eps`. The noise is the same, and a zero output is the
+harmonic fill.
 
-It sees single pictures of two sizes, pairs and grids of views of one place (see canvas.py), and is told which. All kinds have
-the same number of latent cells a step, so a step always takes as long.
+Training pictures are single pictures of two sizes, and pairs and grids of views of one place (see canvas.py); the summary
+token names the layout. Every step has the same number of latent cells, so it takes the same time.
 
-A network that knows the colors is taught how they look by decoding what it estimates (see decoded_loss.py): squared error of
-latents alone takes many more steps to get there.
+A second training from the first may add a perceptual loss of decoded estimates (see decoded_loss.py): with the squared error
+of latents alone, sharp pictures take many more steps.
 """
 
 from collections.abc import Callable, Iterator
@@ -29,114 +29,120 @@ from splatpaint.image.region import to_cells
 from splatpaint.priors.canvas import PANELS, Layout, join_panels
 from splatpaint.priors.codec import DiffusersCodec
 from splatpaint.priors.conditioning import fill_holes, summary_token
-from splatpaint.priors.critic import discriminator_loss, generator_loss, init_discriminator
-from splatpaint.priors.decoded_loss import decoded_loss, painted_pictures
+from splatpaint.priors.decoded_loss import decode_estimate, decoded_loss
+from splatpaint.priors.discriminator import discriminator_loss, generator_loss, init_discriminator
 from splatpaint.priors.latent import LatentInpaintingPrior, PriorTraits
 from splatpaint.priors.networks import Network, diffusers, plain_attention
 from splatpaint.priors.noise import NoiseSchedule, draw_levels
 from splatpaint.priors.photos import PhotoSet, random_crops, random_views
 from splatpaint.priors.protocol import Conditioning, TextEmbedding
 from splatpaint.priors.random_holes import random_holes
-from splatpaint.priors.training import CURVE_FILE, Training, diverged, draws
+from splatpaint.priors.training import CURVE_FILE, Training, diverged, step_generators
 
 STAGE = "denoiser"
 SHARD_STAGE = "latents"
 ENCODED_AT_ONCE = 8
+"""Crops per call of the codec when a shard is encoded."""
 
 
 @dataclass(frozen=True)
-class Kind:
-    """One kind of training picture."""
+class PictureKind:
+    """A layout and size of training pictures."""
 
     layout: Layout
     panel: int
-    """Side of a panel, in units of the crop."""
+    """Side of a panel in units of the crop."""
     share: float
-    """Of the steps."""
+    """Share of the steps."""
 
     @property
     def area(self) -> int:
-        """In units of a crop."""
+        """Area in units of a crop."""
         rows, columns = PANELS[self.layout]
         return rows * columns * self.panel**2
 
 
-KINDS = (Kind("single", 1, 0.45), Kind("single", 2, 0.2), Kind("pair", 1, 0.25), Kind("grid", 1, 0.1))
+KINDS = (
+    PictureKind("single", 1, 0.45),
+    PictureKind("single", 2, 0.2),
+    PictureKind("pair", 1, 0.25),
+    PictureKind("grid", 1, 0.1),
+)
 
 
 @dataclass(frozen=True)
 class DenoiserTraining:
-    """A `UNet2DConditionModel` that attends at all levels but the finest and reads no text."""
+    """Settings of the training of a `UNet2DConditionModel` with attention at all levels but the finest, without text."""
 
     steps: int = 20000
     """Optimizer steps."""
     batch: int = 32
-    """Crops a step; larger pictures are as many fewer as they are larger. A multiple of four."""
+    """Crops per step, a multiple of four; of larger pictures fewer, in proportion to their area."""
     crop_px: int = 128
-    """Side of the small pictures and of the panels of canvases; the large pictures have twice this side."""
+    """Side in pixels of the small pictures and of panels; large pictures have twice this side."""
     learning_rate: float = 4e-4
-    """AdamW's, at its highest; rises over the first steps and falls linearly to zero over the last third."""
+    """Highest learning rate of AdamW; rises over the first steps and falls linearly to zero over the last third."""
     widths: tuple[int, ...] = (96, 160, 224)
     """Channels at full, half, quarter, ... latent resolution."""
     pure_noise_share: float = 0.3
-    """Of the draws, at the last noise level, where the answer is the mean of all plausible fills."""
+    """Share of draws at the last noise level, where the optimal estimate is the mean of all plausible fills."""
     known_weight: float = 0.1
-    """Of the loss outside the holes, where there is nothing to learn but zero."""
+    """Weight of the loss outside the holes, where the target is known; in the holes it is 1."""
     all_hole_share: float = 0.1
-    """Of the pictures, or of the targets of pairs, nothing is known."""
+    """Share of pictures, or of target panels, that are hole everywhere."""
     shard_crops: int = 256
-    """Crops of each kind (larger pictures: as many fewer) that are encoded at once and then drawn from."""
+    """Crops of each kind that are encoded for a shard; of larger pictures fewer, in proportion to their area."""
     shard_steps: int = 800
-    """After so many steps others are encoded."""
+    """Steps after which a new shard is encoded."""
     holes_per_crop: int = 2
-    """Different holes drawn into each of them."""
+    """Different holes for each of these crops."""
     perceptual_weight: float = 0.0
-    """Of the LPIPS (vgg) of the decoded estimate; 0 = none. For a network that already knows the colors."""
+    """Weight of LPIPS (vgg) of decoded estimates; 0 = none. For a denoiser that is already trained (see `init`)."""
     perceptual_crops: int = 8
-    """Of a step's crops, decoded for it and for the critic."""
+    """Crops of a step that are decoded for LPIPS and the adversarial loss."""
     critic_weight: float = 0.0
-    """Of a patch critic's verdict on the holes of the decoded estimates; 0 = none. For a network that already paints."""
+    """Weight of the adversarial loss of decoded holes; 0 = none. For a denoiser that is already trained (see `init`)."""
     critic_rate: float = 2e-4
-    """The critic's learning rate."""
+    """Learning rate of the discriminator."""
     init: str | None = None
-    """Folder of a prior of the same shape to start from; None = from scratch."""
+    """Folder of a prior of the same shape to start from; None = random weights."""
     precision: Literal["no", "bf16"] = "bf16"
-    """accelerate's mixed precision. Weights stay float32."""
+    """Mixed precision of accelerate; weights stay float32."""
     seed: int = 0
-    """Of the initial weights and of everything drawn."""
+    """Seed of the initial weights and of all random draws."""
     checkpoint_every: int = 100
     """Steps between checkpoints."""
 
 
 @dataclass(frozen=True, eq=False)
-class Examples:
-    """Encoded pictures of one kind and their holes."""
+class EncodedPictures:
+    """Pictures of one kind with holes, encoded."""
 
     layout: Layout
     latents: Float[Tensor, "n c hl wl"]
     given: Float[Tensor, "n ck hl wl"]
-    """Latent mask and latents of the filled picture."""
+    """Latent mask and latents of the filled pictures."""
     images: Float[Tensor, "n 3 h w"]
-    """In half precision: photos have 8 bits."""
+    """In float16, since photos have 8 bits."""
     holes: Bool[Tensor, "n 1 h w"]
 
-    def draw(self, count: int, generator: torch.Generator) -> "Examples":
-        """Random ones of them."""
+    def draw(self, count: int, generator: torch.Generator) -> "EncodedPictures":
+        """Random ones, with replacement."""
         index = torch.randint(len(self.latents), (count,), generator=generator).to(self.latents.device)
         return self._map(lambda each: each[index])
 
-    def first(self, count: int) -> "Examples":
-        """The first of them."""
+    def first(self, count: int) -> "EncodedPictures":
+        """The first ones."""
         return self._map(lambda each: each[:count])
 
-    def _map(self, change: Callable[[Tensor], Tensor]) -> "Examples":
-        return Examples(self.layout, *(change(each) for each in (self.latents, self.given, self.images, self.holes)))
+    def _map(self, change: Callable[[Tensor], Tensor]) -> "EncodedPictures":
+        return EncodedPictures(self.layout, *(change(each) for each in (self.latents, self.given, self.images, self.holes)))
 
 
 def build_denoiser(config: DenoiserTraining, latent_channels: int) -> Network:
-    """A fresh `UNet2DConditionModel` whose last layer is zero, so that it starts by painting the membrane.
+    """An untrained `UNet2DConditionModel` with 2c + 1 input channels and one cross-attention token, see `summary_token`.
 
-    It has 2c + 1 input channels like every inpainting U-Net. Its cross-attention sees one token, see `summary_token`.
+    Its last layer is zero, so that its estimate is the harmonic fill.
     """
     coarse = len(config.widths) - 1
     model = diffusers().UNet2DConditionModel(
@@ -155,11 +161,11 @@ def build_denoiser(config: DenoiserTraining, latent_channels: int) -> Network:
     return model
 
 
-def begun_denoiser(config: DenoiserTraining, latent_channels: int) -> Network:
-    """What the training starts from.
+def init_denoiser(config: DenoiserTraining, latent_channels: int) -> Network:
+    """The denoiser that the training starts from: untrained, or that of `config.init`.
 
     Raises:
-        PriorError: if the prior to start from is not there or has another shape.
+        PriorError: if the latter does not exist or has another shape.
     """
     fresh = build_denoiser(config, latent_channels)
     if config.init is not None:
@@ -173,8 +179,8 @@ def begun_denoiser(config: DenoiserTraining, latent_channels: int) -> Network:
     return fresh
 
 
-def habits_of(config: DenoiserTraining) -> PriorTraits:
-    """What a prior must do to be used as it was trained."""
+def prior_traits(config: DenoiserTraining) -> PriorTraits:
+    """The traits of a prior with this training."""
     sizes = [kind.panel * config.crop_px for kind in KINDS if kind.layout == "single"]
     return PriorTraits(
         fill="harmonic", residual=True, summary=True, zero_noise_input=True, native_px=max(sizes), smallest_px=min(sizes)
@@ -182,7 +188,7 @@ def habits_of(config: DenoiserTraining) -> PriorTraits:
 
 
 def build_scheduler() -> Network:
-    """The noise schedule in diffusers' own class: cosine, rescaled to end in pure noise (Lin et al. 2024, alg. 1)."""
+    """diffusers' scheduler with a cosine schedule, rescaled to end in pure noise (Lin et al. 2024, alg. 1)."""
     return diffusers().DDIMScheduler(
         beta_schedule="squaredcos_cap_v2",
         prediction_type="v_prediction",
@@ -192,79 +198,84 @@ def build_scheduler() -> Network:
     )
 
 
-class Looks:
-    """How the pictures that a denoiser paints look: LPIPS of its decoded estimates, and a critic that learns beside it."""
+class DecodedLosses:
+    """Losses of decoded estimates: LPIPS, and an adversarial loss with its own discriminator."""
 
     def __init__(self, config: DenoiserTraining, codec: DiffusersCodec, run: Training) -> None:
         self._config, self._codec = config, codec
         self._lpips = Lpips("vgg").to(run.device) if config.perceptual_weight > 0 else None
-        self.critic = None
+        self.discriminator = None
         if config.critic_weight > 0:
-            self.critic = init_discriminator(config.critic_rate, config.steps, config.precision, run)
-        self._shown: tuple[Tensor, Tensor, Tensor] | None = None
+            self.discriminator = init_discriminator(config.critic_rate, config.steps, config.precision, run)
+        self._last: tuple[Tensor, Tensor, Tensor] | None = None
 
-    def loss(self, few: Examples, estimate: Float[Tensor, "v c hl wl"]) -> Tensor:
-        """Of the examples, which are the first of those whose clean latents were estimated."""
+    def loss(self, few: EncodedPictures, estimate: Float[Tensor, "v c hl wl"]) -> Tensor:
+        """The weighted sum of both losses.
+
+        Args:
+            few: the first pictures of the batch.
+            estimate: estimated clean latents of the batch.
+        """
         images, holes = few.images.float(), few.holes.float()
         latents = torch.where(few.given[:, :1] > 0.5, estimate[: len(few.latents)], few.latents)
-        painted = painted_pictures(self._codec, latents, images, holes, few.layout)
-        self._shown = images, painted.detach(), holes
+        painted = decode_estimate(self._codec, latents, images, holes, few.layout)
+        self._last = images, painted.detach(), holes
         loss = painted.new_zeros(())
         if self._lpips is not None:
             loss = loss + self._config.perceptual_weight * decoded_loss(self._lpips, painted, images, holes)
-        if self.critic is not None:
-            loss = loss + self._config.critic_weight * generator_loss(self.critic.model, painted, holes)
+        if self.discriminator is not None:
+            loss = loss + self._config.critic_weight * generator_loss(self.discriminator.model, painted, holes)
         return loss
 
-    def update_critic(self) -> None:
-        """The critic, if there is one, learns from what the last loss was of."""
-        if self.critic is None or self._shown is None:
+    def update_discriminator(self) -> None:
+        """One step of the discriminator, if there is one, on the pictures of the last `loss`."""
+        if self.discriminator is None or self._last is None:
             return
-        with self.critic.autocast():
-            verdict = discriminator_loss(self.critic.model, *self._shown)
-        self.critic.update(verdict)
+        with self.discriminator.autocast():
+            loss = discriminator_loss(self.discriminator.model, *self._last)
+        self.discriminator.update(loss)
 
 
 def train_denoiser(config: DenoiserTraining, codec: DiffusersCodec, photos: PhotoSet, work: Path) -> Events[Path]:
-    """Trains the U-Net over the codec and saves `work/unet` and `work/scheduler`; continues from `work/denoiser.pt`.
+    """Trains the U-Net and saves `work/unet` and `work/scheduler`; resumes from `work/denoiser.pt` if that exists.
 
-    The losses by step are left beside `work`.
+    The loss curve is written to the parent of `work`.
 
     Raises:
-        PriorError: if the loss is not a number.
+        PriorError: if the loss is not finite.
     """
     torch.manual_seed(config.seed)
-    model = begun_denoiser(config, codec.channels)
+    model = init_denoiser(config, codec.channels)
     run = Training(model, config.learning_rate, config.steps, config.precision, work / "denoiser.pt")
     if run.device.type == "cpu":  # where torch's fused attention takes as long as all the rest
         model.set_attn_processor(plain_attention())
     codec.vae.to(run.device)
     scheduler = build_scheduler()
     noise = NoiseSchedule(scheduler.alphas_cumprod.to(run.device))
-    learning = LatentInpaintingPrior(run.model, codec, noise, "v_prediction", habits=habits_of(config))
-    looks = Looks(config, codec, run) if config.perceptual_weight > 0 or config.critic_weight > 0 else None
-    shard: list[Examples] = []
+    prior = LatentInpaintingPrior(run.model, codec, noise, "v_prediction", traits=prior_traits(config))
+    decoded = DecodedLosses(config, codec, run) if config.perceptual_weight > 0 or config.critic_weight > 0 else None
+    shard: list[EncodedPictures] = []
     for step in range(run.step, config.steps):
         if not shard or step % config.shard_steps == 0:
             shard = yield from encode_shard(config, codec, photos, step // config.shard_steps)
-        rng, generator = draws(config.seed, step)
-        place = int(rng.choice(len(KINDS), p=[kind.share for kind in KINDS]))
-        examples = shard[place].draw(max(config.batch // KINDS[place].area, 1), generator)
+        rng, generator = step_generators(config.seed, step)
+        index = int(rng.choice(len(KINDS), p=[kind.share for kind in KINDS]))
+        examples = shard[index].draw(max(config.batch // KINDS[index].area, 1), generator)
         clean, given = examples.latents, examples.given
         t = draw_levels(len(clean), len(noise), config.pure_noise_share, generator).to(run.device)
         eps = torch.randn(clean.shape, generator=generator).to(run.device)
         token = summary_token(given, examples.layout, run.model.config.cross_attention_dim)
         with run.autocast():
-            loss, estimate = denoising_loss(learning, clean, given, token, t, eps, config.known_weight)
-            if looks is not None:
-                loss = loss + looks.loss(examples.first(max(config.perceptual_crops // KINDS[place].area, 1)), estimate)
+            loss, estimate = denoising_loss(prior, clean, given, token, t, eps, config.known_weight)
+            if decoded is not None:
+                loss = loss + decoded.loss(examples.first(max(config.perceptual_crops // KINDS[index].area, 1)), estimate)
         value = run.update(loss)
-        if looks is not None:
-            looks.update_critic()
+        if decoded is not None:
+            decoded.update_discriminator()
         if not np.isfinite(value):
             raise diverged(STAGE, step, config.learning_rate)
         if run.step % config.checkpoint_every == 0 or run.step == config.steps:
-            run.save(beside=looks.critic if looks is not None else None)
+            run.save(companion=decoded.discriminator if decoded is not None else None)
         yield Progressed(STAGE, run.step, config.steps, {"loss": value})
     run.write_curve(work.parent / CURVE_FILE)
     run.averaged().save_pretrained(work / "unet")
@@ -273,30 +284,32 @@ def train_denoiser(config: DenoiserTraining, codec: DiffusersCodec, photos: Phot
     return work / "unet"
 
 
-def encode_shard(config: DenoiserTraining, codec: DiffusersCodec, photos: PhotoSet, number: int) -> Events[list[Examples]]:
-    """New pictures of every kind with new holes, the same for the same number."""
+def encode_shard(
+    config: DenoiserTraining, codec: DiffusersCodec, photos: PhotoSet, number: int
+) -> Events[list[EncodedPictures]]:
+    """Random pictures of every kind with random holes; the same for the same seed and shard number."""
     shard, total = [], sum(shard_size(kind, config) for kind in KINDS)
-    for place, kind in enumerate(KINDS):
-        chunks = _encoded(kind, config, codec, photos, np.random.default_rng([config.seed, number, place]))
+    for index, kind in enumerate(KINDS):
+        chunks = _encoded(kind, config, codec, photos, np.random.default_rng([config.seed, number, index]))
         parts = []
         for chunk in chunks:
             parts.append(chunk)
             done = sum(len(examples.latents) for examples in shard) + sum(len(part[0]) for part in parts)
             yield Progressed(SHARD_STAGE, done, total * config.holes_per_crop)
-        shard.append(Examples(kind.layout, *(torch.cat(part) for part in zip(*parts, strict=True))))
+        shard.append(EncodedPictures(kind.layout, *(torch.cat(part) for part in zip(*parts, strict=True))))
     return shard
 
 
-def shard_size(kind: Kind, config: DenoiserTraining) -> int:
-    """Pictures of one kind that are encoded at once."""
+def shard_size(kind: PictureKind, config: DenoiserTraining) -> int:
+    """Pictures of one kind in a shard."""
     return max(config.shard_crops // kind.area, 1)
 
 
 @torch.no_grad()
 def _encoded(
-    kind: Kind, config: DenoiserTraining, codec: DiffusersCodec, photos: PhotoSet, rng: np.random.Generator
+    kind: PictureKind, config: DenoiserTraining, codec: DiffusersCodec, photos: PhotoSet, rng: np.random.Generator
 ) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
-    """The parts of `Examples`, each picture as often as it has holes, a few at a time."""
+    """The tensors of `EncodedPictures` in chunks; each picture is repeated for each of its holes."""
     left = shard_size(kind, config)
     while left > 0:
         count = min(left, max(ENCODED_AT_ONCE // kind.area, 1))
@@ -305,17 +318,17 @@ def _encoded(
         filled = [fill_holes(images, hole, "harmonic", kind.layout) for hole in holes]
         with torch.autocast(codec.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
             encoded = codec.encode(torch.cat([images, *filled])).float()
-        clean, *begun = encoded.split(count)
-        shown = [torch.cat([to_cells(hole, codec.stride), each], dim=1) for hole, each in zip(holes, begun, strict=True)]
+        clean, *fills = encoded.split(count)
+        given = [torch.cat([to_cells(hole, codec.stride), fill], dim=1) for hole, fill in zip(holes, fills, strict=True)]
         latents, pictures = (each.repeat(len(holes), 1, 1, 1) for each in (clean, images.half()))
-        yield latents, torch.cat(shown), pictures, torch.cat(holes) > 0.5
+        yield latents, torch.cat(given), pictures, torch.cat(holes) > 0.5
         left -= count
 
 
 def training_pictures(
-    kind: Kind, count: int, crop_px: int, photos: PhotoSet, rng: np.random.Generator
+    kind: PictureKind, count: int, crop_px: int, photos: PhotoSet, rng: np.random.Generator
 ) -> Float[Tensor, "v 3 h w"]:
-    """Crops, or canvases of several views of one place."""
+    """Random crops, or canvases of simulated views."""
     side = kind.panel * crop_px
     if kind.layout == "single":
         return random_crops(photos.train, count, side, rng)
@@ -323,13 +336,15 @@ def training_pictures(
     return join_panels(random_views(photos.train, count, rows * columns, side, rng), kind.layout)
 
 
-def training_holes(kind: Kind, count: int, config: DenoiserTraining, rng: np.random.Generator) -> Float[Tensor, "v 1 h w"]:
-    """Random holes: in the last panel, in a grid in one to three of the four."""
+def training_holes(
+    kind: PictureKind, count: int, config: DenoiserTraining, rng: np.random.Generator
+) -> Float[Tensor, "v 1 h w"]:
+    """Random holes in the last panel; in grids in one to three of the four panels."""
     rows, columns = PANELS[kind.layout]
     side, panels = kind.panel * config.crop_px, rows * columns
     holes = torch.stack([random_holes(count, side, side, rng) for _ in range(panels)])
-    everything = torch.from_numpy(rng.random(count) < config.all_hole_share)
-    holes[-1, everything] = 1.0
+    all_hole = torch.from_numpy(rng.random(count) < config.all_hole_share)
+    holes[-1, all_hole] = 1.0
     holed = torch.zeros(panels, count, dtype=torch.bool)
     holed[-1] = True
     if kind.layout == "grid":
@@ -338,7 +353,7 @@ def training_holes(kind: Kind, count: int, config: DenoiserTraining, rng: np.ran
 
 
 def denoising_loss(
-    learning: LatentInpaintingPrior,
+    prior: LatentInpaintingPrior,
     clean: Float[Tensor, "v c hl wl"],
     given: Float[Tensor, "v ck hl wl"],
     token: Float[Tensor, "v 1 d"],
@@ -346,7 +361,10 @@ def denoising_loss(
     eps: Float[Tensor, "v c hl wl"],
     known_weight: float,
 ) -> tuple[Tensor, Float[Tensor, "v c hl wl"]]:
-    """Squared error of the predicted velocity of the residual, in the holes above all; and the estimated clean latents."""
-    error, estimate = learning.training_error(clean, eps, t, Conditioning(given, TextEmbedding(token)))
+    """The weighted mean squared error of the predicted velocity, and the estimated clean latents.
+
+    Hole cells weigh 1, known cells `known_weight`.
+    """
+    error, estimate = prior.training_error(clean, eps, t, Conditioning(given, TextEmbedding(token)))
     weight = given[:, :1] + known_weight * (1 - given[:, :1])
     return (weight * error).sum() / weight.sum(), estimate

@@ -1,6 +1,6 @@
-"""A prior is one primitive: a conditional denoiser in a latent space.
+"""The interface of priors: a codec and a conditional denoiser of its latents.
 
-Distillation, partial denoising, multi-step samples and in-context reference views are each written once over it.
+Score distillation, partial denoising, sampling and reference views are each written once over this interface.
 """
 
 from dataclasses import dataclass
@@ -13,17 +13,17 @@ from splatpaint.priors.canvas import Layout
 from splatpaint.priors.noise import Denoised, NoiseSchedule
 
 Sampler = Literal["ddim", "lcm"]
-"""Deterministic steps (DDIM), or each step noised anew, for models distilled to few steps (latent consistency models)."""
+"""Deterministic steps (DDIM), or steps with new noise each, for latent consistency models (LCM)."""
 
 
 @runtime_checkable
 class Codec(Protocol):
-    """Pictures to latents and back."""
+    """An autoencoder: pictures to latents and back."""
 
     stride: int
-    """Pixels a latent cell, along each axis."""
+    """Pixels per latent cell along each axis."""
     channels: int
-    """Latent channels."""
+    """Number of latent channels."""
 
     def encode(self, images: Float[Tensor, "v 3 h w"]) -> Float[Tensor, "v c hl wl"]:
         """Latents, scaled as the denoiser expects them; differentiable. h and w must be multiples of `stride`."""
@@ -34,59 +34,59 @@ class Codec(Protocol):
         ...
 
     def features(self, images: Float[Tensor, "v 3 h w"]) -> list[Float[Tensor, "v _ _ _"]]:
-        """Activations inside the encoder, coarse ones last: a perceptual space that needs no further weights."""
+        """Activations of the encoder, fine to coarse, for perceptual distances; differentiable."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class PriorQuery:
-    """Pictures with holes."""
+    """Pictures with holes to be inpainted."""
 
     images: Float[Tensor, "v 3 h w"]
-    """sRGB in [0, 1]; what lies inside the holes is not looked at."""
+    """sRGB in [0, 1]; pixels inside the holes are ignored."""
     holes: Float[Tensor, "v 1 h w"]
-    """1 = to be painted, 0 = known; nothing between."""
+    """1 = to be inpainted, 0 = known; no values between."""
     prompt: str | None = None
-    """What shall appear, for priors that read text; None = what the prior was set up to be asked for, "" = nothing."""
+    """Prompt for priors that read text; None = the prior's own, "" = the empty prompt."""
     reference: "Reference | None" = None
-    """What else shows the same place, for `crops.inpaint`, which makes pairs of it."""
+    """Other views of the same places, for `crops.inpaint`, which joins them to the crops as pairs."""
     layout: Layout = "single"
-    """Whether the pictures are canvases, see `splatpaint.priors.canvas`."""
+    """Layout of the pictures, see `splatpaint.priors.canvas`."""
 
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """Other pictures of the same places, brought roughly into the frames of those that are to be painted."""
+    """Other views of the same places, roughly aligned with the pictures of the query."""
 
     images: Float[Tensor, "v 3 h w"]
     unknown: Float[Tensor, "v 1 h w"]
-    """1 where they say nothing. A picture that says nothing anywhere is not looked at."""
+    """1 = pixel not known. A picture without known pixels is ignored."""
 
 
 @dataclass(frozen=True, eq=False)
 class TextEmbedding:
-    """A prompt as a denoiser reads it."""
+    """An encoded prompt."""
 
     tokens: Float[Tensor, "v tokens width"]
     """Cross-attention states."""
     pooled: Float[Tensor, "v p"] | None = None
-    """One vector a prompt (SDXL)."""
+    """One vector per prompt (SDXL)."""
     sizes: Float[Tensor, "v 6"] | None = None
     """Original size, crop corner, target size, each (height, width) in pixels (SDXL, sec. 2.2)."""
 
 
 @dataclass(frozen=True, eq=False)
 class Conditioning:
-    """What the denoiser is told besides the noisy latents. Made by `Prior.condition`, read by the same prior only."""
+    """Inputs of the denoiser besides the noisy latents. Made by `Prior.condition`, for the same prior only."""
 
     channels: Float[Tensor, "v ck hl wl"]
-    """Concatenated to the noisy latents: the latent mask and the latents of the masked (or cheaply filled) picture."""
+    """Channels after the noisy latents: the latent mask and the latents of the picture with filled holes."""
     text: TextEmbedding | None = None
-    """What shall appear."""
+    """The prompt."""
     unconditional: TextEmbedding | None = None
     """The empty (or the negative) prompt, for classifier-free guidance."""
-    blind: "Conditioning | None" = None
-    """What it is told of pictures of which nothing is known, without a prompt, for guidance by the known pixels."""
+    without_image: "Conditioning | None" = None
+    """Conditioning without known pixels and without a prompt, for guidance by the known pixels."""
 
 
 @runtime_checkable
@@ -96,16 +96,16 @@ class Prior(Protocol):
     codec: Codec
     noise: NoiseSchedule
     native_px: int
-    """Side of the largest square pictures that the denoiser was trained on: larger crops are painted at about this size."""
+    """Side in pixels of the largest square training pictures; larger crops are reduced to it."""
     smallest_px: int
-    """Side of the smallest; what lies between is painted at its own size."""
+    """Side in pixels of the smallest square training pictures; crops between the two sizes are not resized."""
     sampler: Sampler
-    """How to walk down with it."""
+    """Sampler that the denoiser was trained for."""
     max_steps: int | None
-    """More denoiser calls than this make this prior's pictures worse, so samplers stop at it; None = the more the better."""
+    """Most denoiser calls per sample, beyond which samples of this prior get worse; None = no limit."""
 
     def condition(self, query: PriorQuery) -> Conditioning:
-        """Everything about the query that does not change from step to step."""
+        """The conditioning of all denoising steps of the query."""
         ...
 
     def denoise(
@@ -116,14 +116,14 @@ class Prior(Protocol):
         *,
         guidance: float | None = None,
     ) -> Denoised:
-        """The clean latents and the noise in `noisy` at noise level `t` (an index into `noise.alpha_bar`).
+        """Estimates of the clean latents and of the noise in `noisy`.
 
-        Both, so that nobody has to divide by sqrt(alpha_bar): a v-prediction knows the clean latents even in pure noise.
+        Both are returned, so that callers need not divide by sqrt(alpha_bar), which is zero in pure noise.
 
         Args:
             noisy: latents at level `t`.
-            t: one level a picture.
+            t: noise level of each picture, an index into `noise.alpha_bar`.
             given: from this prior's `condition`, for the same pictures.
-            guidance: classifier-free guidance scale; 1 = none, None = as the prior was configured. Ignored without text.
+            guidance: classifier-free guidance scale; 1 = none, None = as configured. Ignored by priors that read no text.
         """
         ...

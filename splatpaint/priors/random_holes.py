@@ -1,4 +1,4 @@
-"""Holes of every kind that masks come in, drawn at random for training and for tests."""
+"""Random holes in the shapes of real masks, for training and for tests."""
 
 import math
 
@@ -9,15 +9,16 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 LARGEST_SHARE = 0.6
-"""Holes that cover more of the picture are drawn again: too little would be left to continue."""
+"""Holes with a larger share of the picture's pixels are drawn again: they would leave too little context."""
 SMALLEST_SHARE = 0.01
-SHARES = (0.18, 0.18, 0.16, 0.28, 0.1, 0.1)
-"""How often each kind is drawn."""
+"""Holes with a smaller share of the pixels are drawn again."""
 
 
 def random_holes(count: int, height: int, width: int, rng: np.random.Generator) -> Float[Tensor, "v 1 h w"]:
-    """Boxes, ellipses, strokes, silhouettes, things on a ground and half planes, one to three a picture, reaching over the
-    border as often as they fall."""
+    """Masks with one to three random shapes each, which may extend beyond the border.
+
+    The shapes are boxes, ellipses, strokes, silhouettes, objects with a shadow, and half planes.
+    """
     return torch.from_numpy(np.stack([_holes(height, width, rng) for _ in range(count)]))[:, None]
 
 
@@ -26,7 +27,7 @@ def _holes(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
         canvas = Image.new("L", (width, height))
         pen = ImageDraw.Draw(canvas)
         for _ in range(rng.choice([1, 2, 3], p=[0.7, 0.2, 0.1])):
-            draw = (_box, _ellipse, _stroke, _silhouette, _standing, _half_plane)[rng.choice(6, p=SHARES)]
+            draw = list(SHAPES)[rng.choice(len(SHAPES), p=list(SHAPES.values()))]
             draw(pen, height, width, rng)
         holes = (np.asarray(canvas) > 0).astype(np.float32)
         if SMALLEST_SHARE <= holes.mean() <= LARGEST_SHARE:
@@ -34,7 +35,7 @@ def _holes(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _frame(height: int, width: int, rng: np.random.Generator) -> tuple[float, float, float, float]:
-    """Center and half extents; the center may lie anywhere in the picture, so the shape may reach over the border."""
+    """A random center (x, y), anywhere in the picture, and half extents (x, y), in pixels."""
     half = rng.uniform(0.08, 0.35, size=2) * min(height, width)
     return rng.uniform(0, width), rng.uniform(0, height), half[0], half[1]
 
@@ -50,7 +51,7 @@ def _ellipse(pen: ImageDraw.ImageDraw, height: int, width: int, rng: np.random.G
 
 
 def _stroke(pen: ImageDraw.ImageDraw, height: int, width: int, rng: np.random.Generator) -> None:
-    """A thick line that wanders."""
+    """A thick polyline of random headings."""
     side = min(height, width)
     thickness = rng.uniform(0.05, 0.16) * side
     x, y = rng.uniform(0, width), rng.uniform(0, height)
@@ -64,7 +65,7 @@ def _stroke(pen: ImageDraw.ImageDraw, height: int, width: int, rng: np.random.Ge
 
 
 def _silhouette(pen: ImageDraw.ImageDraw, height: int, width: int, rng: np.random.Generator) -> None:
-    """A closed outline whose radius is a short random Fourier series: blobs with limbs, as objects seen against a wall."""
+    """A closed outline whose radius is a random Fourier series of six terms: blobs with limbs."""
     x, y, a, b = _frame(height, width, rng)
     angles = np.linspace(0, 2 * math.pi, 64, endpoint=False)
     radius = np.ones_like(angles)
@@ -75,8 +76,8 @@ def _silhouette(pen: ImageDraw.ImageDraw, height: int, width: int, rng: np.rando
     pen.polygon([(float(u), float(v)) for u, v in outline], fill=255)
 
 
-def _standing(pen: ImageDraw.ImageDraw, height: int, width: int, rng: np.random.Generator) -> None:
-    """A rounded body with a flat shadow at its foot: what a thing on a table or a floor covers."""
+def _object_with_shadow(pen: ImageDraw.ImageDraw, height: int, width: int, rng: np.random.Generator) -> None:
+    """A rounded box with a flat ellipse at its lower end: an object on a table or floor with its shadow."""
     x, y, a, b = _frame(height, width, rng)
     pen.rounded_rectangle((x - a, y - b, x + a, y + b), radius=0.8 * min(a, b), fill=255)
     reach, flat = a * rng.uniform(1.0, 2.0), b * rng.uniform(0.1, 0.3)
@@ -85,9 +86,13 @@ def _standing(pen: ImageDraw.ImageDraw, height: int, width: int, rng: np.random.
 
 
 def _half_plane(pen: ImageDraw.ImageDraw, height: int, width: int, rng: np.random.Generator) -> None:
-    """All on one side of a line through the middle third."""
+    """All pixels on one side of a random line through the middle third."""
     x, y = rng.uniform(0.35, 0.65) * width, rng.uniform(0.35, 0.65) * height
     angle, far = rng.uniform(0, 2 * math.pi), 2.0 * (height + width)
     along, across = (math.cos(angle), math.sin(angle)), (-math.sin(angle), math.cos(angle))
     ends = [(x - far * along[0], y - far * along[1]), (x + far * along[0], y + far * along[1])]
     pen.polygon([*ends, *((u + far * across[0], v + far * across[1]) for u, v in reversed(ends))], fill=255)
+
+
+SHAPES = {_box: 0.18, _ellipse: 0.18, _stroke: 0.16, _silhouette: 0.28, _object_with_shadow: 0.1, _half_plane: 0.1}
+"""Probability of each shape."""

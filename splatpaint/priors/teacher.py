@@ -1,4 +1,4 @@
-"""The codec that ours is distilled from, as its owner keeps it: a diffusers folder, or the two files of TAESD."""
+"""Reads the teacher codec of a distillation: a diffusers folder, or the two files of TAESD."""
 
 from pathlib import Path
 
@@ -9,20 +9,20 @@ from splatpaint.priors.codec import DiffusersCodec
 from splatpaint.priors.networks import diffusers
 
 TAESD_FILES = {"encoder": "taesd_encoder.safetensors", "decoder": "taesd_decoder.safetensors"}
-"""Of the tiny autoencoder of Stable Diffusion 1 and 2, as published by its author (github.com/madebyollin/taesd)."""
+"""Files of the tiny autoencoder for Stable Diffusion 1 and 2 (github.com/madebyollin/taesd)."""
 FIRST_LAYER = {"encoder": 0, "decoder": 1}
-"""In those files the decoder's layers are counted from its clamp, which diffusers has outside of them."""
+"""Number of the first layer in those files. The decoder's layer 0 is a clamp, which diffusers has outside of the layers."""
 
 
 def read_codec(path: Path, device: torch.device) -> DiffusersCodec:
     """A trained autoencoder.
 
     Args:
-        path: an autoencoder's folder in diffusers' layout, a model's with such a `vae` in it, or a folder with `TAESD_FILES`.
-        device: where it shall work.
+        path: folder of an autoencoder in diffusers' layout, of a model with one in `vae`, or of `TAESD_FILES`.
+        device: of the result.
 
     Raises:
-        PriorError: if the folder holds none of them, or one that cannot be read.
+        PriorError: if the folder holds no autoencoder, or one that cannot be read.
     """
     for folder in (path, path / "vae"):
         if (folder / "config.json").exists():

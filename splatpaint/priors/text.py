@@ -1,4 +1,4 @@
-"""Prompts as the text encoders of Stable Diffusion 1, 2 and XL read them."""
+"""Prompt embeddings by the text encoders of Stable Diffusion 1, 2 and XL."""
 
 from pathlib import Path
 
@@ -11,14 +11,14 @@ from splatpaint.priors.protocol import TextEmbedding
 
 
 class TextEncoders:
-    """One CLIP text encoder (SD 1 and 2: its last states) or two (SDXL: the last but one of both and a pooled vector)."""
+    """The CLIP text encoders of a model: one (SD 1 and 2: last states) or two (SDXL: last but one states, pooled vector)."""
 
     def __init__(self, tokenizers: list, encoders: list[Network], pooled: bool) -> None:
         self._tokenizers, self._encoders, self._pooled = tokenizers, encoders, pooled
 
     @classmethod
     def read(cls, folder: Path, device: torch.device, dtype: torch.dtype) -> "TextEncoders":
-        """The encoders in a diffusers folder: `text_encoder` and, in SDXL, `text_encoder_2`."""
+        """Reads the encoders in a diffusers folder: `text_encoder` and, for SDXL, `text_encoder_2`."""
         twins = (folder / "text_encoder_2").is_dir()
         clip = transformers()
         kinds = {"": clip.CLIPTextModel}
@@ -33,7 +33,7 @@ class TextEncoders:
 
     @torch.no_grad()
     def encode(self, prompt: str, count: int, height: int, width: int) -> TextEmbedding:
-        """A prompt for `count` pictures of the given size; longer prompts than the encoder's context are cut."""
+        """The embedding of a prompt for `count` pictures of the given size in pixels. Long prompts are cut."""
         states, pooled = [], None
         for tokenizer, encoder in zip(self._tokenizers, self._encoders, strict=True):
             ids = tokenizer(
@@ -48,14 +48,14 @@ class TextEncoders:
         sizes = torch.tensor([height, width, 0, 0, height, width], dtype=torch.float32, device=tokens.device)
         return TextEmbedding(tokens, pooled.float().expand(count, -1), sizes.expand(count, -1))
 
-    def nothing(self, negative: str, count: int, height: int, width: int) -> TextEmbedding:
-        """What guidance leads away from: a negative prompt, or else the empty one, or zeros for SDXL, as they were trained."""
+    def unconditional(self, negative: str, count: int, height: int, width: int) -> TextEmbedding:
+        """The embedding that guidance extrapolates from: the negative prompt, else the empty one (SDXL: zeros)."""
         empty = self.encode(negative, count, height, width)
         if negative or empty.pooled is None:
             return empty
         return TextEmbedding(torch.zeros_like(empty.tokens), torch.zeros_like(empty.pooled), empty.sizes)
 
 
-def blank(count: int, width: int, device: torch.device) -> Float[Tensor, "v 1 d"]:
-    """One zero token a picture, for denoisers that were trained without text."""
+def zero_token(count: int, width: int, device: torch.device) -> Float[Tensor, "v 1 d"]:
+    """One zero token per picture, for denoisers that were trained without text."""
     return torch.zeros(count, 1, width, device=device)

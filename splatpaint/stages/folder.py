@@ -21,6 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Literal, TypeVar, get_args
 
+from splatpaint.atomic import write_text
 from splatpaint.config import Tree, differences, dump, from_tree, load_tree, parse
 from splatpaint.errors import CaptureError, RunError
 from splatpaint.events import Event, Events, Measured, Progressed, SceneChanged
@@ -235,10 +236,8 @@ def write_whole(path: Path, text: str) -> None:
     Raises:
         RunError: if it cannot be written.
     """
-    partial = path.with_name(f".{path.name}.partial")
     try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
+        write_text(path, text)
     except OSError as error:
         raise RunError(f"{path} cannot be written ({error.strerror}): choose a folder that can, or make room") from error
 

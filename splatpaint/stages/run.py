@@ -18,7 +18,7 @@ from splatpaint.formats import check_splats, read_splats, write_splats
 from splatpaint.image.files import read_mask, write_mask
 from splatpaint.image.perceptual import find_trunk
 from splatpaint.masks.removal import Hole, Removal, nothing_removed
-from splatpaint.priors.customize import recall
+from splatpaint.priors.customize import load_customization
 from splatpaint.priors.depth import find_depth, load_depth
 from splatpaint.priors.latent import LatentInpaintingPrior
 from splatpaint.priors.load import find_prior, load_prior, predicts_noise
@@ -129,24 +129,24 @@ def check(capture: Capture, config: RunConfig) -> None:
         raise PriorError(f"the LoRA {config.prior.lora} is not there: give a .safetensors file in diffusers' format")
     find_depth(config.depth)
     if config.customize.steps:
-        _check_lessons(capture, config, folder)
+        _check_customization(capture, config, folder)
 
 
-def _check_lessons(capture: Capture, config: RunConfig, prior: Path) -> None:
-    """Refuses what the prior cannot be taught."""
-    lessons = config.customize
+def _check_customization(capture: Capture, config: RunConfig, prior: Path) -> None:
+    """Refuses a customization that the prior or the capture does not allow."""
+    customization = config.customize
     if config.prior.offload:
         raise PriorError("a prior that is offloaded cannot learn the scene: set prior.offload=false or customize.steps=0")
-    if min(len(capture.views), lessons.pictures) < 2:
+    if min(len(capture.views), customization.pictures) < 2:
         raise PriorError(
             "the prior learns from some photos and is measured on others: that takes two at least (customize.pictures)"
         )
-    if lessons.perceptual_weight and predicts_noise(prior):
+    if customization.perceptual_weight and predicts_noise(prior):
         raise PriorError(
             f"the prior {config.prior.name} predicts noise, and where there is much of it that says nothing about pictures: set"
             " customize.perceptual_weight=0"
         )
-    if lessons.perceptual_weight and lessons.looks == "vgg":
+    if customization.perceptual_weight and customization.perceptual_net == "vgg":
         find_trunk("vgg")
 
 
@@ -249,7 +249,7 @@ def _customized(this: Run, photos: Photos) -> Events[LatentInpaintingPrior]:
     product = this.folder.stage(customize.STAGE) / "lora.safetensors"
     if product.exists():
         yield Skipped(customize.STAGE, product)
-        recall(prior, product)
+        load_customization(prior, product)
         return prior
     learning = customize.customize(photos, prior, config.customize, seed=config.seed, out=product)
     yield from timed(customize.STAGE, learning)

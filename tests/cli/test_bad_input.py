@@ -184,7 +184,7 @@ def test_a_gpu_that_is_not_there(refused: Refused, wall: Path, out: Path):
         (["--set", "customize.steps=5", "--set", "prior.offload=true"], "set prior.offload=false or customize.steps=0"),
         (["--set", "customize.steps=5", "--set", "customize.pictures=1"], "that takes two at least"),
         (
-            ["--set", "customize.steps=5", "--set", "customize.perceptual_weight=1", "--set", "customize.looks=vgg"],
+            ["--set", "customize.steps=5", "--set", "customize.perceptual_weight=1", "--set", "customize.perceptual_net=vgg"],
             "put one there or name its folder",
         ),
     ],

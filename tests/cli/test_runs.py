@@ -143,8 +143,8 @@ def test_doctor_names_every_part(cli: Cli):
 
 
 def test_a_prior_that_learned_the_scene_is_not_taught_twice(cli: Cli, wall: Path, settings: list[str], tmp_path: Path):
-    lessons = {"steps": 1, "batch": 1, "rank": 2, "precision": "no"}
-    extra = [word for key, value in lessons.items() for word in ("--set", f"customize.{key}={value}")]
+    customization = {"steps": 1, "batch": 1, "rank": 2, "precision": "no"}
+    extra = [word for key, value in customization.items() for word in ("--set", f"customize.{key}={value}")]
     result = cli("fit", wall, "-o", tmp_path / "run", *settings, *extra)
     assert result.exit_code == 0, result.output
     learned = tmp_path / "run" / "customize" / "lora.safetensors"

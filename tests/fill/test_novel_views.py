@@ -3,10 +3,10 @@ import torch
 
 from splatpaint.fill.novel_views import NovelViewSampler, NovelViewsConfig, Scene, is_useful, propose, render_novel
 from splatpaint.fit.seeding import round_splats
-from splatpaint.priors.gaussian import GaussianPrior
 from splatpaint.render.reference import rasterize
 from splatpaint.scene.paths import shifted
 from splatpaint.scene.splats import concatenate
+from tests.support.gaussian_prior import GaussianPrior
 from tests.support.walls import holed_wall
 
 GREEN = torch.tensor([0.1, 0.7, 0.2])

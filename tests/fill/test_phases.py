@@ -23,10 +23,10 @@ from splatpaint.objectives.adversarial import AdversarialConfig
 from splatpaint.objectives.distill import DistillConfig
 from splatpaint.priors.cloning import poisson_clone
 from splatpaint.priors.crops import inpaint as paint
-from splatpaint.priors.gaussian import GaussianPrior
 from splatpaint.render.reference import rasterize
 from splatpaint.scene.photos import Photos
 from splatpaint.stages.inpaint import inpaint
+from tests.support.gaussian_prior import GaussianPrior
 from tests.support.walls import SIZE, holed_wall, wall_with_ball
 
 CPU = torch.device("cpu")

@@ -8,7 +8,7 @@ import torch
 
 from splatpaint.errors import FormatError
 from splatpaint.formats import SUFFIXES, drop_nonfinite, read_splats, write_splats
-from splatpaint.formats.replacing import replacing
+from tests.support.disk import files_of_at_most
 from tests.support.scenes import cloud
 
 
@@ -53,18 +53,13 @@ def test_a_target_that_cannot_be_written_is_a_format_error(tmp_path: Path, suffi
         write_splats(tmp_path / f"folder{suffix}", cloud(1))
 
 
-def test_a_failed_write_leaves_the_old_file_alone(tmp_path: Path):
-    path = tmp_path / "scene.ply"
-    path.write_text("old")
-
-    def write_half() -> None:
-        with replacing(path) as part:
-            part.write_text("half of the new")
-            raise RuntimeError("power cut")
-
-    with pytest.raises(RuntimeError, match="power cut"):
-        write_half()
-    assert path.read_text() == "old"
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_full_disk_is_a_format_error_and_leaves_the_old_file(tmp_path: Path, suffix: str):
+    path = tmp_path / f"scene{suffix}"
+    write_splats(path, cloud(2))
+    with files_of_at_most(4096), pytest.raises(FormatError, match="File too large"):
+        write_splats(path, cloud(1000))
+    assert len(read_splats(path)) == 2
     assert list(tmp_path.iterdir()) == [path]
 
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn.functional import avg_pool2d
 
-from splatpaint.image.resample import resize_area, warp
+from splatpaint.image.resample import resize_area, warp, working_size
 
 
 def test_a_whole_factor_is_a_block_mean():
@@ -37,3 +37,14 @@ def test_warping_by_whole_pixels_shifts_and_leaves_zeros():
     shifted = warp(x, torch.stack([columns + 3, rows], dim=-1)[None])
     torch.testing.assert_close(shifted[..., :5], x[..., 3:])
     assert not shifted[..., 5:].any()
+
+
+def test_working_sizes_keep_the_aspect_and_are_multiples():
+    assert working_size(480, 270, side_px=160, multiple=4, enlarge=False) == (212, 120)
+    assert working_size(100, 400, side_px=128, multiple=32, enlarge=True) == (64, 256)
+    assert working_size(1, 3, side_px=160, multiple=8, enlarge=False) == (8, 8)
+
+
+def test_small_pictures_are_enlarged_only_if_asked():
+    assert working_size(24, 40, side_px=160, multiple=4, enlarge=False) == (24, 40)
+    assert working_size(100, 100, side_px=128, multiple=32, enlarge=True) == (128, 128)

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from splatpaint.objectives.distill import Distill, DistillConfig, score_distillation
-from splatpaint.priors.gaussian import GaussianPrior
 from splatpaint.priors.protocol import PriorQuery
+from tests.support.gaussian_prior import GaussianPrior
 from tests.support.scenes import splat_at
 from tests.support.steps import step_of
 

@@ -1,7 +1,7 @@
 import torch
 from torch import Tensor
 
-from splatpaint.objectives.perceptual import Perceptual, PerceptualConfig, working_size
+from splatpaint.objectives.perceptual import Perceptual, PerceptualConfig
 from tests.support.steps import step_of
 
 
@@ -49,12 +49,6 @@ def test_pixels_outside_the_hole_get_exactly_no_gradient():
     outside = color.grad * (1 - hole())
     assert outside.abs().max() == 0
     assert (color.grad * hole()).abs().max() > 0
-
-
-def test_large_pictures_are_compared_smaller_and_small_ones_as_they_are():
-    assert working_size(480, 270, side_px=160, stride=4) == (212, 120)
-    assert working_size(24, 40, side_px=160, stride=4) == (24, 40)
-    assert working_size(1, 3, side_px=160, stride=8) == (8, 8)
 
 
 def test_a_target_is_looked_at_once_as_long_as_it_lives():

@@ -12,7 +12,7 @@ def picture_with_hole(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(seed)), holes
 
 
-def test_the_membrane_of_a_canvas_does_not_reach_from_panel_to_panel():
+def test_panels_of_a_canvas_are_filled_separately():
     reference, (target, hole) = torch.ones(1, 3, 16, 16), picture_with_hole(0)
     canvas = join_panels([reference, target], "pair"), join_panels([torch.zeros_like(hole), hole], "pair")
     filled = split_panels(fill_holes(*canvas, "harmonic", "pair"), "pair")

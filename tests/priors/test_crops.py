@@ -1,13 +1,12 @@
 import pytest
 import torch
 
-from splatpaint.image.region import Box
 from splatpaint.priors.canvas import split_panels
-from splatpaint.priors.crops import crop_boxes, inpaint, working_shape
-from splatpaint.priors.gaussian import GaussianPrior
+from splatpaint.priors.crops import crop_boxes, inpaint
 from splatpaint.priors.load import PriorConfig, load_prior
 from splatpaint.priors.protocol import Conditioning, PriorQuery, Reference
 from tests.support.diffusion import save_toy_prior
+from tests.support.gaussian_prior import GaussianPrior
 
 MU = torch.tensor([0.2, 0.5, 0.8])[:, None, None]
 PRIOR = GaussianPrior(MU, 0.01)
@@ -25,7 +24,7 @@ def holes_at(*boxes: tuple[int, int, int, int], height: int = 120, width: int = 
 
 
 def wall(shade: float) -> torch.Tensor:
-    """Nearly one color, so that its membrane has no detail."""
+    """Nearly one color, so that its harmonic fill has no detail."""
     return (shade + 1e-6 * torch.rand(1, 3, 120, 200)).clamp(0, 1)
 
 
@@ -94,13 +93,6 @@ def test_crops_are_painted_at_their_own_size_within_what_the_prior_was_trained_o
 def test_neighboring_holes_share_a_crop():
     assert len(crop_boxes(holes_at((40, 60, 40, 60), (40, 60, 70, 90))[0], 64)) == 1
     assert len(crop_boxes(CASES["far apart"][0], 64)) == 2
-
-
-def test_working_shapes_keep_the_aspect_and_suit_the_network():
-    assert working_shape(Box(0, 0, 300, 300), 128, 32) == (128, 128)
-    height, width = working_shape(Box(0, 0, 400, 100), 128, 32)
-    assert height % 32 == width % 32 == 0
-    assert (height, width) == (64, 256)
 
 
 def test_a_guess_at_strength_zero_comes_back_as_it_is():

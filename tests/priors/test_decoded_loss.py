@@ -6,13 +6,13 @@ import torch.nn.functional as F
 
 from splatpaint.image import perceptual
 from splatpaint.image.perceptual import Lpips
-from splatpaint.priors.decoded_loss import CodecDistance, Distance, decoded_loss, painted_pictures
+from splatpaint.priors.decoded_loss import CodecMetric, PerceptualMetric, decode_estimate, decoded_loss
 from splatpaint.priors.protocol import PriorQuery
 from splatpaint.priors.sampling import decode_change
 
 
-def loss_of(distance: Distance, latents: torch.Tensor, images: torch.Tensor, holes: torch.Tensor) -> torch.Tensor:
-    return decoded_loss(distance, painted_pictures(Mosaic(), latents, images, holes, "single"), images, holes)
+def loss_of(metric: PerceptualMetric, latents: torch.Tensor, images: torch.Tensor, holes: torch.Tensor) -> torch.Tensor:
+    return decoded_loss(metric, decode_estimate(Mosaic(), latents, images, holes, "single"), images, holes)
 
 
 class Mosaic:
@@ -96,7 +96,7 @@ def test_the_distance_in_a_codecs_features_is_lpips_formula():
     red, blue = torch.zeros(1, 3, 16, 16), torch.zeros(1, 3, 16, 16)
     red[:, 0], blue[:, 2] = 0.5, 1.0
     blue[..., :8] = 0.25 * red[..., :8]
-    found = CodecDistance(Mosaic()).map(red, blue)
+    found = CodecMetric(Mosaic()).map(red, blue)
     assert found.shape == (1, 1, 16, 16)
     torch.testing.assert_close(found[..., 8:], torch.full((1, 1, 16, 8), 2.0))
     torch.testing.assert_close(found[..., :8], torch.zeros(1, 1, 16, 8))
@@ -112,7 +112,7 @@ def test_small_holes_count_as_much_as_large_ones():
     def loss(of: int) -> float:
         wrong = truth.clone()
         wrong[of] = torch.where(F.max_pool2d(holes[of], 8) > 0, torch.tensor([0.9, 0.5, 0.1])[:, None, None], truth[of])
-        return loss_of(CodecDistance(Mosaic()), wrong, images, holes).item()
+        return loss_of(CodecMetric(Mosaic()), wrong, images, holes).item()
 
     assert loss(0) > 0
     assert loss(0) == pytest.approx(loss(1), rel=0.2)

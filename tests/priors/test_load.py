@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -12,7 +13,8 @@ from safetensors.torch import save_file
 
 from splatpaint.errors import PriorError
 from splatpaint.priors import load
-from splatpaint.priors.load import PREFERRED, PriorConfig, chosen_prior, find_prior, load_prior
+from splatpaint.priors.latent import PriorTraits
+from splatpaint.priors.load import PREFERRED, PriorConfig, chosen_prior, find_prior, load_prior, read_traits
 from splatpaint.priors.protocol import Prior, PriorQuery
 from tests.support.diffusion import save_toy_prior
 
@@ -268,3 +270,22 @@ def test_a_lora_of_another_width_is_refused_in_one_sentence(tmp_path):
     with pytest.raises(PriorError, match="does not fit this prior's denoiser") as refused:
         load_prior(PriorConfig(str(folder), lora=str(tmp_path / "lora.safetensors")), CPU)
     assert "\n" not in str(refused.value)
+
+
+def test_traits_of_priors_that_earlier_versions_trained_are_renamed(tmp_path):
+    folder = save_toy_prior(tmp_path, "bundled")
+    file = folder / "splatpaint.json"
+    old = json.loads(file.read_text()) | {"most_steps": 2}
+    old["blank_start"] = old.pop("zero_noise_input")
+    file.write_text(json.dumps(old))
+    assert read_traits(file) == PriorTraits(
+        "harmonic", residual=True, native_px=32, summary=True, zero_noise_input=True, max_steps=2
+    )
+    assert load_prior(PriorConfig(str(folder)), CPU).max_steps == 2
+
+
+def test_an_unknown_trait_is_refused_by_name(tmp_path):
+    folder = save_toy_prior(tmp_path, "bundled")
+    (folder / "splatpaint.json").write_text('{"wings": 2}')
+    with pytest.raises(PriorError, match=r"splatpaint\.json has the unknown key 'wings'"):
+        load_prior(PriorConfig(str(folder)), CPU)

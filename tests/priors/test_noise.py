@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from splatpaint.priors.noise import NoiseSchedule, split_prediction, step_down, velocity, zero_snr_cosine
+from splatpaint.priors.noise import NoiseSchedule, split_prediction, step_down, velocity
+from tests.support.gaussian_prior import zero_snr_cosine
 
 LEVELS = torch.tensor([0, 400, 999])
 

@@ -12,18 +12,18 @@ from splatpaint.priors.canvas import split_panels
 from splatpaint.priors.codec import DiffusersCodec
 from splatpaint.priors.latent import LatentInpaintingPrior
 from splatpaint.priors.load import PriorConfig, load_prior
-from splatpaint.priors.noise import NoiseSchedule, draw_levels, zero_snr_cosine
+from splatpaint.priors.noise import NoiseSchedule, draw_levels
 from splatpaint.priors.photos import read_photos
 from splatpaint.priors.pretrain import train_codec, train_prior
 from splatpaint.priors.pretrain_codec import CodecTraining
 from splatpaint.priors.pretrain_denoiser import (
     KINDS,
     DenoiserTraining,
-    Kind,
+    PictureKind,
     build_denoiser,
     build_scheduler,
     denoising_loss,
-    habits_of,
+    prior_traits,
     training_holes,
     training_pictures,
 )
@@ -31,6 +31,7 @@ from splatpaint.priors.protocol import PriorQuery
 from splatpaint.priors.sampling import partial_denoise
 from splatpaint.priors.training import CURVE_FILE
 from tests.support.diffusion import save_toy_teacher, toy_vae
+from tests.support.gaussian_prior import zero_snr_cosine
 
 CODEC = CodecTraining(steps=6, batch=2, crop_px=16, width=8, encoder_blocks=(0, 1), decoder_blocks=(1, 0), precision="no")
 DENOISER = DenoiserTraining(steps=6, batch=4, crop_px=32, widths=(8, 16), shard_crops=4, shard_steps=4, precision="no")
@@ -177,7 +178,7 @@ def test_the_codec_learns_its_teachers_latents_and_the_pictures(photos, teacher,
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_pictures_and_holes_of_every_kind_have_the_same_size(photos, kind: Kind):
+def test_pictures_and_holes_of_every_kind_have_the_same_size(photos, kind: PictureKind):
     rng, pictures = np.random.default_rng(0), read_photos(photos)
     images = training_pictures(kind, 3, 16, pictures, rng)
     holes = training_holes(kind, 3, replace(DENOISER, crop_px=16), rng)
@@ -199,7 +200,7 @@ def test_only_the_target_of_a_pair_and_never_all_of_a_grid_has_holes():
     assert set(counts.tolist()) == {1, 2, 3}
 
 
-def test_an_untrained_denoiser_paints_the_membrane():
+def test_an_untrained_denoiser_predicts_the_harmonic_fill():
     model = build_denoiser(DENOISER, 4).eval()
     inputs = torch.randn(1, 9, 8, 8)
     token = torch.zeros(1, 1, model.config.cross_attention_dim)
@@ -208,7 +209,7 @@ def test_an_untrained_denoiser_paints_the_membrane():
 
 def untrained(schedule: NoiseSchedule) -> LatentInpaintingPrior:
     codec = DiffusersCodec(toy_vae("bundled"), tiny=True)
-    return LatentInpaintingPrior(build_denoiser(DENOISER, 4), codec, schedule, "v_prediction", habits=habits_of(DENOISER))
+    return LatentInpaintingPrior(build_denoiser(DENOISER, 4), codec, schedule, "v_prediction", traits=prior_traits(DENOISER))
 
 
 def test_the_loss_of_an_untrained_denoiser_is_the_mean_square_of_the_velocity():

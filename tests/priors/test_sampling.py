@@ -1,11 +1,11 @@
 import pytest
 import torch
 
-from splatpaint.priors.gaussian import GaussianPrior
 from splatpaint.priors.load import PriorConfig, load_prior
 from splatpaint.priors.protocol import Prior, PriorQuery
 from splatpaint.priors.sampling import partial_denoise
 from tests.support.diffusion import save_toy_prior
+from tests.support.gaussian_prior import GaussianPrior
 
 MU, S = 0.5, 0.05
 

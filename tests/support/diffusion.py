@@ -29,8 +29,8 @@ def save_toy_prior(folder: Path, family: Family, *, in_channels: int = 9, seed: 
             save_text(folder, "", CLIPTextModel)
             save_text(folder, "_2", CLIPTextModelWithProjection)
         case "bundled":
-            habits = {"fill": "harmonic", "residual": True, "summary": True, "zero_noise_input": True, "native_px": 32}
-            (folder / "splatpaint.json").write_text(json.dumps(habits))
+            traits = {"fill": "harmonic", "residual": True, "summary": True, "zero_noise_input": True, "native_px": 32}
+            (folder / "splatpaint.json").write_text(json.dumps(traits))
     return folder
 
 

@@ -11,12 +11,12 @@ from splatpaint.errors import RunError
 
 @click.group()
 def prior() -> None:
-    """Generative priors: the models that paint what was hidden."""
+    """Generative priors: the models that inpaint holes."""
 
 
 @prior.command("train-codec")
 @click.argument("photos", type=PATH)
-@click.option("--teacher", type=PATH, required=True, metavar="FOLDER", help="Codec whose latent space it shall have.")
+@click.option("--teacher", type=PATH, required=True, metavar="FOLDER", help="Codec whose latent space it gets.")
 @click.option(
     "-o", "--output", "out", type=PATH, required=True, metavar="FOLDER", help="Gets the codec as vae/; made if need be."
 )
@@ -33,7 +33,7 @@ def train_codec(photos: Path, teacher: Path, out: Path, file: Path | None, overr
         from splatpaint.priors import pretrain
         from splatpaint.priors.pretrain_codec import CodecTraining
 
-        refuse_begun(out / pretrain.SETTINGS_FILE, resume)
+        check_resume(out / pretrain.SETTINGS_FILE, resume)
         codec = draw(
             interruption.stop_on_signal(pretrain.train_codec(load(CodecTraining, file, overrides), teacher, photos, out))
         )
@@ -54,16 +54,20 @@ def train(photos: Path, codec: Path, out: Path, file: Path | None, overrides: tu
         from splatpaint.priors import pretrain
         from splatpaint.priors.pretrain_denoiser import DenoiserTraining
 
-        refuse_begun(out / pretrain.SETTINGS_FILE, resume)
+        check_resume(out / pretrain.SETTINGS_FILE, resume)
         draw(interruption.stop_on_signal(pretrain.train_prior(load(DenoiserTraining, file, overrides), codec, photos, out)))
     click.echo(f"done; next: splatpaint fit CAPTURE -o RUN --prior {out}")
 
 
-def refuse_begun(settings: Path, resume: bool) -> None:
-    """A training that was begun is continued only when asked to.
+def check_resume(settings: Path, resume: bool) -> None:
+    """Refuses a folder with a training in it, unless it is to be resumed.
+
+    Args:
+        settings: the settings file of that training.
+        resume: whether it is to be resumed.
 
     Raises:
-        RunError: if it was not.
+        RunError: if there is a training and it is not to be resumed.
     """
     if settings.exists() and not resume:
         raise RunError(

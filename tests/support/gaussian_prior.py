@@ -1,10 +1,18 @@
-"""A prior whose every answer is known in closed form: pixels drawn from N(mu, s^2), pictures being their own latents."""
+"""A prior with a denoiser in closed form: pixels are distributed as N(mu, s^2), and pictures are their own latents."""
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from splatpaint.priors.noise import Denoised, NoiseSchedule, zero_snr_cosine
+from splatpaint.priors.noise import Denoised, NoiseSchedule
 from splatpaint.priors.protocol import Codec, Conditioning, PriorQuery, Sampler
+
+
+def zero_snr_cosine(levels: int = 1000) -> NoiseSchedule:
+    """The cosine schedule without offset (Nichol & Dhariwal 2021, eq. 17), from nearly no noise to pure noise."""
+    alpha_bar = torch.cos(torch.arange(1, levels + 1, dtype=torch.float64) / levels * torch.pi / 2) ** 2
+    alpha_bar[-1] = 0.0
+    return NoiseSchedule(alpha_bar.float())
 
 
 class IdentityCodec:
@@ -27,7 +35,7 @@ class IdentityCodec:
 
 
 class GaussianPrior:
-    """Makes samplers and guidance testable: the exact denoiser of N(mu, s^2 I).
+    """The exact denoiser of N(mu, s^2 I), for tests of samplers and guidance.
 
     With a = alpha_bar[t], a noisy latent is distributed as N(sqrt(a) mu, (a s^2 + 1 - a) I), and the expected noise and clean
     latents follow by conditioning a joint normal.
@@ -55,5 +63,5 @@ class GaussianPrior:
     ) -> Denoised:
         """Posterior means of the clean latents and of the noise."""
         signal, spread = self.noise.signal(t), self.noise.spread(t)
-        surprise = (noisy - signal * self.mu) / (signal**2 * self.s**2 + spread**2)
-        return Denoised(clean=self.mu + signal * self.s**2 * surprise, noise=spread * surprise)
+        scaled = (noisy - signal * self.mu) / (signal**2 * self.s**2 + spread**2)
+        return Denoised(clean=self.mu + signal * self.s**2 * scaled, noise=spread * scaled)
