@@ -1,4 +1,4 @@
-"""Pictures at other sizes and seen through other pixel grids."""
+"""Resampling: area-mean downsizing and warping by pixel coordinates."""
 
 import torch
 from jaxtyping import Float
@@ -7,10 +7,10 @@ from torch.nn.functional import grid_sample, pad
 
 
 def resize_area(images: Float[Tensor, "v c h w"], *, width: int, height: int) -> Float[Tensor, "v c {height} {width}"]:
-    """Pictures shrunk so that every new pixel is the mean of the area it covers, fractions of pixels counted; differentiable.
+    """Images downsized so that every new pixel is the mean of the area it covers, with fractional pixels; differentiable.
 
     Raises:
-        ValueError: if a side would grow: an area mean has nothing to add there.
+        ValueError: if a side would grow.
     """
     if width > images.shape[-1] or height > images.shape[-2]:
         raise ValueError(f"area resizing only shrinks: {images.shape[-1]}x{images.shape[-2]} to {width}x{height}")
@@ -20,11 +20,11 @@ def resize_area(images: Float[Tensor, "v c h w"], *, width: int, height: int) ->
 def warp(
     images: Float[Tensor, "v c hs ws"], pixels: Float[Tensor, "v h w 2"], *, mode: str = "bilinear"
 ) -> Float[Tensor, "v c h w"]:
-    """Every output pixel fetched from `pixels` of the source (x, y; pixel centers at .5); zero beyond the border.
+    """Images sampled at `pixels`; zero beyond the border.
 
     Args:
-        images: what to look up.
-        pixels: where, for every output pixel.
+        images: the images that are sampled.
+        pixels: source position (x, y) in pixels of every output pixel; pixel centers at .5.
         mode: `bilinear`, `nearest` or `bicubic`.
     """
     size = pixels.new_tensor([images.shape[-1], images.shape[-2]])
@@ -32,7 +32,7 @@ def warp(
 
 
 def _shrink(images: Float[Tensor, "v c h w"], width: int) -> Float[Tensor, "v c h {width}"]:
-    """Area means along the last axis, as differences of the running integral, which is linear inside a pixel."""
+    """Area means along the last axis: differences of the cumulative sum, interpolated linearly within a pixel."""
     source = images.shape[-1]
     if width == source:
         return images
