@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from benchmarks.scoring import largest_holes, names, pairs, splatpaint, text_table, write_strips
-from splatpaint.capture.synthetic import make_room
+from benchmarks.synthetic_room import make_room
 from splatpaint.evaluation import evaluate, table
 
 CONFIG = Path(__file__).resolve().parents[1] / "configs" / "preview.yaml"

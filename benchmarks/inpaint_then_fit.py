@@ -11,11 +11,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from benchmarks.capture_writer import Frame, write_capture
 from benchmarks.nerf import NerfConfig, draw_nerf, fit_nerf
 from benchmarks.nerfacto import fit_nerfacto
 from benchmarks.protocol import Draw, Drawn, Fitted
 from splatpaint.capture import prepare
-from splatpaint.capture.writer import Frame, write_capture
 from splatpaint.events import drain
 from splatpaint.fit.density import Density
 from splatpaint.fit.exposures import Exposures, exposures_of

@@ -25,10 +25,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from benchmarks.capture_writer import Frame, write_capture
 from benchmarks.planesweep import sweep
 from benchmarks.synthetic_occluders import SHAPES, SUNK, Place, Shape, Thing, thing_at
 from splatpaint.capture import CaptureConfig, prepare
-from splatpaint.capture.writer import Frame, write_capture
 from splatpaint.events import drain
 from splatpaint.image.files import read_image, read_mask, write_image
 from splatpaint.image.region import dilate

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import normalize
+from torch.nn.functional import grid_sample, normalize
 
-from splatpaint.image.resample import warp
 from splatpaint.scene.camera import Cameras
 
 HALF_WIDTH_SHARE, HALF_HEIGHT_SHARE = 0.12, 0.07
@@ -67,6 +66,12 @@ def sweep(
             scores = [_correlation(patch, _look_up(points, grays[i : i + 1], cameras[i])) for i in neighbors]
             planes.append(Plane(camera.centers[0] + depth * middle, normal, sum(sorted(scores)[-2:]) / 2))
     return max(planes, key=lambda plane: plane.agreement)
+
+
+def warp(images: Float[Tensor, "v c hs ws"], pixels: Float[Tensor, "v h w 2"]) -> Float[Tensor, "v c h w"]:
+    """Images sampled bilinearly at `pixels` (x, y; pixel centers at .5); zero beyond the border."""
+    size = pixels.new_tensor([images.shape[-1], images.shape[-2]])
+    return grid_sample(images, 2 * pixels / size - 1, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
 def _window(pixel: Tensor, camera: Cameras) -> Float[Tensor, "h w 2"]:

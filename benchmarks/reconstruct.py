@@ -19,10 +19,10 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.capture_writer import Frame, write_capture
 from benchmarks.measure import environment, write_json
 from benchmarks.nerfacto import ENVIRONMENT, NerfactoError, fit_nerfacto
 from splatpaint.capture import CaptureConfig, prepare
-from splatpaint.capture.writer import Frame, write_capture
 from splatpaint.config import load
 from splatpaint.evaluation import psnr
 from splatpaint.events import drain

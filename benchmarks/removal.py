@@ -30,8 +30,8 @@ from benchmarks.occluder_placement import Spot, make_cover
 from benchmarks.protocol import Draw
 from benchmarks.scoring import instruments_of, largest_holes, names, text_table, write_strips
 from benchmarks.synthetic_occluders import SHAPES, Shape
+from benchmarks.synthetic_room import make_room
 from splatpaint.capture import CaptureConfig, prepare
-from splatpaint.capture.synthetic import make_room
 from splatpaint.config import from_tree as config_from_tree
 from splatpaint.config import load, override, to_tree
 from splatpaint.evaluation import Pair, evaluate

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from splatpaint.capture.textures import Noise
+from benchmarks.textures import Noise
 
 Shape = Literal["ball", "disc", "box", "scribble"]
 SHAPES: tuple[Shape, ...] = get_args(Shape)

@@ -9,11 +9,8 @@ around it are judged.
 exposure costs is the difference between the two.
 """
 
-import json
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import fmean
 
 import torch
@@ -51,17 +48,6 @@ class Scorecard:
         """Every score averaged over the views that have it."""
         names = dict.fromkeys(name for scores in self.views.values() for name in scores)
         return {name: fmean(scores[name] for scores in self.views.values() if name in scores) for name in names}
-
-    def write(self, path: Path) -> None:
-        """Writes means and views as JSON; infinite scores (pictures that agree) become null."""
-        finite = {name: _finite(scores) for name, scores in self.views.items()}
-        path.write_text(json.dumps({"means": _finite(self.means), "views": finite}, indent=1))
-
-
-def read_scorecard(path: Path) -> Scorecard:
-    """The scorecard that `Scorecard.write` wrote."""
-    views = json.loads(path.read_text())["views"]
-    return Scorecard({name: {key: _infinite(value) for key, value in scores.items()} for name, scores in views.items()})
 
 
 @torch.no_grad()
@@ -121,11 +107,3 @@ def _filled(box: Box, like: Tensor) -> Tensor:
 
 def _digits(name: str) -> int:
     return 2 if name.startswith("psnr") else 3
-
-
-def _finite(scores: Mapping[str, float]) -> dict[str, float | None]:
-    return {name: value if math.isfinite(value) else None for name, value in scores.items()}
-
-
-def _infinite(value: float | None) -> float:
-    return math.inf if value is None else value

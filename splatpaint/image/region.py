@@ -1,4 +1,4 @@
-"""Pixel regions: dilation, erosion, feathering, bounding boxes and means of masks.
+"""Pixel regions: dilation, erosion, bounding boxes and means of masks.
 
 Masks are float, (v, 1, h, w), 1 = inside. Distances are Euclidean, in pixels, so every structuring element is a disc.
 """
@@ -66,11 +66,6 @@ def dilate(mask: Float[Tensor, "v 1 h w"], radius_px: int | float) -> Float[Tens
 def erode(mask: Float[Tensor, "v 1 h w"], radius_px: int | float) -> Float[Tensor, "v 1 h w"]:
     """1 at every pixel without an outside pixel within `radius_px`; pixels beyond the image border count as inside."""
     return (distance(1 - mask) > radius_px).to(mask.dtype)
-
-
-def feather(mask: Float[Tensor, "v 1 h w"], width_px: int | float) -> Float[Tensor, "v 1 h w"]:
-    """A blending weight: 1 inside, falling linearly to 0 at a distance of `width_px` outside."""
-    return (1 - distance(mask) / width_px).clamp(0, 1)
 
 
 def ring(mask: Float[Tensor, "v 1 h w"], width_px: int | float = 16) -> Float[Tensor, "v 1 h w"]:

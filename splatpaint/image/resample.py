@@ -1,9 +1,9 @@
-"""Resampling: area-mean downsizing and warping by pixel coordinates."""
+"""Downsizing of images by area means."""
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import grid_sample, pad
+from torch.nn.functional import pad
 
 
 def resize_area(images: Float[Tensor, "v c h w"], *, width: int, height: int) -> Float[Tensor, "v c {height} {width}"]:
@@ -15,20 +15,6 @@ def resize_area(images: Float[Tensor, "v c h w"], *, width: int, height: int) ->
     if width > images.shape[-1] or height > images.shape[-2]:
         raise ValueError(f"area resizing only shrinks: {images.shape[-1]}x{images.shape[-2]} to {width}x{height}")
     return _shrink(_shrink(images, width).transpose(-1, -2), height).transpose(-1, -2)
-
-
-def warp(
-    images: Float[Tensor, "v c hs ws"], pixels: Float[Tensor, "v h w 2"], *, mode: str = "bilinear"
-) -> Float[Tensor, "v c h w"]:
-    """Images sampled at `pixels`; zero beyond the border.
-
-    Args:
-        images: the images that are sampled.
-        pixels: source position (x, y) in pixels of every output pixel; pixel centers at .5.
-        mode: `bilinear`, `nearest` or `bicubic`.
-    """
-    size = pixels.new_tensor([images.shape[-1], images.shape[-2]])
-    return grid_sample(images, 2 * pixels / size - 1, mode=mode, padding_mode="zeros", align_corners=False)
 
 
 def _shrink(images: Float[Tensor, "v c h w"], width: int) -> Float[Tensor, "v c h {width}"]:

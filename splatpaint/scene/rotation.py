@@ -34,16 +34,3 @@ def quats_from_matrices(matrices: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, 
     best = outer.diagonal(dim1=-2, dim2=-1).argmax(dim=-1)
     row = torch.take_along_dim(outer, best[..., None, None], dim=-2).squeeze(-2)
     return normalize(row, dim=-1)
-
-
-def multiply_quats(left: Float[Tensor, "*#batch 4"], right: Float[Tensor, "*#batch 4"]) -> Float[Tensor, "*batch 4"]:
-    """Hamilton product: the rotation `right` followed by the rotation `left`."""
-    w1, x1, y1, z1 = left.unbind(-1)
-    w2, x2, y2, z2 = right.unbind(-1)
-    product = [
-        w1 * w2 - x1 * x2 - y1 * y2 - z1 * z2,
-        w1 * x2 + x1 * w2 + y1 * z2 - z1 * y2,
-        w1 * y2 - x1 * z2 + y1 * w2 + z1 * x2,
-        w1 * z2 + x1 * y2 - y1 * x2 + z1 * w2,
-    ]
-    return torch.stack(product, dim=-1)

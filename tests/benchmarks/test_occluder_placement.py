@@ -7,8 +7,8 @@ import torch
 
 from benchmarks.occluder_placement import _plane, draw, find_spot, make_cover, upright
 from benchmarks.synthetic_occluders import SHAPES, Ball, Place, Shape, thing_at
+from benchmarks.synthetic_room import make_room
 from splatpaint.capture import CaptureConfig, prepare
-from splatpaint.capture.synthetic import make_room
 from splatpaint.events import drain
 from splatpaint.image.files import read_image, read_mask
 from splatpaint.scene.camera import Cameras, look_at

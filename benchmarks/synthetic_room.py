@@ -15,12 +15,12 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, max_pool2d, normalize
 
-from splatpaint.capture import textures
-from splatpaint.capture.textures import Noise
-from splatpaint.capture.writer import Frame, write_capture
+from benchmarks import textures
+from benchmarks.capture_writer import Frame, write_capture
+from benchmarks.meshes import Hits, Mesh, RayCaster, ball, box, joined, revolved
+from benchmarks.textures import Noise
 from splatpaint.image.files import write_image
 from splatpaint.scene.camera import Cameras, look_at
-from splatpaint.scene.mesh import Hits, Mesh, RayCaster, ball, box, joined, revolved
 from splatpaint.scene.views import PointCloud
 
 SUPERSAMPLING = 2

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from splatpaint.scene.mesh import RayCaster, ball, box, joined, revolved
+from benchmarks.meshes import RayCaster, ball, box, joined, revolved
 
 
 def test_a_box_has_the_area_of_its_six_sides():
