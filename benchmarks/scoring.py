@@ -3,13 +3,13 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from splatpaint.evaluation import Pair
+from splatpaint.evaluation import Pair, Scorecard
 from splatpaint.image.files import read_image, read_mask, write_image
 from splatpaint.image.perceptual import WEIGHTS_VARIABLE
 from splatpaint.stages.evaluate import Metrics, find_metrics
@@ -65,6 +65,15 @@ def largest_holes(holes: Path, count: int, *, among: Sequence[str]) -> list[str]
     return [max(part, key=lambda name: _area(holes / f"{name}.png")) for part in parts if part]
 
 
+def score_table(cards: Mapping[str, Scorecard], columns: Sequence[str]) -> list[list[str]]:
+    """A header row, then one row per method: the mean of every column over its views, or a dash."""
+    rows = [["method", *columns]]
+    for method, card in cards.items():
+        means = card.means
+        rows.append([method, *(f"{means[name]:.{_digits(name)}f}" if name in means else "-" for name in columns)])
+    return rows
+
+
 def text_table(rows: Sequence[Sequence[str]]) -> str:
     """Rows as aligned text, the first column to the left."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -77,3 +86,7 @@ def text_table(rows: Sequence[Sequence[str]]) -> str:
 def _area(mask: Path) -> float:
     pixels: Tensor = read_mask(mask)
     return pixels.sum().item()
+
+
+def _digits(name: str) -> int:
+    return 2 if name.startswith("psnr") else 3

@@ -88,7 +88,6 @@ def test_heavy_packages_stay_where_they_belong():
 NOT_CALLED_BY_NAME = {
     "invoke": "click calls it (cli/app.py)",
     "construct_mapping": "PyYAML calls it (config.py)",
-    "Screen": "Protocol of Bars and Lines (cli/progress.py)",
     "train_codec": "click collects it (cli/commands/prior.py)",
     "look_at": "camera poses for scripts and notebooks (scene/camera.py)",
     "drain": "for callers of stages that ignore the events: scripts, notebooks, tests (events.py)",

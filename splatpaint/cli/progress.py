@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Protocol, TypeVar, assert_never
+from typing import TypeVar, assert_never
 
 import click
 from rich.console import Console
@@ -29,14 +29,6 @@ def draw(events: Events[Product]) -> Product:
             except StopIteration as stop:
                 return stop.value
             screen.show(event)
-
-
-class Screen(Protocol):
-    """Where events are drawn."""
-
-    def show(self, event: Event) -> None:
-        """Draws one event."""
-        ...
 
 
 class Lines:

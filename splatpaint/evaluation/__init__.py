@@ -1,6 +1,6 @@
 """Renders against truths: regions, metrics, scorecards."""
 
 from splatpaint.evaluation.metrics import psnr
-from splatpaint.evaluation.scorecard import Pair, Scorecard, evaluate, table
+from splatpaint.evaluation.scorecard import Pair, Scorecard, evaluate
 
-__all__ = ["Pair", "Scorecard", "evaluate", "psnr", "table"]
+__all__ = ["Pair", "Scorecard", "evaluate", "psnr"]

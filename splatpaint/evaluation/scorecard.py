@@ -9,7 +9,7 @@ around it are judged.
 exposure costs is the difference between the two.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -65,15 +65,6 @@ def evaluate(
     return Scorecard({pair.name: _scores(pair, lpips or {}, flip, lpips_of_full) for pair in pairs})
 
 
-def table(cards: Mapping[str, Scorecard], columns: Sequence[str]) -> list[list[str]]:
-    """A head row and a row a method: its mean of every column, or a dash."""
-    rows = [["method", *columns]]
-    for method, card in cards.items():
-        means = card.means
-        rows.append([method, *(f"{means[name]:.{_digits(name)}f}" if name in means else "-" for name in columns)])
-    return rows
-
-
 def _scores(pair: Pair, lpips: Mapping[str, Lpips], flip: Flip | None, lpips_of_full: bool) -> dict[str, float]:
     x, y, hole = pair.render[None], pair.truth[None], pair.hole[None]
     box = bounding_box(pair.hole)
@@ -103,7 +94,3 @@ def _filled(box: Box, like: Tensor) -> Tensor:
     region = torch.zeros_like(like)
     box.crop(region).fill_(1)
     return region
-
-
-def _digits(name: str) -> int:
-    return 2 if name.startswith("psnr") else 3
