@@ -35,7 +35,7 @@ from splatpaint.capture import CaptureConfig, prepare
 from splatpaint.config import from_tree as config_from_tree
 from splatpaint.config import load, override, to_tree
 from splatpaint.evaluation import Pair, evaluate
-from splatpaint.evaluation.consistency import Seen, consistency
+from splatpaint.evaluation.consistency import RenderedHole, consistency
 from splatpaint.events import drain
 from splatpaint.image.files import read_image, read_mask, write_image
 from splatpaint.scene.views import View, spread
@@ -290,7 +290,7 @@ def refuse_other_settings(work: Path, config: RunConfig) -> None:
 
 def judged(draw: Draw, views: Sequence[View], truth: Path, pictures: Path, instruments: Metrics) -> dict[str, float]:
     """Draws views (the pictures are kept) and measures them."""
-    seen: list[Seen] = []
+    seen: list[RenderedHole] = []
 
     def pairs() -> Iterator[Pair]:
         for view in views:
@@ -298,7 +298,7 @@ def judged(draw: Draw, views: Sequence[View], truth: Path, pictures: Path, instr
             drawn, hole = draw(view), read_mask(view.fill_mask)
             write_image(pictures / f"{view.name}.png", drawn.color[0])
             if hole.any():
-                seen.append(Seen(view.camera, drawn.color, drawn.depth, hole[None]))
+                seen.append(RenderedHole(view.camera, drawn.color, drawn.depth, hole[None]))
             yield Pair(view.name, drawn.color[0], read_image(truth / f"{view.name}.png"), hole)
 
     means = evaluate(pairs(), lpips=instruments.lpips, flip=instruments.flip, lpips_of_full=False).means

@@ -1,4 +1,4 @@
-"""Renders against truths: regions, metrics, scorecards."""
+"""Image metrics by region, multi-view consistency, and distances between sets of images."""
 
 from splatpaint.evaluation.metrics import psnr
 from splatpaint.evaluation.scorecard import Pair, Scorecard, evaluate
