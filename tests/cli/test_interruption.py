@@ -23,12 +23,12 @@ def start(arguments: list[str]) -> subprocess.Popen[str]:
     # One thread: the scene is tiny, and threads that wait for each other are at the mercy of whatever else runs.
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, preexec_fn=hear_ctrl_c
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, preexec_fn=enable_sigint
     )
 
 
-def hear_ctrl_c() -> None:
-    """A shell starts background jobs deaf to Ctrl-C, and a test run may be one; children inherit that."""
+def enable_sigint() -> None:
+    """Shells ignore SIGINT for background jobs; child processes inherit that from a test run in the background."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
@@ -110,14 +110,14 @@ def test_pycolmap_leaves_termination_to_who_heard_it_before():
 
 
 @pytest.fixture
-def heard() -> Iterator[None]:
+def sigint_enabled() -> Iterator[None]:
     """Ctrl-C is not ignored, as it is in what a shell started in the background."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
 
 
-@pytest.mark.usefixtures("heard")
+@pytest.mark.usefixtures("sigint_enabled")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_ctrl_c_that_falls_into_a_finalizer_is_heeded_at_the_next_event(capsys: pytest.CaptureFixture[str]):
     def stage() -> Events[None]:
