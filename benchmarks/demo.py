@@ -1,9 +1,9 @@
-"""The whole of splatpaint on a made-up room, with the truth to compare with.
+"""Demo: all stages of splatpaint on a synthetic room with ground truth.
 
     python -m benchmarks.demo -o demo
 
-Makes the room, removes the urn from it with the bundled prior, exports the splats, renders every view, and scores the renders
-against the room without the urn. Offline, on any CPU.
+Makes the room, removes an urn from it with the bundled prior, exports the splats, renders all views, and scores them against
+the room without the urn. Runs offline on any CPU.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Where a surface is that brought no sparse points: the depth at which neighboring photos agree best (plane sweep)."""
+"""Plane sweep: the depth and tilt of a surface at which neighboring photos agree best."""
 
 import math
 from dataclasses import dataclass
@@ -11,15 +11,16 @@ from torch.nn.functional import grid_sample, normalize
 from splatpaint.scene.camera import Cameras
 
 HALF_WIDTH_SHARE, HALF_HEIGHT_SHARE = 0.12, 0.07
-"""Size of the compared patch as shares of the picture: level ground seen at a slant is wide and low."""
+"""Size of the compared patch as shares of the image: level ground seen at a slant is wide and low."""
 DEPTHS = 160
+"""Number of depths that are tried, spaced logarithmically."""
 TILTS_DEG = (-6.0, -4.0, -2.0, 0.0, 2.0, 4.0, 6.0)
-"""About the camera's horizontal axis: how far cameras looked up or down on average is not known better."""
+"""Rotations of the assumed normal about the camera's horizontal axis that are tried."""
 
 
 @dataclass(frozen=True, eq=False)
 class Plane:
-    """A point of a surface and its unit normal, and how well photos agree on it."""
+    """A point of a surface, its unit normal, and the agreement of the photos."""
 
     point: Float[Tensor, "3"]
     normal: Float[Tensor, "3"]
@@ -41,14 +42,14 @@ def sweep(
     """The roughly level plane seen at a pixel of one view.
 
     Args:
-        grays: all photos.
-        cameras: theirs, in the order they were taken.
-        reference: which photo the pixel is in.
-        pixel: x, y.
-        up: the normal to tilt a little.
-        nearest: smallest z-depth to try, world units.
-        farthest: largest.
-        reach: how many photos before and after are compared.
+        grays: all photos, in gray.
+        cameras: their cameras, in the order of capture.
+        reference: index of the photo that contains the pixel.
+        pixel: position (x, y) in pixels.
+        up: assumed normal of the surface, in the world.
+        nearest: smallest z-depth that is tried, in world units.
+        farthest: largest z-depth that is tried.
+        reach: number of photos before and after the reference that are compared.
     """
     camera = cameras[reference]
     window = _window(pixel, camera)

@@ -1,11 +1,11 @@
-"""How well holes in held-out photos are painted: the prior beside what needs no learning.
+"""Benchmark of the inpainting prior on holes in held-out photos, against classical methods.
 
     python -m benchmarks.prior [PHOTOS] --weights FOLDER [--captures CAPTURES] [--prior bundled] [--sheet FILE]
 
-Every method fills the same holes (balls, boxes, strokes, halves of the picture) in the same crops of photos that the prior
-never saw. Scores are those of `splatpaint eval` in the hole, mean over pictures; `frechet` is the distance between the sets of
-filled and of true crops around the holes, all kinds pooled, on VGG features. `codec` puts the truth through its codec and back:
-no denoiser over it can do better. Step counts beyond the prior's own limit are scored too: they are how it was chosen.
+All methods fill the same holes (balls, boxes, strokes, halves of the image) in the same crops of photos that the prior was not
+trained on. Scores are those of `splatpaint eval` in the hole, as means over images. `frechet` is the Fréchet distance between
+filled and true crops around the holes of all kinds, on VGG features. `codec` encodes and decodes the truth: an upper bound for
+denoisers with this codec. Step counts above the limit of the prior may be given; the limit was chosen by them.
 """
 
 import argparse
@@ -21,9 +21,9 @@ from torch import Tensor
 
 from benchmarks.measure import environment, write_json
 from benchmarks.prior_holes import HOLES, draw_hole
-from benchmarks.prior_in_scenes import learned, shown
-from benchmarks.prior_warped import begun_from_neighbors
-from benchmarks.scoring import instruments_of, text_table
+from benchmarks.prior_in_scenes import customize_and_score, score_with_reference
+from benchmarks.prior_warped import score_with_warps
+from benchmarks.scoring import load_metrics, text_table
 from splatpaint.evaluation import Pair, evaluate
 from splatpaint.evaluation.distribution import features, frechet
 from splatpaint.image.harmonic import harmonic_fill
@@ -37,12 +37,12 @@ from splatpaint.priors.protocol import Prior, PriorQuery
 from splatpaint.stages.evaluate import Metrics
 
 Method = Callable[[Tensor, Tensor], Tensor]
-"""From one picture (3 h w) and its hole (1 h w) to the painted picture."""
-SHOWN = ("fox", "llff_fern", "spin_statue", "kermit")
-"""Captures whose views are painted in with a neighbor to look at."""
-TAUGHT = ("snowmiku", "fox")
-"""Captures that the prior learns."""
-LESSON = CustomizeConfig(steps=50, perceptual_weight=1.1, looks="vgg")
+"""Function from an image (3 h w) and its hole (1 h w) to the filled image."""
+REFERENCE_CAPTURES = ("fox", "llff_fern", "spin_statue", "kermit")
+"""Captures whose views are filled with a neighboring view as reference."""
+CUSTOMIZED_CAPTURES = ("snowmiku", "fox")
+"""Captures that the prior is customized on."""
+CUSTOMIZATION = CustomizeConfig(steps=50, perceptual_weight=1.1, looks="vgg")
 SHEET_ROWS = 24
 METRICS = ("psnr/hole", "ssim/hole", "lpips_alex/hole", "lpips_vgg/hole")
 
@@ -65,11 +65,11 @@ def biharmonic(image: Tensor, hole: Tensor) -> Tensor:
     return torch.where(hole > 0, torch.from_numpy(filled).permute(2, 0, 1).float().clamp(0, 1), image)
 
 
-def membrane(image: Tensor, hole: Tensor) -> Tensor:
+def harmonic(image: Tensor, hole: Tensor) -> Tensor:
     return harmonic_fill(image[None], hole[None])[0]
 
 
-def rendered_weight(prior: Prior, steps: int) -> Method:
+def prior_method(prior: Prior, steps: int) -> Method:
     def fill(image: Tensor, hole: Tensor) -> Tensor:
         generator = torch.Generator().manual_seed(0)
         return inpaint(prior, PriorQuery(image[None], hole[None]), steps=steps, generator=generator)[0]
@@ -92,14 +92,14 @@ def methods(prior: Prior, steps: Sequence[int]) -> dict[str, Method]:
         "Telea": classical(cv2.INPAINT_TELEA),
         "Navier-Stokes": classical(cv2.INPAINT_NS),
         "biharmonic": biharmonic,
-        "membrane": membrane,
-        **{f"prior, {count} step{'s' * (count > 1)}": rendered_weight(prior, count) for count in steps},
+        "membrane": harmonic,
+        **{f"prior, {count} step{'s' * (count > 1)}": prior_method(prior, count) for count in steps},
         "codec": round_trip(prior),
     }
 
 
 def around(picture: Tensor, hole: Tensor) -> Tensor:
-    """The crop whose contents are compared as a set."""
+    """The crop around a hole, for the Fréchet distance."""
     box = bounding_box(hole)
     assert box is not None
     return box.crop(picture)[None]
@@ -107,20 +107,20 @@ def around(picture: Tensor, hole: Tensor) -> Tensor:
 
 @torch.no_grad()
 def score(
-    method: Method, images: Tensor, holes: Mapping[str, Tensor], instruments: Metrics
+    method: Method, images: Tensor, holes: Mapping[str, Tensor], metrics: Metrics
 ) -> tuple[dict[str, dict[str, float]], dict[str, list[Tensor]]]:
-    """Means by kind of hole, and the painted pictures."""
+    """Mean scores by kind of hole, and the filled images."""
     scores, painted = {}, {}
     for kind, masks in holes.items():
-        begun = time.perf_counter()
+        start = time.perf_counter()
         painted[kind] = [method(image, hole) for image, hole in zip(images, masks, strict=True)]
-        seconds = (time.perf_counter() - begun) / len(images)
+        seconds = (time.perf_counter() - start) / len(images)
         pairs = (Pair(str(i), *each) for i, each in enumerate(zip(painted[kind], images, masks, strict=True)))
-        means = evaluate(pairs, lpips=instruments.lpips, lpips_of_full=False).means
+        means = evaluate(pairs, lpips=metrics.lpips, lpips_of_full=False).means
         scores[kind] = {key: means[key] for key in METRICS if key in means} | {"seconds": seconds}
-    if "vgg" in instruments.lpips:
+    if "vgg" in metrics.lpips:
         cells = [(kind, i) for kind in holes for i in range(len(images))]
-        net = instruments.lpips["vgg"]
+        net = metrics.lpips["vgg"]
         found = features((around(painted[kind][i], holes[kind][i]) for kind, i in cells), net)
         wanted = features((around(images[i], holes[kind][i]) for kind, i in cells), net)
         scores["all"] = {"frechet": frechet(found, wanted), "n": float(len(cells))}
@@ -128,7 +128,7 @@ def score(
 
 
 def draw_sheet(path: Path, columns: Mapping[str, Sequence[Tensor]]) -> None:
-    """A picture a column and an example a row."""
+    """Writes a contact sheet: one column per method, one row per example."""
     side = next(iter(columns.values()))[0].shape[-1]
     rows = len(next(iter(columns.values())))
     sheet = Image.new("RGB", (len(columns) * (side + 4), rows * (side + 4) + 16), "white")
@@ -143,7 +143,7 @@ def draw_sheet(path: Path, columns: Mapping[str, Sequence[Tensor]]) -> None:
 
 
 def rows_of(scores: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[list[str]]:
-    """A row a method: LPIPS and PSNR by kind, and the distance of the sets."""
+    """One row per method: PSNR and LPIPS by kind of hole, and the Fréchet distance."""
     names = {"psnr/hole": "psnr", "lpips_alex/hole": "alex", "lpips_vgg/hole": "vgg"}
     rows = [["method", *(f"{kind} {short}" for kind in HOLES for short in names.values()), "frechet"]]
     for method, by_kind in scores.items():
@@ -153,9 +153,9 @@ def rows_of(scores: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[lis
 
 
 def on_photos(
-    arguments: argparse.Namespace, prior: LatentInpaintingPrior, instruments: Metrics
+    arguments: argparse.Namespace, prior: LatentInpaintingPrior, metrics: Metrics
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """A prior and its competitors on held-out photos."""
+    """Scores of the prior and the classical methods on held-out photos."""
     rng = np.random.default_rng(arguments.seed)
     images = random_crops(read_photos(arguments.photos).test, arguments.count, arguments.size, rng)
     holes = {kind: torch.stack([draw_hole(kind, arguments.size, rng) for _ in images]) for kind in HOLES}
@@ -166,7 +166,7 @@ def on_photos(
     }
     scores = {}
     for name, method in methods(prior, arguments.steps).items():
-        scores[name], painted = score(method, images, holes, instruments)
+        scores[name], painted = score(method, images, holes, metrics)
         columns[name] = [painted[kind][i] for kind, i in examples]
         print(text_table(rows_of({name: scores[name]})), flush=True)
     print(f"\n{text_table(rows_of(scores))}")
@@ -176,29 +176,31 @@ def on_photos(
 
 
 def in_scenes(
-    arguments: argparse.Namespace, prior: LatentInpaintingPrior, instruments: Metrics
+    arguments: argparse.Namespace, prior: LatentInpaintingPrior, metrics: Metrics
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """A prior beside the scene it paints in: shown a neighbor of each view, and taught a scene."""
+    """Scores of the prior in captures: with a neighboring view as reference, warped into the hole, and after customization."""
     side, found = prior.native_px, {}
-    found["reference"], columns = shown(
-        prior, [arguments.captures / name for name in SHOWN], arguments.scene_steps, instruments, side=side
+    found["reference"], columns = score_with_reference(
+        prior, [arguments.captures / name for name in REFERENCE_CAPTURES], arguments.scene_steps, metrics, side=side
     )
     print_scores("with a neighboring view to look at", found["reference"])
     sheet_beside(arguments.sheet, "reference", columns)
-    found["warped"], columns = begun_from_neighbors(
-        prior, [arguments.captures / name for name in SHOWN], arguments.scene_steps, instruments, side=side
+    found["warped"], columns = score_with_warps(
+        prior, [arguments.captures / name for name in REFERENCE_CAPTURES], arguments.scene_steps, metrics, side=side
     )
     print_scores("a neighboring view warped into the hole", found["warped"])
     sheet_beside(arguments.sheet, "warped", columns)
-    for name in TAUGHT:
+    for name in CUSTOMIZED_CAPTURES:
         fresh = load_prior(PriorConfig(name=arguments.prior), torch.device("cpu"))
         if fresh.max_steps is not None:
             fresh.max_steps = arguments.scene_steps
-        lesson = learned(fresh, arguments.captures / name, LESSON, arguments.scene_steps, instruments, side=side)
-        found[name] = {"before": lesson.before, "after": lesson.after | {"seconds": lesson.seconds}}
-        found[name]["curve"] = {str(step): loss for step, loss in lesson.curve}
+        customized = customize_and_score(
+            fresh, arguments.captures / name, CUSTOMIZATION, arguments.scene_steps, metrics, side=side
+        )
+        found[name] = {"before": customized.before, "after": customized.after | {"seconds": customized.seconds}}
+        found[name]["curve"] = {str(step): loss for step, loss in customized.curve}
         print_scores(f"taught {name}", {key: found[name][key] for key in ("before", "after")})
-        sheet_beside(arguments.sheet, name, lesson.pictures)
+        sheet_beside(arguments.sheet, name, customized.pictures)
     return found
 
 
@@ -230,9 +232,9 @@ def main() -> None:
 
     prior = load_prior(PriorConfig(name=arguments.prior), torch.device("cpu"))
     limit, prior.max_steps = prior.max_steps, None
-    instruments = instruments_of(arguments.weights)
-    scores = on_photos(arguments, prior, instruments) if arguments.photos else {}
-    scenes = in_scenes(arguments, prior, instruments) if arguments.captures else {}
+    metrics = load_metrics(arguments.weights)
+    scores = on_photos(arguments, prior, metrics) if arguments.photos else {}
+    scenes = in_scenes(arguments, prior, metrics) if arguments.captures else {}
     if arguments.json:
         names = ("count", "size", "seed", "prior", "steps", "scene_steps")
         settings = {name: getattr(arguments, name) for name in names} | {"max_steps": limit}

@@ -1,6 +1,6 @@
-"""What a prior makes of a scene that it may look at: learned beforehand (a LoRA), or shown beside the hole (a reference).
+"""Scores of the prior in captures: after customization (a LoRA), or with a neighboring view as reference.
 
-Both are measured on holes in known parts of views that the prior has not learned from, against the photos themselves.
+Both are scored on holes in known parts of views that were not used for customization, against the photos.
 """
 
 import math
@@ -31,35 +31,36 @@ from splatpaint.stages.evaluate import Metrics
 
 METRICS = ("psnr/hole", "lpips_alex/hole", "lpips_vgg/hole")
 TESTED_EVERY = 4
-"""Every so many-th view is painted in and never learned from."""
-QUESTIONS = 64
-"""About so many are asked of a prior that learns: the fewer views are tested, the more each."""
+"""Interval of the test views, which are excluded from customization."""
+TEST_HOLES = 64
+"""Approximate number of test holes for customization."""
 TRIES = 50
+"""Attempts to place a hole within known pixels."""
 
 
 @dataclass(frozen=True, eq=False)
-class Question:
-    """A square part of a view with a hole whose content is known."""
+class TestHole:
+    """A square crop of a view with a hole whose content is known."""
 
     picture: Tensor
     """(3, s, s)"""
     hole: Tensor
     """(1, s, s)"""
     beside: Tensor
-    """The same part of the neighboring view, (3, s, s)."""
+    """The same crop of the neighboring view, (3, s, s)."""
     unknown: Tensor
-    """Where the neighbor says nothing, (1, s, s)."""
+    """1 where the neighboring view is unknown, (1, s, s)."""
 
 
 def known_pictures(capture: Path, max_resolution: int) -> list[KnownPicture]:
-    """The capture's views in order, with what their masks leave."""
+    """The views of the capture in order, with their known pixels."""
     with tempfile.TemporaryDirectory() as cache:
         views = drain(prepare(capture, CaptureConfig(max_resolution=max_resolution), cache=Path(cache))).all_views
         return [known_picture(photo) for photo in Photos(views, torch.device("cpu"))]
 
 
-def questions(pictures: Sequence[KnownPicture], tested: Sequence[int], side: int, seed: int) -> Iterator[Question]:
-    """For every tested view a hole of every kind that stays within what is known."""
+def holes_in_views(pictures: Sequence[KnownPicture], tested: Sequence[int], side: int, seed: int) -> Iterator[TestHole]:
+    """For every test view, one hole of each kind within the known pixels."""
     rng = np.random.default_rng(seed)
     for index in tested:
         picture, neighbor = pictures[index], pictures[index + 1 if index + 1 < len(pictures) else index - 1]
@@ -68,11 +69,11 @@ def questions(pictures: Sequence[KnownPicture], tested: Sequence[int], side: int
             if found is not None:
                 box, hole = found
                 beside = box.crop(neighbor.image)[0], 1 - box.crop(neighbor.known)[0]
-                yield Question(box.crop(picture.image)[0], hole, *beside)
+                yield TestHole(box.crop(picture.image)[0], hole, *beside)
 
 
 def known_box(picture: KnownPicture, side: int, kind: str, rng: np.random.Generator) -> tuple[Box, Tensor] | None:
-    """A square of a picture, of at most that side, and a hole (1, s, s) in it that hides nothing but what is known."""
+    """A square of an image, of at most that side, and a hole (1, s, s) in it that covers known pixels only."""
     height, width = picture.image.shape[2:]
     size = min(side, height, width)
     for _ in range(TRIES):
@@ -84,81 +85,81 @@ def known_box(picture: KnownPicture, side: int, kind: str, rng: np.random.Genera
 
 
 @torch.no_grad()
-def answered(
-    prior: LatentInpaintingPrior, asked: Sequence[Question], steps: int, instruments: Metrics, *, beside: bool = False
+def fill_and_score(
+    prior: LatentInpaintingPrior, cases: Sequence[TestHole], steps: int, metrics: Metrics, *, beside: bool = False
 ) -> tuple[dict[str, float], list[Tensor]]:
-    """Mean scores in the holes, and the painted pictures."""
+    """Mean scores in the holes, and the filled images."""
     painted = []
-    for question in asked:
-        reference = Reference(question.beside[None], question.unknown[None]) if beside else None
-        query = PriorQuery(question.picture[None], question.hole[None], reference=reference)
+    for case in cases:
+        reference = Reference(case.beside[None], case.unknown[None]) if beside else None
+        query = PriorQuery(case.picture[None], case.hole[None], reference=reference)
         painted.append(inpaint(prior, query, steps=steps, generator=torch.Generator().manual_seed(0))[0])
-    scores = in_holes(painted, [question.picture for question in asked], [question.hole for question in asked], instruments)
+    scores = hole_scores(painted, [case.picture for case in cases], [case.hole for case in cases], metrics)
     return scores, painted
 
 
-def in_holes(
-    painted: Sequence[Tensor], truth: Sequence[Tensor], holes: Sequence[Tensor], instruments: Metrics
+def hole_scores(
+    painted: Sequence[Tensor], truth: Sequence[Tensor], holes: Sequence[Tensor], metrics: Metrics
 ) -> dict[str, float]:
-    """Means over pictures."""
+    """Mean scores in the holes."""
     pairs = (Pair(str(i), *each) for i, each in enumerate(zip(painted, truth, holes, strict=True)))
-    means = evaluate(pairs, lpips=instruments.lpips, lpips_of_full=False).means
+    means = evaluate(pairs, lpips=metrics.lpips, lpips_of_full=False).means
     return {key: means[key] for key in METRICS if key in means} | {"n": float(len(painted))}
 
 
 @dataclass(frozen=True)
-class Learned:
-    """What customisation did."""
+class CustomizationResult:
+    """Result of a customization."""
 
     before: dict[str, float]
     after: dict[str, float]
     seconds: float
     curve: list[tuple[int, float]]
-    """Step and held-out loss."""
+    """Pairs of step and held-out loss."""
     pictures: dict[str, list[Tensor]]
 
 
-def learned(
-    prior: LatentInpaintingPrior, capture: Path, config: CustomizeConfig, steps: int, instruments: Metrics, *, side: int
-) -> Learned:
-    """Paints in the tested views before and after the prior has learned the others; the prior keeps what it learned."""
+def customize_and_score(
+    prior: LatentInpaintingPrior, capture: Path, config: CustomizeConfig, steps: int, metrics: Metrics, *, side: int
+) -> CustomizationResult:
+    """Scores the test views before and after customization on the other views; the prior stays customized."""
     pictures = known_pictures(capture, max_resolution=2 * side)
     tested = list(range(1, len(pictures), TESTED_EVERY))
-    rounds = math.ceil(QUESTIONS / (len(HOLES) * len(tested)))
-    asked = [question for number in range(rounds) for question in questions(pictures, tested, side, seed=1 + number)]
-    before, plain = answered(prior, asked, steps, instruments)
+    rounds = math.ceil(TEST_HOLES / (len(HOLES) * len(tested)))
+    cases = [case for number in range(rounds) for case in holes_in_views(pictures, tested, side, seed=1 + number)]
+    before, plain = fill_and_score(prior, cases, steps, metrics)
     known = [picture for index, picture in enumerate(pictures) if index not in tested]
     curve: list[tuple[int, float]] = []
-    begun = time.perf_counter()
+    start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         for event in customize(prior, spread(known, config.pictures), config, seed=0, out=Path(folder) / "lora.safetensors"):
             if isinstance(event, Progressed) and "held_out" in event.values:
                 curve.append((event.done, float(event.values["held_out"])))
-    seconds = time.perf_counter() - begun
-    after, taught = answered(prior, asked, steps, instruments)
+    seconds = time.perf_counter() - start
+    after, customized = fill_and_score(prior, cases, steps, metrics)
     columns = {
-        "given": [torch.where(question.hole > 0, 0.5, question.picture) for question in asked],
-        "truth": [question.picture for question in asked],
+        "given": [torch.where(case.hole > 0, 0.5, case.picture) for case in cases],
+        "truth": [case.picture for case in cases],
         "before": plain,
-        "after": taught,
+        "after": customized,
     }
-    return Learned(before, after, seconds, curve, columns)
+    return CustomizationResult(before, after, seconds, curve, columns)
 
 
-def shown(
-    prior: LatentInpaintingPrior, captures: Sequence[Path], steps: int, instruments: Metrics, *, side: int
+def score_with_reference(
+    prior: LatentInpaintingPrior, captures: Sequence[Path], steps: int, metrics: Metrics, *, side: int
 ) -> tuple[dict[str, dict[str, float]], dict[str, list[Tensor]]]:
-    """Paints with and without the neighboring view beside the hole."""
-    asked = []
+    """Scores fills with and without the neighboring view as reference."""
+    cases = []
     for capture in captures:
         pictures = known_pictures(capture, max_resolution=2 * side)
-        asked += questions(pictures, spread(range(len(pictures)), 6), side, seed=2)
-    alone, without = answered(prior, asked, steps, instruments)
-    helped, beside = answered(prior, asked, steps, instruments, beside=True)
+        cases += holes_in_views(pictures, spread(range(len(pictures)), 6), side, seed=2)
+    alone, without = fill_and_score(prior, cases, steps, metrics)
+    helped, beside = fill_and_score(prior, cases, steps, metrics, beside=True)
     columns = {
-        "neighbor": [question.beside for question in asked],
-        "given": [torch.where(question.hole > 0, 0.5, question.picture) for question in asked],
-        "truth": [question.picture for question in asked],
+        "neighbor": [case.beside for case in cases],
+        "given": [torch.where(case.hole > 0, 0.5, case.picture) for case in cases],
+        "truth": [case.picture for case in cases],
         "alone": without,
         "beside": beside,
     }

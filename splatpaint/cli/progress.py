@@ -49,9 +49,8 @@ class Lines:
             pace = self._pace.setdefault(event.stage, Pace(event.done))
             if not pace.is_due(event):
                 return
-            click.echo(
-                f"{event.stage}: {event.done}/{event.total}{pace.rate_and_remaining(event)}  {format_values(event.values)}".rstrip()
-            )
+            line = f"{event.stage}: {event.done}/{event.total}{pace.rate_and_remaining(event)}  {format_values(event.values)}"
+            click.echo(line.rstrip())
         else:
             click.echo(sentence(event))
 

@@ -3,9 +3,9 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks.prior import draw_sheet, membrane, methods, score
+from benchmarks.prior import draw_sheet, harmonic, methods, score
 from benchmarks.prior_holes import HOLES, draw_hole
-from benchmarks.prior_in_scenes import answered, questions
+from benchmarks.prior_in_scenes import fill_and_score, holes_in_views
 from splatpaint.priors.customization_data import KnownPicture
 from splatpaint.priors.load import PriorConfig, load_prior
 from splatpaint.stages.evaluate import Metrics
@@ -35,7 +35,7 @@ def test_the_truth_scores_better_than_a_fill():
     images, hole = torch.rand(2, 3, 32, 32), draw_hole("box", 32, np.random.default_rng(2))
     holes = {"box": torch.stack([hole, hole])}
     near = score(lambda image, _: (image + 0.01).clamp(0, 1), images, holes, Metrics())[0]["box"]
-    far, painted = score(membrane, images, holes, Metrics())
+    far, painted = score(harmonic, images, holes, Metrics())
     assert near["psnr/hole"] > 35 > far["box"]["psnr/hole"]
     assert len(painted["box"]) == 2
 
@@ -50,13 +50,13 @@ def test_questions_are_asked_where_the_answer_is_known_and_a_reference_is_looked
     known = torch.ones(1, 1, 40, 48)
     known[..., :20] = 0
     pictures = [KnownPicture(torch.rand(1, 3, 40, 48), known, 1 - known) for _ in range(3)]
-    asked = list(questions(pictures, [0, 2], 32, seed=0))
-    assert asked
-    for question in asked:
-        assert question.picture.shape == (3, 32, 32)
-        assert question.hole.any()
-        assert not (question.hole * question.unknown).any(), "both views lack the same columns"
-    alone, without = answered(prior, asked, 1, Metrics())
-    helped, beside = answered(prior, asked, 1, Metrics(), beside=True)
-    assert alone["n"] == helped["n"] == len(asked)
+    cases = list(holes_in_views(pictures, [0, 2], 32, seed=0))
+    assert cases
+    for case in cases:
+        assert case.picture.shape == (3, 32, 32)
+        assert case.hole.any()
+        assert not (case.hole * case.unknown).any(), "both views lack the same columns"
+    alone, without = fill_and_score(prior, cases, 1, Metrics())
+    helped, beside = fill_and_score(prior, cases, 1, Metrics(), beside=True)
+    assert alone["n"] == helped["n"] == len(cases)
     assert any(not torch.equal(one, other) for one, other in zip(without, beside, strict=True))

@@ -102,7 +102,7 @@ def test_a_terminated_run_ends_as_an_interrupted_one(wall: Path, settings: list[
     assert len(said.splitlines()) == 1, "no stack trace of a library"
 
 
-def test_pycolmap_leaves_termination_to_who_heard_it_before():
+def test_pycolmap_keeps_the_previous_termination_handler():
     script = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(7)); "
     script += "from splatpaint.capture.colmap import import_pycolmap; import_pycolmap(); signal.raise_signal(signal.SIGTERM)"
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
@@ -111,7 +111,7 @@ def test_pycolmap_leaves_termination_to_who_heard_it_before():
 
 @pytest.fixture
 def sigint_enabled() -> Iterator[None]:
-    """Ctrl-C is not ignored, as it is in what a shell started in the background."""
+    """SIGINT is not ignored, as it may be in a test run in the background."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -119,7 +119,7 @@ def sigint_enabled() -> Iterator[None]:
 
 @pytest.mark.usefixtures("sigint_enabled")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_ctrl_c_that_falls_into_a_finalizer_is_heeded_at_the_next_event(capsys: pytest.CaptureFixture[str]):
+def test_a_ctrl_c_during_a_finalizer_stops_the_command_at_the_next_event(capsys: pytest.CaptureFixture[str]):
     def stage() -> Events[None]:
         yield Progressed("stage", 0, 3)
         thing = Finalized()
