@@ -42,7 +42,7 @@ def sh_basis(directions: Float[Tensor, "*batch 3"], degree: int) -> Float[Tensor
 
 
 def colors_seen_from(splats: Splats, centers: Float[Tensor, "v 3"]) -> Float[Tensor, "v n c"]:
-    """The color of every splat as seen from every camera center (world units), activated for the splats' color space."""
+    """The color of every splat seen from every camera center (world units), activated for the color space of the splats."""
     if splats.sh_degree == 0:
         summed = (splats.sh[:, 0] * sqrt(1 / (4 * pi))).expand(len(centers), -1, -1)
     else:

@@ -1,4 +1,4 @@
-"""The photos of a capture in memory, eight bits a channel, handed out as tensors."""
+"""The photos of a capture in memory, with 8 bits per channel."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,20 +15,20 @@ from splatpaint.scene.views import View
 
 @dataclass(frozen=True, eq=False)
 class Photo:
-    """One view's pixels."""
+    """Image and masks of one view."""
 
     name: str
     camera: Cameras
     image: Float[Tensor, "1 3 h w"]
-    """sRGB in [0, 1], exposed like the scene."""
+    """sRGB in [0, 1], with the exposure of the scene."""
     usable: Float[Tensor, "1 1 h w"]
-    """1 where the photo may supervise, 0 where it is to be ignored."""
+    """1 where the photo is valid, 0 where it is ignored."""
     fill: Float[Tensor, "1 1 h w"]
-    """1 where something shall be removed."""
+    """1 where the object is removed and the hole filled."""
 
 
 class Photos(Sequence[Photo]):
-    """Reads every view once, when it is first asked for, and keeps it as bytes."""
+    """A sequence of photos. Each view is read at its first access and kept as bytes."""
 
     def __init__(self, views: Sequence[View], device: torch.device) -> None:
         self.views = tuple(views)
@@ -47,7 +47,7 @@ class Photos(Sequence[Photo]):
         return Photo(view.name, view.camera.to(self.device), image, usable, fill)
 
     def as_taken(self) -> "Photos":
-        """The same photos, as if all were exposed like the scene: their pixels are those of the files."""
+        """The same photos without exposure correction: the pixels of the files."""
         return Photos([replace(view, exposure=Exposure()) for view in self.views], self.device)
 
     @staticmethod

@@ -18,10 +18,10 @@ def matrices_from_quats(quats: Float[Tensor, "*batch 4"]) -> Float[Tensor, "*bat
 
 
 def quats_from_matrices(matrices: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 4"]:
-    """Unit quaternions wxyz of rotation matrices; of the two that fit, the one whose largest component is positive.
+    """Unit quaternions wxyz of rotation matrices, with the sign that makes the largest component positive.
 
     The outer product `4 q q^T` is linear in the matrix entries. Each of its rows is a multiple of q; the row with the largest
-    diagonal is taken, whose length is never below 1, so no rotation is ill-conditioned (Shepperd, 1978).
+    diagonal has at least length 1, so every rotation is well-conditioned (Shepperd, 1978).
     """
     (m00, m01, m02), (m10, m11, m12), (m20, m21, m22) = (row.unbind(-1) for row in matrices.unbind(-2))
     rows = [
