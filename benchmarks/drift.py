@@ -27,7 +27,9 @@ from splatpaint.stages.folder import RunFolder
 from splatpaint.stages.run import pick_device
 
 FAR_PX = 16
+"""Distance from the removed object and its holes, in pixels."""
 CHANGED = 1 / 255
+"""Smallest change of a color that counts as one."""
 
 
 def main() -> None:
@@ -56,13 +58,13 @@ def drift(run: Path) -> dict[str, float]:
     capture = last_prepared(folder.stage("capture"))
     kept, filled = (read_splats(folder.product(stage)).to(device) for stage in ("remove", "inpaint"))
     with_boundary = filled[: len(filled) - int(folder.metrics["inpaint"].get("fill") or 0)]  # the fill comes last
-    changes: dict[str, list[Float[Tensor, " n"]]] = {"all": [], "boundary": [], "fill": []}
+    changes: dict[str, list[Float[Tensor, " n"]]] = {"all": [], "rim": [], "fill": []}
     for view in capture.views:
         far = away(folder, view).to(device)
         before, middle, after = (
             rasterizer(scene, view.camera.to(device)).color.clamp(0, 1) for scene in (kept, with_boundary, filled)
         )
-        for name, one, other in (("all", before, after), ("boundary", before, middle), ("fill", middle, after)):
+        for name, one, other in (("all", before, after), ("rim", before, middle), ("fill", middle, after)):
             changes[name].append((one - other).abs().amax(dim=1, keepdim=True)[far])
     result = {}
     for name, parts in changes.items():

@@ -49,17 +49,17 @@ ABLATIONS = {
     "background": ("reconstruct.background=black",),
     "veils": ("reconstruct.veil=0.0",),
     "leash": ("inpaint.leash=false",),
-    "boundary": ("inpaint.boundary_share=1.0",),
+    "rim": ("inpaint.boundary_share=1.0",),
     "crops": ("inpaint.context=100.0",),
     "witnesses": ("remove.holes.min_views=1000000",),
 }
-"""What `ours-PART` sets: a last round painted by the prior in place of pieces of the photos, pieces without any haze, one
-round only and so half the steps, seeds anywhere along their rays, seeds where a single view guesses the surface as soon as
-where many do, a fill that looks the same from everywhere, photos taken to be exposed alike, a scene that was never fitted
-without the object, one that had nothing but black behind it while it was fitted, one that may hang veils before single
-cameras, a boundary and a fill that may change what photos show away from the holes, no kept splats that learn with the fill,
-whole
-views in place of windows around the holes, holes wherever the object was."""
+"""Settings of `ours-PART`: the last round is filled by the prior, not by regions of the photos (exemplar); these regions get no
+low frequencies of the prior (haze); a single round with half the steps (rounds); seeds at random depths (depth); seeds do not
+need the consensus of several views (guesses); the fill has no view-dependent color (exposure); photos have equal exposures
+(leveling); the background is not trained without the object (apart); the background color of reconstruction is black instead of
+random (background); floaters near the cameras are kept (veils); observed pixels are not preserved (leash); no kept splats are
+trained with the fill (rim); whole views instead of crops around the holes (crops); observations by other views do not
+shrink the holes (witnesses)."""
 ADDITIONS = {
     "perceptual": ("inpaint.perceptual.weight=0.1",),
     "update": ("inpaint.finish=prior", "inpaint.strength_last=0.2"),
@@ -75,11 +75,11 @@ ADDITIONS = {
     "warped": ("inpaint.reference=warped",),
     "haze": ("inpaint.pieces=0.4",),
 }
-"""What `ours+PART` sets: a perceptual distance to what was painted, a last round that begins from the rendering (a dataset
-update by partial denoising), a LoRA that learns the scene, a boundary that learns color and opacity from known pixels
-alone, the
-masked adversarial loss, score distillation, samples at new poses, holes painted beside another view, holes that another view is
-warped into, a finish that is mostly the colors its pieces were chosen by."""
+"""Settings of `ours+PART`: a perceptual loss (perceptual); a last round that starts from the rendering, a dataset update by
+partial denoising (update); customization of the prior by a LoRA (lora); boundary splats are trained on color and opacity by
+known pixels only (routing); the masked adversarial loss (adversarial); score distillation (distill); samples at novel poses
+(novel); another view as reference for the prior (reference), or warped into the hole (warped); more low frequencies of the
+prior in the last round (haze)."""
 
 
 def method(name: str) -> Method:
