@@ -1,18 +1,18 @@
-"""The whole of splatpaint on a made-up room, with the truth to compare with.
+"""Demo: all stages of splatpaint on a synthetic room with ground truth.
 
     python -m benchmarks.demo -o demo
 
-Makes the room, removes the urn from it with the bundled prior, exports the splats, renders every view, and scores the renders
-against the room without the urn. Offline, on any CPU.
+Makes the room, removes an urn from it with the bundled prior, exports the splats, renders all views, and scores them against
+the room without the urn. Runs offline on any CPU.
 """
 
 import argparse
 import time
 from pathlib import Path
 
-from benchmarks.scoring import largest_holes, names, pairs, splatpaint, text_table, write_strips
-from splatpaint.capture.synthetic import make_room
-from splatpaint.evaluation import evaluate, table
+from benchmarks.scoring import largest_holes, names, pairs, score_table, splatpaint, text_table, write_strips
+from benchmarks.synthetic_room import make_room
+from splatpaint.evaluation import evaluate
 
 CONFIG = Path(__file__).resolve().parents[1] / "configs" / "preview.yaml"
 COLUMNS = ("psnr/hole", "ssim/hole", "psnr/bbox", "psnr/ring", "psnr/full")
@@ -41,7 +41,7 @@ def main() -> None:
     write_strips(strip, [room / "images", out / "deleted", out / "filled", truth], largest_holes(holes, 4, among=names(holes)))
 
     print("\nAgainst the room without the urn, mean of all views (PSNR in dB; the hole is the urn's silhouette):\n")
-    print(text_table(table(cards, COLUMNS)))
+    print(text_table(score_table(cards, COLUMNS)))
     print(f"\n{time.perf_counter() - start:.0f} s in all. Look at:")
     print(f"  {strip}   photo | urn deleted | filled | truth")
     print(f"  {run / 'pictures'}   every view, from photo to filled scene")

@@ -1,10 +1,10 @@
-"""How much a fill changes of what is away from it: by the boundary, which may learn, and by the fill itself.
+"""Drift: change of the scene away from the hole, caused by trained boundary splats and by the fill.
 
     python -m benchmarks.drift RUN [RUN ...] [--json FILE]
 
-RUNs are folders that `splatpaint fit` made. In every photo's view the scene that was kept is compared with the filled one, and
-with the filled one less its fill, at pixels farther than 16 px from whatever was covered or opened. Other kept splats are the
-same bit for bit (a test says so), so nothing else can change.
+RUNs are run folders of `splatpaint fit`. In the view of every photo, the scene after removal is compared with the filled scene,
+and with the filled scene without its fill splats, at pixels farther than 16 px from the removed object and its holes. All other
+kept splats are bit-identical (a test checks this).
 """
 
 import argparse
@@ -27,7 +27,9 @@ from splatpaint.stages.folder import RunFolder
 from splatpaint.stages.run import pick_device
 
 FAR_PX = 16
+"""Distance from the removed object and its holes, in pixels."""
 CHANGED = 1 / 255
+"""Smallest change of a color that counts as one."""
 
 
 def main() -> None:
@@ -48,21 +50,21 @@ def main() -> None:
 
 @torch.no_grad()
 def drift(run: Path) -> dict[str, float]:
-    """Mean change, of 255, and percentage of pixels that change by more than 1: by all trained splats, boundary and fill alone."""
+    """Mean change (of 255) and percentage of pixels that change by more than 1, by all trained splats and by each group."""
     folder = RunFolder.read(run)
     config = folder.config(RunConfig)
     device = pick_device(config.device)
     rasterizer = pick_rasterizer(config.rasterizer, device)
     capture = last_prepared(folder.stage("capture"))
     kept, filled = (read_splats(folder.product(stage)).to(device) for stage in ("remove", "inpaint"))
-    rimmed = filled[: len(filled) - int(folder.metrics["inpaint"].get("fill") or 0)]  # the fill comes last
-    changes: dict[str, list[Float[Tensor, " n"]]] = {"all": [], "boundary": [], "fill": []}
+    with_boundary = filled[: len(filled) - int(folder.metrics["inpaint"].get("fill") or 0)]  # the fill comes last
+    changes: dict[str, list[Float[Tensor, " n"]]] = {"all": [], "rim": [], "fill": []}
     for view in capture.views:
         far = away(folder, view).to(device)
         before, middle, after = (
-            rasterizer(scene, view.camera.to(device)).color.clamp(0, 1) for scene in (kept, rimmed, filled)
+            rasterizer(scene, view.camera.to(device)).color.clamp(0, 1) for scene in (kept, with_boundary, filled)
         )
-        for name, one, other in (("all", before, after), ("boundary", before, middle), ("fill", middle, after)):
+        for name, one, other in (("all", before, after), ("rim", before, middle), ("fill", middle, after)):
             changes[name].append((one - other).abs().amax(dim=1, keepdim=True)[far])
     result = {}
     for name, parts in changes.items():
@@ -75,7 +77,7 @@ def drift(run: Path) -> dict[str, float]:
 
 
 def away(folder: RunFolder, view: View) -> Tensor:
-    """Where the view is farther than `FAR_PX` from whatever was covered or opened, (1, 1, h, w) bool."""
+    """Pixels farther than `FAR_PX` from the removed object and its holes, (1, 1, h, w) bool."""
     kinds = (folder.path / "remove" / kind / f"{view.name}.png" for kind in ("covered", "holes", "torn"))
     touched = torch.stack([read_mask(file) for file in kinds]).amax(dim=0)[None]
     return dilate(touched, FAR_PX) == 0

@@ -1,9 +1,9 @@
-"""Seconds and memory of every phase of a run, recipe by recipe.
+"""Time and memory of every stage of a run, for several recipes.
 
     python -m benchmarks.inpaint CAPTURE [--recipes defaults remove_fast] [--set A.B=C] [--repeats 3] [--json FILE]
 
-Each run is a process of its own, so its peak memory is its own. Recipes that reconstruct alike share the reconstruction of the
-first repeat, and its seconds; whatever follows is timed anew each time. The table has medians.
+Each run has a process of its own, so peak memory is measured per run. Recipes with the same reconstruction share that of the
+first repeat and its time; later stages are timed in every repeat. The table has medians.
 """
 
 import argparse
@@ -43,7 +43,7 @@ def main() -> None:
         for repeat in range(arguments.repeats):
             for name in arguments.recipes:
                 runs[name].append(measured(arguments.capture, name, arguments.set, Path(folder), repeat))
-                print(f"{name} {repeat + 1}/{arguments.repeats}: {told(runs[name][-1])}", flush=True)
+                print(f"{name} {repeat + 1}/{arguments.repeats}: {summary_line(runs[name][-1])}", flush=True)
     medians = {name: median(repeats) for name, repeats in runs.items()}
     print(text_table(table(medians)))
     if arguments.json:
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def measured(capture: Path, recipe: str, settings: Sequence[str], folder: Path, repeat: int) -> Phases:
-    """What the phases of one run took."""
+    """Measured numbers of the phases of one run."""
     file = None if recipe == "defaults" else ROOT / "configs" / f"{recipe}.yaml"
     config = load(RunConfig, file, settings)
     shared = folder / f"reconstructed-{digest((config.capture, config.reconstruct))}"
@@ -60,7 +60,7 @@ def measured(capture: Path, recipe: str, settings: Sequence[str], folder: Path, 
     command = [sys.executable, "-m", "splatpaint", "fit", str(capture), "-o", str(run)]
     command += [*(["--config", str(file)] if file else []), *(word for setting in settings for word in ("--set", setting))]
     if shared.exists():
-        # A run folder that holds a reconstruction: begun like any other, so that its config is the recipe's own.
+        # A new run folder with the config of the recipe and a copied reconstruction.
         with RunFolder.open(run, capture, config, files=inputs(capture, config.capture)):
             for stage in ("capture", "reconstruct"):
                 shutil.copytree(shared / stage, run / stage)
@@ -78,7 +78,7 @@ def finite(values: Mapping[str, float | None]) -> dict[str, float]:
 
 
 def median(repeats: Sequence[Phases]) -> Phases:
-    """Of every number, over the repeats."""
+    """Median of every number over the repeats."""
     return {
         phase: {name: statistics.median(run[phase][name] for run in repeats) for name in values}
         for phase, values in repeats[0].items()
@@ -90,12 +90,12 @@ def after_reconstruction(phases: Phases) -> float:
     return sum(values["seconds"] for phase, values in phases.items() if phase not in ("capture", "reconstruct"))
 
 
-def told(phases: Phases) -> str:
+def summary_line(phases: Phases) -> str:
     return ", ".join(f"{phase} {values['seconds']:.1f} s" for phase, values in phases.items())
 
 
 def table(medians: Mapping[str, Phases]) -> list[list[str]]:
-    """A row a recipe."""
+    """One row per recipe."""
     rows = [["recipe", *(f"{phase} s" for phase in PHASES), "after reconstruction s", "peak MB"]]
     for name, phases in medians.items():
         seconds = [f"{phases[phase]['seconds']:.1f}" if phase in phases else "-" for phase in PHASES]

@@ -1,4 +1,4 @@
-"""Methods that fill the photos one by one first, and fit a scene to them afterwards, as to any photos."""
+"""Methods that inpaint each photo separately and then fit a scene to the inpainted photos."""
 
 import shutil
 import time
@@ -11,11 +11,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from benchmarks.capture_writer import Frame, write_capture
 from benchmarks.nerf import NerfConfig, draw_nerf, fit_nerf
 from benchmarks.nerfacto import fit_nerfacto
 from benchmarks.protocol import Draw, Drawn, Fitted
 from splatpaint.capture import prepare
-from splatpaint.capture.writer import Frame, write_capture
 from splatpaint.events import drain
 from splatpaint.fit.density import Density
 from splatpaint.fit.exposures import Exposures, exposures_of
@@ -45,16 +45,16 @@ from splatpaint.stages.run import pick_device
 
 TELEA_RADIUS_PX = 5
 
-Painter = Callable[[Float[Tensor, "1 3 h w"], Float[Tensor, "1 1 h w"], int], Float[Tensor, "1 3 h w"]]
-"""Image, hole and number of the view to filled image."""
+Inpainter = Callable[[Float[Tensor, "1 3 h w"], Float[Tensor, "1 1 h w"], int], Float[Tensor, "1 3 h w"]]
+"""Function from image, hole and view index to the inpainted image."""
 
 
 @dataclass(frozen=True)
 class Telea2d:
-    """Pictures only."""
+    """Telea inpainting of each photo, without a scene."""
 
-    def fit(self, _task: Path, _work: Path, _config: RunConfig, _judged: Sequence[View], /) -> Fitted:
-        """See `Method`; the photos are filled as they are asked for, in no time to speak of."""
+    def fit(self, _task: Path, _work: Path, _config: RunConfig, _scored_views: Sequence[View], /) -> Fitted:
+        """See `Method`; photos are inpainted when drawn, and the time is reported as 0."""
 
         def draw(view: View) -> Drawn:
             assert view.fill_mask is not None
@@ -65,14 +65,14 @@ class Telea2d:
 
 
 @dataclass(frozen=True)
-class FillThenFit:
-    """Splats fitted to filled photos."""
+class InpaintThenFit:
+    """Splats fitted to inpainted photos."""
 
     painter: Literal["telea", "diffusion"]
     perceptual: bool = False
-    """Whether the filled pixels are matched in the features of the prior's codec in place of their colors."""
+    """Whether filled pixels are matched by features of the prior's codec instead of by color."""
 
-    def fit(self, task: Path, work: Path, config: RunConfig, _judged: Sequence[View], /) -> Fitted:
+    def fit(self, task: Path, work: Path, config: RunConfig, _scored_views: Sequence[View], /) -> Fitted:
         """See `Method`."""
         folder = work / (self.painter + "-perceptual" * self.perceptual)
         product = folder / "splats.safetensors"
@@ -81,7 +81,7 @@ class FillThenFit:
         if not product.exists():
             start = time.perf_counter()
             filled = folder / "filled"
-            fill_photos(filled, given, telea if self.painter == "telea" else prior_painter(config, device))
+            inpaint_photos(filled, given, telea if self.painter == "telea" else prior_inpainter(config, device))
             capture = drain(prepare(filled, config.capture, cache=folder / "cache-filled"))
             rasterizer = pick_rasterizer(config.rasterizer, device)
             if self.perceptual:
@@ -93,7 +93,9 @@ class FillThenFit:
             (folder / "seconds").write_text(str(time.perf_counter() - start))
             write_exposures(folder, found.exposures)
             write_splats(product, in_input_frame(found.splats, capture.world_from_input))
-        return Fitted(drawing(read_splats(product), read_exposures(folder), config), float((folder / "seconds").read_text()))
+        return Fitted(
+            draw_splats(read_splats(product), read_exposures(folder), config), float((folder / "seconds").read_text())
+        )
 
 
 def fit_in_features(
@@ -104,7 +106,7 @@ def fit_in_features(
     config: RunConfig,
     device: torch.device,
 ) -> Reconstruction:
-    """`reconstruct`, but for the pixels in the holes, which match in features only (as MALD-NeRF's "full + LPIPS" row)."""
+    """`reconstruct`, with the holes matched by features only (as in MALD-NeRF's row "full + LPIPS")."""
     wanted = config.reconstruct
     photos = Photos(capture.views, device)
     assert capture.points is not None
@@ -116,7 +118,7 @@ def fit_in_features(
         behind = background_of_step(step, wanted, config.seed, device)
         return Example(photo.camera, photo.image, photo.usable, holes[index], photo=index, background=behind)
 
-    # More than beside a pixel loss, as in our fills: here it is all that teaches the holes.
+    # A larger weight than next to a pixel loss: this is the only loss of the holes.
     objectives = [Photometric(replace(wanted.photometric, holes=0.0), "known"), Perceptual(PerceptualConfig(weight=0.5), codec)]
     torch.manual_seed(config.seed)
     fit = optimize(
@@ -135,28 +137,28 @@ def fit_in_features(
 
 
 @dataclass(frozen=True)
-class FillThenNerf:
-    """A NeRF fitted to photos that Telea filled (the recipe of SPIn-NeRF)."""
+class InpaintThenNerf:
+    """A NeRF fitted to photos inpainted by Telea's method (the recipe of SPIn-NeRF)."""
 
     kind: Literal["compact", "nerfacto"]
-    """benchmarks/nerf.py, or nerfstudio's."""
+    """`compact` = benchmarks/nerf.py, `nerfacto` = nerfstudio's."""
     times: int = 1
-    """So many times as long as splatpaint took for everything."""
+    """Training time as a multiple of the total time of splatpaint."""
 
-    def fit(self, task: Path, work: Path, config: RunConfig, judged: Sequence[View], /) -> Fitted:
+    def fit(self, task: Path, work: Path, config: RunConfig, scored_views: Sequence[View], /) -> Fitted:
         """See `Method`.
 
         Raises:
-            ValueError: if `ours` has not been run: there is no time to equal.
+            ValueError: if `ours` has not been run, whose time is needed.
             NerfactoError: if nerfstudio does not work here.
         """
         seconds = self.times * seconds_of_ours(work)
         folder = work / f"{'nerf' if self.kind == 'compact' else 'nerfacto'}-x{self.times}"
         given = drain(prepare(task, config.capture, cache=folder / "cache"))
-        fill_photos(folder / "filled", given, telea)
+        inpaint_photos(folder / "filled", given, telea)
         if self.kind == "nerfacto":
             poses = folder / "filled" / "transforms.json"
-            names = [view.name for view in judged]
+            names = [view.name for view in scored_views]
             fitted = fit_nerfacto(folder / "filled", poses, folder / "drawn", names=names, seconds=seconds, seed=config.seed)
             return Fitted(lambda view: Drawn(fitted.color(view.name), fitted.depth(view.name)), fitted.seconds)
         capture = drain(prepare(folder / "filled", config.capture, cache=folder / "cache-filled"))
@@ -173,10 +175,10 @@ class FillThenNerf:
 
 
 def seconds_of_ours(work: Path) -> float:
-    """How long splatpaint took for the same task and seed.
+    """Seconds that splatpaint took for the same task and seed.
 
     Raises:
-        ValueError: if it has not been run to the end.
+        ValueError: if that run is missing or not finished.
     """
     if not (is_run(work / "run") and (run := RunFolder.read(work / "run")).finished):
         raise ValueError("NeRFs get the seconds that ours took: run ours before them")
@@ -184,15 +186,15 @@ def seconds_of_ours(work: Path) -> float:
 
 
 def in_world(camera: Cameras, world_from_input: Similarity) -> Cameras:
-    """A camera of the input frame in the normalized world: it looks the same way from where its center goes."""
+    """A camera of the input frame, transformed to the normalized world."""
     pose = camera.cam_from_world.clone()
     center = world_from_input.apply(camera.centers)
     pose[:, :3, 3] = -(pose[:, :3, :3] @ center[:, :, None])[:, :, 0]
     return replace(camera, cam_from_world=pose)
 
 
-def drawing(splats: Splats, exposures: Mapping[str, Exposure], config: RunConfig) -> Draw:
-    """Renders splats, views that have an exposure as their photo would show them."""
+def draw_splats(splats: Splats, exposures: Mapping[str, Exposure], config: RunConfig) -> Draw:
+    """Draws views of splats, with the exposures of their photos where known."""
     device = pick_device(config.device)
     rasterizer, splats = pick_rasterizer(config.rasterizer, device), splats.to(device)
 
@@ -205,8 +207,8 @@ def drawing(splats: Splats, exposures: Mapping[str, Exposure], config: RunConfig
     return draw
 
 
-def fill_photos(folder: Path, capture: Capture, paint: Painter) -> None:
-    """Writes a capture of the filled photos: no masks, the same cameras and points, in the world of the capture given."""
+def inpaint_photos(folder: Path, capture: Capture, paint: Inpainter) -> None:
+    """Writes a capture of the inpainted photos: no masks, the cameras and points of the given capture, in its world."""
     shutil.rmtree(folder, ignore_errors=True)
 
     def frames() -> Iterator[Frame]:
@@ -220,7 +222,7 @@ def fill_photos(folder: Path, capture: Capture, paint: Painter) -> None:
 
 
 def telea(image: Float[Tensor, "1 3 h w"], hole: Float[Tensor, "1 1 h w"], _number: int) -> Float[Tensor, "1 3 h w"]:
-    """Telea's fast marching (OpenCV's)."""
+    """Inpainting by fast marching (Telea 2004, OpenCV's implementation)."""
     import cv2
 
     pixels = image[0].permute(1, 2, 0).mul(255).round().byte().contiguous().numpy()
@@ -228,8 +230,8 @@ def telea(image: Float[Tensor, "1 3 h w"], hole: Float[Tensor, "1 1 h w"], _numb
     return torch.from_numpy(filled).permute(2, 0, 1)[None] / 255
 
 
-def prior_painter(config: RunConfig, device: torch.device) -> Painter:
-    """The run's own prior, from pure noise, each view by itself."""
+def prior_inpainter(config: RunConfig, device: torch.device) -> Inpainter:
+    """Inpainting with the prior of the run, from pure noise, each view separately."""
     prior = load_prior(config.prior, device)
 
     @torch.no_grad()

@@ -1,4 +1,4 @@
-"""Where a measurement was taken, and how it is kept."""
+"""Environment of a measurement, and writing of results."""
 
 import json
 import os
@@ -17,7 +17,7 @@ PACKAGES = ("torch", "numpy", "diffusers", "gsplat", "kornia", "open3d-cpu", "op
 
 
 def environment() -> dict[str, Any]:
-    """Machine, versions and commit: what a figure needs beside it to mean something. Names neither host nor user nor paths."""
+    """Machine, package versions and commit, without host name, user name or paths."""
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "commit": commit(),
@@ -34,7 +34,7 @@ def environment() -> dict[str, Any]:
 
 @cache
 def commit() -> str | None:
-    """The short hash of the checkout's commit, with `+` if tracked files differ from it; as it was when first asked."""
+    """The short hash of the commit, with `+` if tracked files differ; cached at the first call."""
     root = Path(__file__).resolve().parents[1]
 
     def git(*arguments: str) -> str:
@@ -45,7 +45,7 @@ def commit() -> str | None:
 
 
 def write_json(path: Path, record: Mapping[str, Any]) -> None:
-    """Writes a result; its folder is made if need be."""
+    """Writes a result; creates its folder if missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(record, indent=1) + "\n")
 

@@ -1,19 +1,18 @@
-"""The methods that the removal benchmark compares, all behind one small protocol.
+"""The methods of the removal benchmark.
 
-delete      splatpaint's own removal, nothing painted: the splats that are left
-telea-2d    cv2.inpaint (Telea) on every photo by itself; no scene at all, so its views need not agree with each other
-telea       the same filled photos, then splats fitted to them: what a user gets who fills first and reconstructs after
-diffusion   every photo filled by the same prior as ours, each by itself, then splats fitted to them (the naive approach)
-diffusion-perceptual    the same, but filled pixels are matched in features
-nerfacto    the photos filled by Telea, then nerfstudio's nerfacto in place of splats, for as long as ours takes in all: the
-            recipe of SPIn-NeRF
-nerf        the same with a compact NeRF of our own (benchmarks/nerf.py), which needs no other environment
-nerf-ours   that NeRF under splatpaint's objectives and prior, for as long as ours takes: splats against a field, all else equal
-NERF-xN     any of these three for N times as long as ours takes
+delete      removal by splatpaint without a fill
+telea-2d    cv2.inpaint (Telea) on each photo; no scene, so its views are not consistent
+telea       splats fitted to the photos of telea-2d: inpaint first, reconstruct afterwards
+diffusion   splats fitted to photos that were inpainted separately by the prior of `ours`
+diffusion-perceptual    as diffusion, with filled pixels matched by features
+nerfacto    nerfstudio's nerfacto fitted to the photos of telea-2d, in the total time of `ours`: the recipe of SPIn-NeRF
+nerf        as nerfacto, with a compact NeRF (benchmarks/nerf.py) that needs no other environment
+nerf-ours   the compact NeRF with splatpaint's objectives and prior, in the time of `ours`: splats against a radiance field
+NERF-xN     one of these three for N times the time of `ours`
 ours        splatpaint
 ours-PART   splatpaint without a part, see `ABLATIONS`
 ours+PART   splatpaint with a part that is off by default, see `ADDITIONS`
-photos      the truth itself, at the depth of ours: how far photos of what was really there agree with each other
+photos      the ground truth with the depth of `ours`: upper bound of the agreement between views
 """
 
 import re
@@ -22,7 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.inpaint_then_fit import FillThenFit, FillThenNerf, Telea2d, drawing, seconds_of_ours
+from benchmarks.inpaint_then_fit import InpaintThenFit, InpaintThenNerf, Telea2d, draw_splats, seconds_of_ours
 from benchmarks.nerf import NerfConfig, draw_nerf
 from benchmarks.nerf_fill import fill_nerf
 from benchmarks.protocol import Drawn, Fitted, Method
@@ -53,9 +52,9 @@ ABLATIONS = {
     "crops": ("inpaint.context=100.0",),
     "witnesses": ("remove.holes.use_other_views=false",),
 }
-"""What `ours-PART` leaves out, under the names of the published tables: exemplar = the last round is painted by the prior; haze =
-no guide is blended over the copied pixels; rounds = one round, and so half the steps; guesses = seeds need no support of other
-views; exposure = the fill has no view dependence; leveling = photos have no exposures; apart = no background-only steps;
+"""What `ours-PART` leaves out, under the names of the published tables: exemplar = the last round is painted by the prior;
+haze = no guide is blended over the copied pixels; rounds = one round, and so half the steps; guesses = seeds need no support of
+other views; exposure = the fill has no view dependence; leveling = photos have no exposures; apart = no background-only steps;
 background = black behind the splats; veils = near floaters stay; leash = observed pixels are not preserved; rim = no boundary
 splats are trained; crops = whole views are trained; witnesses = holes are wherever the object was."""
 ADDITIONS = {
@@ -69,9 +68,10 @@ ADDITIONS = {
     "warped": ("inpaint.reference=warp",),
     "haze": ("inpaint.exemplar_weight=0.4",),
 }
-"""What `ours+PART` adds: perceptual, adversarial and distill = that objective; update = the last round begins from the rendering
-(a dataset update by partial denoising); lora = the prior learns the scene; novel = samples at novel poses; reference = holes are
-painted beside a context view; warped = what was painted in other views is warped in; haze = a finish that is mostly its guide."""
+"""What `ours+PART` adds: perceptual, adversarial and distill = that objective; update = the last round begins from the
+rendering (a dataset update by partial denoising); lora = the prior learns the scene; novel = samples at novel poses; reference =
+holes are painted beside a context view; warped = what was painted in other views is warped in; haze = a finish that is mostly
+its guide."""
 
 
 def method(name: str) -> Method:
@@ -94,11 +94,11 @@ def method(name: str) -> Method:
         case ["telea", "2d"]:
             return Telea2d()
         case ["telea"]:
-            return FillThenFit("telea")
+            return InpaintThenFit("telea")
         case ["diffusion"]:
-            return FillThenFit("diffusion")
+            return InpaintThenFit("diffusion")
         case ["diffusion", "perceptual"]:
-            return FillThenFit("diffusion", perceptual=True)
+            return InpaintThenFit("diffusion", perceptual=True)
         case ["photos"]:
             return UntouchedPhotos()
     raise ValueError(f"no method is called {name!r}")
@@ -107,21 +107,21 @@ def method(name: str) -> Method:
 def _nerf(name: str, times: int) -> Method:
     if name == "nerf-ours":
         return NerfOurs(times)
-    return FillThenNerf("compact" if name == "nerf" else "nerfacto", times)
+    return InpaintThenNerf("compact" if name == "nerf" else "nerfacto", times)
 
 
 @dataclass(frozen=True)
 class Ours:
-    """splatpaint, whole or in part."""
+    """splatpaint, possibly with changed settings."""
 
     stage: str = "inpaint"
     part: str | None = None
-    """Names what differs from the recipe."""
+    """Name of the variant."""
     settings: tuple[str, ...] = ()
-    """And makes it differ."""
+    """Settings that differ from the recipe."""
 
-    def fit(self, task: Path, work: Path, config: RunConfig, _judged: Sequence[View], /) -> Fitted:
-        """See `Method`; what comes before the first difference is shared with the run that has none."""
+    def fit(self, task: Path, work: Path, config: RunConfig, _scored_views: Sequence[View], /) -> Fitted:
+        """See `Method`; stages before the first changed setting are copied from the run without changes."""
         folder, shared = work / "run", None
         if self.part is not None:
             shared, folder = folder, work / f"run-{self.part}"
@@ -142,7 +142,7 @@ class Ours:
             metrics = RunFolder.read(shared or folder).metrics | opened.metrics
             stages = ["capture", "reconstruct", "remove", *(["customize", "inpaint"] if self.stage == "inpaint" else [])]
             spent = [metrics[stage]["seconds"] or 0.0 for stage in stages if stage in metrics]
-            return Fitted(drawing(splats, read_exposures(opened.stage("reconstruct")), config), sum(spent))
+            return Fitted(draw_splats(splats, read_exposures(opened.stage("reconstruct")), config), sum(spent))
 
     @property
     def _shared_stages(self) -> tuple[SplatStage, ...]:
@@ -154,16 +154,16 @@ class Ours:
 
 @dataclass(frozen=True)
 class NerfOurs:
-    """A compact NeRF under the objectives, prior and schedule of splatpaint's fill."""
+    """A compact NeRF with the objectives, prior and schedule of splatpaint's fill."""
 
     times: int = 1
-    """So many times as long as splatpaint took."""
+    """Training time as a multiple of the total time of splatpaint."""
 
-    def fit(self, task: Path, work: Path, config: RunConfig, _judged: Sequence[View], /) -> Fitted:
+    def fit(self, task: Path, work: Path, config: RunConfig, _scored_views: Sequence[View], /) -> Fitted:
         """See `Method`.
 
         Raises:
-            ValueError: if `ours` has not been run: there is no time to equal.
+            ValueError: if `ours` has not been run, whose time is needed.
         """
         seconds = self.times * seconds_of_ours(work)
         device = pick_device(config.device)
@@ -180,11 +180,11 @@ class NerfOurs:
 
 @dataclass(frozen=True)
 class UntouchedPhotos:
-    """What the methods are judged against, as if a method had drawn it."""
+    """The ground truth as a method."""
 
-    def fit(self, task: Path, work: Path, config: RunConfig, _judged: Sequence[View], /) -> Fitted:
+    def fit(self, task: Path, work: Path, config: RunConfig, _scored_views: Sequence[View], /) -> Fitted:
         """See `Method`; the depth is that of `ours`, which must have been run."""
-        ours = drawing(read_splats(RunFolder.read(work / "run").splats("inpaint")), {}, config)
+        ours = draw_splats(read_splats(RunFolder.read(work / "run").splats("inpaint")), {}, config)
 
         def draw(view: View) -> Drawn:
             return Drawn(read_image(task / "truth" / f"{view.name}.png")[None], ours(view).depth)

@@ -19,26 +19,26 @@ from splatpaint.scene.photos import Photos
 from splatpaint.scene.views import Capture
 
 CHUNK_RAYS = 4096
-"""Rays rendered at a time when a whole picture is asked for."""
+"""Rays per batch when a whole image is rendered."""
 
 
 @dataclass(frozen=True)
 class NerfConfig:
-    """How large the field is and how it is fitted."""
+    """Size and training of the field."""
 
     seconds: float = 120.0
     steps: int | None = None
-    """In place of the seconds, if given."""
+    """Number of steps; replaces `seconds` if given."""
     rays: int = 2048
-    """A step, from all photos."""
+    """Rays per step, sampled from all photos."""
     samples: int = 96
-    """A ray."""
+    """Samples per ray."""
     resolution: int = 160
-    """Of the factor planes."""
+    """Resolution of the factor planes."""
     density_channels: int = 8
     color_channels: int = 16
     near: float = 0.05
-    """World units (the median viewing depth is 1)."""
+    """In world units (the median viewing depth is 1)."""
     far: float = 30.0
     rate_planes: float = 2e-2
     rate_network: float = 2e-3
@@ -47,7 +47,7 @@ class NerfConfig:
 
 
 class Field(nn.Module):
-    """Density and color everywhere."""
+    """Density and color as functions of the position."""
 
     def __init__(self, config: NerfConfig, center: Float[Tensor, "3"], radius: float) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class Field(nn.Module):
     def forward(
         self, points: Float[Tensor, "n 3"], directions: Float[Tensor, "n 3"]
     ) -> tuple[Float[Tensor, " n"], Float[Tensor, "n 3"]]:
-        """Density a world unit, and color in [0, 1], as seen along unit directions."""
+        """Density per world unit, and color in [0, 1] seen along unit directions."""
         where = contracted((points - self.center) / self.radius) / 2
         density = F.softplus(10 * _products(self.density_planes, self.density_lines, where).sum(dim=(0, 1)) - 2)
         features = _products(self.color_planes, self.color_lines, where).flatten(0, 1).T
@@ -82,7 +82,7 @@ class Field(nn.Module):
 
 
 def contracted(x: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
-    """All of space in a ball of radius 2; the unit ball unchanged (mip-NeRF 360, eq. 10)."""
+    """Contraction of space to a ball of radius 2 that keeps the unit ball (mip-NeRF 360, eq. 10)."""
     length = x.norm(dim=1, keepdim=True).clamp_min(1e-9)
     return torch.where(length <= 1, x, (2 - 1 / length) * x / length)
 
@@ -90,7 +90,7 @@ def contracted(x: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
 def march(
     field: Field, eyes: Float[Tensor, "n 3"], directions: Float[Tensor, "n 3"], *, jitter: bool
 ) -> tuple[Float[Tensor, "n 3"], Float[Tensor, " n"], Float[Tensor, " n"]]:
-    """Color, distance along the ray and opacity of rays; samples are even in inverse distance."""
+    """Color, distance and opacity of rays; samples are uniform in inverse distance."""
     config = field.config
     count = len(eyes)
     places = torch.arange(config.samples, device=eyes.device).expand(count, -1)
@@ -109,7 +109,7 @@ def march(
 
 @dataclass(frozen=True, eq=False)
 class Rays:
-    """Pixels, as rays with the color that they should have."""
+    """Rays with their target colors."""
 
     eyes: Float[Tensor, "n 3"]
     directions: Float[Tensor, "n 3"]
@@ -118,7 +118,7 @@ class Rays:
 
 
 def fit_nerf(capture: Capture, config: NerfConfig, *, seed: int, device: torch.device) -> Field:
-    """A field fitted to all usable pixels of the capture's views, for the seconds that the config gives."""
+    """A field fitted to all usable pixels of the views, for the time given in the config."""
     photos = Photos(capture.views, device)
     rays = rays_of([photo.camera for photo in photos], [photo.image for photo in photos], [photo.usable for photo in photos])
     field = new_field(capture, config, seed=seed, device=device)
@@ -138,7 +138,7 @@ def new_field(capture: Capture, config: NerfConfig, *, seed: int, device: torch.
 
 
 class Trainer:
-    """A field and its Adam."""
+    """A field with its Adam optimizer."""
 
     def __init__(self, field: Field) -> None:
         self.field = field
@@ -152,14 +152,14 @@ class Trainer:
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
 
     def photometric(self, rays: Rays) -> Tensor:
-        """The loss of some rays chosen at random."""
+        """The loss of randomly sampled rays."""
         config = self.field.config
         chosen: Int[Tensor, " n"] = torch.randint(len(rays.eyes), (config.rays,), device=rays.eyes.device)
         color, _, _ = march(self.field, rays.eyes[chosen], rays.directions[chosen], jitter=True)
         return F.mse_loss(color, rays.colors[chosen]) + config.smoothness * self.field.roughness()
 
     def step(self, loss: Tensor, spent: float) -> None:
-        """Follows the gradient of a loss; rates fall to a tenth while the share of the budget that is spent rises to 1."""
+        """One optimizer step; learning rates decay to a tenth as the spent share of the budget rises to 1."""
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * 0.1**spent
         self.optimizer.zero_grad()
@@ -168,7 +168,7 @@ class Trainer:
 
 
 def budget(config: NerfConfig) -> Iterator[float]:
-    """The share of the budget that is spent, again and again until it is."""
+    """Yields the spent share of the budget until it is spent."""
     if config.steps is not None:
         yield from (step / config.steps for step in range(config.steps))
         return
@@ -199,7 +199,7 @@ def render(
 
 
 def _rays(camera: Cameras) -> tuple[Float[Tensor, "n 3"], Float[Tensor, "n 3"], Float[Tensor, " n"]]:
-    """Eye, unit direction, and z-depth a unit of distance, of every pixel."""
+    """Origin, unit direction, and z-depth per unit of distance of every pixel."""
     in_camera = camera.rays()[0].reshape(-1, 3)
     cosines = 1 / in_camera.norm(dim=1)
     directions = in_camera @ camera.world_from_cam[0, :3, :3].T * cosines[:, None]
@@ -209,7 +209,7 @@ def _rays(camera: Cameras) -> tuple[Float[Tensor, "n 3"], Float[Tensor, "n 3"], 
 def rays_of(
     cameras: Sequence[Cameras], images: Sequence[Float[Tensor, "1 3 _ _"]], usable: Sequence[Float[Tensor, "1 1 _ _"]]
 ) -> Rays:
-    """The usable pixels of pictures."""
+    """The rays of the usable pixels of images."""
     found = []
     for camera, image, good in zip(cameras, images, usable, strict=True):
         eyes, directions, _ = _rays(camera)
@@ -221,7 +221,7 @@ def rays_of(
 def _products(
     planes: Float[Tensor, "3 c r r"], lines: Float[Tensor, "3 c r 1"], where: Float[Tensor, "n 3"]
 ) -> Float[Tensor, "3 c n"]:
-    """Plane times line, for each of the three ways to split the axes; `where` is in [-1, 1]."""
+    """Products of plane and line factors, for the three ways to split the axes; `where` is in [-1, 1]."""
     x, y, z = where.T
     on_planes = torch.stack([torch.stack(pair, dim=-1) for pair in ((x, y), (x, z), (y, z))])[:, None]
     rest = torch.stack([z, y, x])

@@ -1,4 +1,4 @@
-"""The compact NeRF under splatpaint's own objectives and prior: what remains different is the scene's representation.
+"""The compact NeRF with splatpaint's objectives and prior: only the scene representation differs.
 
 The field is fitted to the photos beside the masks, and under them to what the prior paints, repainted from the current
 rendering at the noise levels of splatpaint's own schedule. Holes are the masks themselves: taking an object out by votes and
@@ -26,14 +26,14 @@ from splatpaint.scene.splats import Splats
 from splatpaint.scene.views import Capture
 
 CROP_EVERY = 4
-"""Three steps of random rays, then one of a crop, whose pixels hang together as structure and features need it."""
+"""Every fourth step renders a crop, which structure and feature losses need; the others use random rays."""
 CROP_PX = 56
 
 
 def fill_nerf(
     capture: Capture, prior: Prior, config: FillConfig, nerf: NerfConfig, *, seed: int, device: torch.device
 ) -> Field:
-    """A field with the holes filled, after as many seconds (painting included) as `nerf` gives."""
+    """A field with filled holes, fitted for the time given in `nerf` (inpainting included)."""
     photos = Photos(capture.views, device)
     field = new_field(capture, nerf, seed=seed, device=device)
     trainer = Trainer(field)
@@ -63,7 +63,7 @@ def fill_nerf(
 def repainted(
     photo: Photo, field: Field, prior: Prior, config: FillConfig, number: int, generator: torch.Generator
 ) -> Float[Tensor, "1 3 h w"]:
-    """The photo with its masked pixels painted; in the first round from nothing, later from what the field shows."""
+    """The photo with its masked pixels inpainted: from noise in the first round, later from the rendering of the field."""
     if not photo.fill.any():
         return photo.image
     strength = strength_of_round(number, config)
@@ -78,7 +78,7 @@ def repainted(
 
 
 def crop_step(field: Field, photo: Photo, image: Float[Tensor, "1 3 h w"], generator: torch.Generator) -> Step:
-    """A crop around a random pixel of the hole, rendered."""
+    """A rendered crop around a random pixel of the hole."""
     rows, columns = torch.nonzero(photo.fill[0, 0], as_tuple=True)
     at = int(torch.randint(len(rows), (1,), generator=generator))
     height, width = photo.fill.shape[2:]
@@ -101,7 +101,7 @@ def crop_step(field: Field, photo: Photo, image: Float[Tensor, "1 3 h w"], gener
 
 
 def no_splats(like: Tensor) -> Splats:
-    """For objectives that look at splats too."""
+    """Empty splats, for objectives that need them."""
     zeros = like.new_zeros
     return Splats(zeros(0, 3), zeros(0, 4), zeros(0, 3), zeros(0), zeros(0, 1, 3))
 

@@ -1,4 +1,4 @@
-"""nerfstudio's nerfacto, the NeRF that a user would pick, run beside splatpaint in an environment of its own.
+"""Runs nerfstudio's nerfacto, a common NeRF, in a separate environment.
 
     python -m benchmarks.nerfacto [ENVIRONMENT]
 
@@ -28,12 +28,12 @@ REQUIREMENTS = (f"torch=={torch.__version__.split('+')[0]}", "numpy<2", "nerfstu
 
 
 class NerfactoError(Exception):
-    """nerfacto cannot be run here; says why."""
+    """nerfacto cannot be run on this machine, with the reason."""
 
 
 @dataclass(frozen=True)
 class Nerfacto:
-    """A fitted nerfacto: what it drew."""
+    """The renders of a fitted nerfacto."""
 
     folder: Path
     """Of the drawn views."""
@@ -42,11 +42,11 @@ class Nerfacto:
     """Of training."""
 
     def color(self, name: str) -> Float[Tensor, "1 3 h w"]:
-        """A view's picture."""
+        """The rendered image of a view."""
         return read_image(self.folder / f"{name}.png")[None]
 
     def depth(self, name: str) -> Float[Tensor, "1 1 h w"]:
-        """A view's z-depth, in units of the capture's input frame."""
+        """The z-depth of a view, in units of the capture's input frame."""
         return torch.from_numpy(np.load(self.folder / f"{name}.npy"))[None, None]
 
 
@@ -60,7 +60,7 @@ def fit_nerfacto(
     seed: int,
     environment: Path = ENVIRONMENT,
 ) -> Nerfacto:
-    """Fits nerfacto for some seconds, unless that has been done, and draws views.
+    """Fits nerfacto for the given seconds, unless it is done, and renders views.
 
     Args:
         capture: a folder as `write_capture` makes it; its photos are fitted.
@@ -84,7 +84,7 @@ def fit_nerfacto(
 
 
 def prepared(environment: Path) -> Path:
-    """The environment's Python; the environment is made first if need be.
+    """The Python of the environment, which is created if missing.
 
     Raises:
         NerfactoError: if that fails.

@@ -1,4 +1,4 @@
-"""Where a surface is that brought no sparse points: the depth at which neighboring photos agree best (plane sweep)."""
+"""Plane sweep: the depth and tilt of a surface at which neighboring photos agree best."""
 
 import math
 from dataclasses import dataclass
@@ -6,21 +6,21 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import normalize
+from torch.nn.functional import grid_sample, normalize
 
-from splatpaint.image.resample import warp
 from splatpaint.scene.camera import Cameras
 
 HALF_WIDTH_SHARE, HALF_HEIGHT_SHARE = 0.12, 0.07
-"""Size of the compared patch as shares of the picture: level ground seen at a slant is wide and low."""
+"""Size of the compared patch as shares of the image: level ground seen at a slant is wide and low."""
 DEPTHS = 160
+"""Number of depths that are tried, spaced logarithmically."""
 TILTS_DEG = (-6.0, -4.0, -2.0, 0.0, 2.0, 4.0, 6.0)
-"""About the camera's horizontal axis: how far cameras looked up or down on average is not known better."""
+"""Rotations of the assumed normal about the camera's horizontal axis that are tried."""
 
 
 @dataclass(frozen=True, eq=False)
 class Plane:
-    """A point of a surface and its unit normal, and how well photos agree on it."""
+    """A point of a surface, its unit normal, and the agreement of the photos."""
 
     point: Float[Tensor, "3"]
     normal: Float[Tensor, "3"]
@@ -42,14 +42,14 @@ def sweep(
     """The roughly level plane seen at a pixel of one view.
 
     Args:
-        grays: all photos.
-        cameras: theirs, in the order they were taken.
-        reference: which photo the pixel is in.
-        pixel: x, y.
-        up: the normal to tilt a little.
-        nearest: smallest z-depth to try, world units.
-        farthest: largest.
-        reach: how many photos before and after are compared.
+        grays: all photos, in gray.
+        cameras: their cameras, in the order of capture.
+        reference: index of the photo that contains the pixel.
+        pixel: position (x, y) in pixels.
+        up: assumed normal of the surface, in the world.
+        nearest: smallest z-depth that is tried, in world units.
+        farthest: largest z-depth that is tried.
+        reach: number of photos before and after the reference that are compared.
     """
     camera = cameras[reference]
     window = _window(pixel, camera)
@@ -67,6 +67,12 @@ def sweep(
             scores = [_correlation(patch, _look_up(points, grays[i : i + 1], cameras[i])) for i in neighbors]
             planes.append(Plane(camera.centers[0] + depth * middle, normal, sum(sorted(scores)[-2:]) / 2))
     return max(planes, key=lambda plane: plane.agreement)
+
+
+def warp(images: Float[Tensor, "v c hs ws"], pixels: Float[Tensor, "v h w 2"]) -> Float[Tensor, "v c h w"]:
+    """Images sampled bilinearly at `pixels` (x, y; pixel centers at .5); zero beyond the border."""
+    size = pixels.new_tensor([images.shape[-1], images.shape[-2]])
+    return grid_sample(images, 2 * pixels / size - 1, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
 def _window(pixel: Tensor, camera: Cameras) -> Float[Tensor, "h w 2"]:

@@ -1,11 +1,11 @@
-"""How well holes in held-out photos are painted: the prior beside what needs no learning.
+"""Benchmark of the inpainting prior on holes in held-out photos, against classical methods.
 
     python -m benchmarks.prior PHOTOS --weights FOLDER [--prior bundled] [--sheet FILE]
 
-Every method fills the same holes (balls, boxes, strokes, halves of the picture) in the same crops of photos that the prior
-never saw. Scores are those of `splatpaint eval` in the hole, mean over pictures; `frechet` is the distance between the sets of
-filled and of true crops around the holes, all kinds pooled, on VGG features. `codec` puts the truth through its codec and back:
-no denoiser over it can do better. Step counts beyond the prior's own limit are scored too: they are how it was chosen.
+All methods fill the same holes (balls, boxes, strokes, halves of the image) in the same crops of photos that the prior was not
+trained on. Scores are those of `splatpaint eval` in the hole, as means over images. `frechet` is the Fréchet distance between
+filled and true crops around the holes of all kinds, on VGG features. `codec` encodes and decodes the truth: an upper bound for
+denoisers with this codec. Step counts above the limit of the prior may be given; the limit was chosen by them.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from torch import Tensor
 
 from benchmarks.measure import environment, write_json
 from benchmarks.prior_holes import HOLES, draw_hole
-from benchmarks.scoring import instruments_of, text_table
+from benchmarks.scoring import load_metrics, text_table
 from splatpaint.evaluation import Pair, evaluate
 from splatpaint.evaluation.distribution import features, frechet
 from splatpaint.image.harmonic import harmonic_fill
@@ -57,11 +57,11 @@ def biharmonic(image: Tensor, hole: Tensor) -> Tensor:
     return torch.where(hole > 0, torch.from_numpy(filled).permute(2, 0, 1).float().clamp(0, 1), image)
 
 
-def membrane(image: Tensor, hole: Tensor) -> Tensor:
+def harmonic(image: Tensor, hole: Tensor) -> Tensor:
     return harmonic_fill(image[None], hole[None])[0]
 
 
-def painted_by(prior: Prior, steps: int) -> Method:
+def prior_method(prior: Prior, steps: int) -> Method:
     def fill(image: Tensor, hole: Tensor) -> Tensor:
         generator = torch.Generator().manual_seed(0)
         return inpaint(prior, PriorQuery(image[None], hole[None]), steps=steps, generator=generator)[0]
@@ -84,14 +84,14 @@ def methods(prior: Prior, steps: Sequence[int]) -> dict[str, Method]:
         "Telea": classical(cv2.INPAINT_TELEA),
         "Navier-Stokes": classical(cv2.INPAINT_NS),
         "biharmonic": biharmonic,
-        "membrane": membrane,
-        **{f"prior, {count} step{'s' * (count > 1)}": painted_by(prior, count) for count in steps},
+        "membrane": harmonic,
+        **{f"prior, {count} step{'s' * (count > 1)}": prior_method(prior, count) for count in steps},
         "codec": round_trip(prior),
     }
 
 
 def around(picture: Tensor, hole: Tensor) -> Tensor:
-    """The crop whose contents are compared as a set."""
+    """The crop around a hole, for the Fréchet distance."""
     box = bounding_box(hole)
     assert box is not None
     return box.crop(picture)[None]
@@ -99,20 +99,20 @@ def around(picture: Tensor, hole: Tensor) -> Tensor:
 
 @torch.no_grad()
 def score(
-    method: Method, images: Tensor, holes: Mapping[str, Tensor], instruments: Metrics
+    method: Method, images: Tensor, holes: Mapping[str, Tensor], metrics: Metrics
 ) -> tuple[dict[str, dict[str, float]], dict[str, list[Tensor]]]:
-    """Means by kind of hole, and the painted pictures."""
+    """Mean scores by kind of hole, and the filled images."""
     scores, painted = {}, {}
     for kind, masks in holes.items():
-        begun = time.perf_counter()
+        start = time.perf_counter()
         painted[kind] = [method(image, hole) for image, hole in zip(images, masks, strict=True)]
-        seconds = (time.perf_counter() - begun) / len(images)
+        seconds = (time.perf_counter() - start) / len(images)
         pairs = (Pair(str(i), *each) for i, each in enumerate(zip(painted[kind], images, masks, strict=True)))
-        means = evaluate(pairs, lpips=instruments.lpips, lpips_of_full=False).means
+        means = evaluate(pairs, lpips=metrics.lpips, lpips_of_full=False).means
         scores[kind] = {key: means[key] for key in METRICS if key in means} | {"seconds": seconds}
-    if "vgg" in instruments.lpips:
+    if "vgg" in metrics.lpips:
         cells = [(kind, i) for kind in holes for i in range(len(images))]
-        net = instruments.lpips["vgg"]
+        net = metrics.lpips["vgg"]
         found = features((around(painted[kind][i], holes[kind][i]) for kind, i in cells), net)
         wanted = features((around(images[i], holes[kind][i]) for kind, i in cells), net)
         scores["all"] = {"frechet": frechet(found, wanted), "n": float(len(cells))}
@@ -120,7 +120,7 @@ def score(
 
 
 def draw_sheet(path: Path, columns: Mapping[str, Sequence[Tensor]]) -> None:
-    """A picture a column and an example a row."""
+    """Writes a contact sheet: one column per method, one row per example."""
     side = next(iter(columns.values()))[0].shape[-1]
     rows = len(next(iter(columns.values())))
     sheet = Image.new("RGB", (len(columns) * (side + 4), rows * (side + 4) + 16), "white")
@@ -135,7 +135,7 @@ def draw_sheet(path: Path, columns: Mapping[str, Sequence[Tensor]]) -> None:
 
 
 def rows_of(scores: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[list[str]]:
-    """A row a method: LPIPS and PSNR by kind, and the distance of the sets."""
+    """One row per method: PSNR and LPIPS by kind of hole, and the Fréchet distance."""
     names = {"psnr/hole": "psnr", "lpips_alex/hole": "alex", "lpips_vgg/hole": "vgg"}
     rows = [["method", *(f"{kind} {short}" for kind in HOLES for short in names.values()), "frechet"]]
     for method, by_kind in scores.items():
@@ -145,9 +145,9 @@ def rows_of(scores: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[lis
 
 
 def on_photos(
-    arguments: argparse.Namespace, prior: LatentInpaintingPrior, instruments: Metrics
+    arguments: argparse.Namespace, prior: LatentInpaintingPrior, metrics: Metrics
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """A prior and its competitors on held-out photos."""
+    """Scores of the prior and the classical methods on held-out photos."""
     rng = np.random.default_rng(arguments.seed)
     images = random_crops(read_photos(arguments.photos).test, arguments.count, arguments.size, rng)
     holes = {kind: torch.stack([draw_hole(kind, arguments.size, rng) for _ in images]) for kind in HOLES}
@@ -158,7 +158,7 @@ def on_photos(
     }
     scores = {}
     for name, method in methods(prior, arguments.steps).items():
-        scores[name], painted = score(method, images, holes, instruments)
+        scores[name], painted = score(method, images, holes, metrics)
         columns[name] = [painted[kind][i] for kind, i in examples]
         print(text_table(rows_of({name: scores[name]})), flush=True)
     print(f"\n{text_table(rows_of(scores))}")
@@ -182,8 +182,8 @@ def main() -> None:
 
     prior = load_prior(PriorConfig(name=arguments.prior), torch.device("cpu"))
     limit, prior.max_steps = prior.max_steps, None
-    instruments = instruments_of(arguments.weights)
-    scores = on_photos(arguments, prior, instruments)
+    metrics = load_metrics(arguments.weights)
+    scores = on_photos(arguments, prior, metrics)
     if arguments.json:
         names = ("count", "size", "seed", "prior", "steps")
         settings = {name: getattr(arguments, name) for name in names} | {"max_steps": limit}

@@ -1,4 +1,4 @@
-"""The holes that priors are judged on."""
+"""Random holes for the benchmark of priors."""
 
 import math
 
@@ -11,7 +11,7 @@ HOLES = ("ball", "box", "stroke", "half")
 
 
 def draw_hole(kind: str, side: int, rng: np.random.Generator) -> Tensor:
-    """One hole of a kind, somewhere in the picture."""
+    """A hole of the given kind at a random place, (1, side, side), 1 inside."""
     canvas = Image.new("L", (side, side))
     pen = ImageDraw.Draw(canvas)
     x, y = rng.uniform(0.3, 0.7, size=2) * side

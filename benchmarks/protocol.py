@@ -1,4 +1,4 @@
-"""What the removal benchmark asks of a method."""
+"""Interface of the methods of the removal benchmark."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ from splatpaint.stages.config import RunConfig
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """A method's picture of a view."""
+    """A view drawn by a method."""
 
     color: Float[Tensor, "1 3 h w"]
     depth: Float[Tensor, "1 1 h w"]
-    """z-depth; 0 where there is none to speak of."""
+    """z-depth; 0 where the method has none."""
 
 
 Draw = Callable[[View], Drawn]
@@ -26,23 +26,23 @@ Draw = Callable[[View], Drawn]
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """What a method made of a task."""
+    """The result of a method on a task."""
 
     draw: Draw
     seconds: float
-    """All the work it took, parts that it shares with others too; of a stage that was interrupted, what it took in the end."""
+    """Total time, including stages shared with other methods; of an interrupted stage, only the time after its resumption."""
 
 
 class Method(Protocol):
-    """Takes an object out of a capture."""
+    """A method that removes an object from a capture."""
 
-    def fit(self, task: Path, work: Path, config: RunConfig, judged: Sequence[View], /) -> Fitted:
-        """Works in `work`, continuing there after an interruption.
+    def fit(self, task: Path, work: Path, config: RunConfig, scored_views: Sequence[View], /) -> Fitted:
+        """Runs in the folder `work`, and resumes there after an interruption.
 
         Args:
             task: a capture with masks.
-            work: the task's folder, shared by all methods of one seed.
-            config: what every method reconstructs with.
-            judged: the views that will be drawn; what draws slowly need not draw others.
+            work: folder of the task and seed, shared by all methods.
+            config: the config of all methods.
+            scored_views: the views that will be drawn; a slow method may ignore others.
         """
         ...

@@ -32,9 +32,9 @@ from splatpaint.scene.splats import Splats
 ROWS = {2_000: (128, 0.04), 20_000: (256, 0.02), 100_000: (512, 0.01), 300_000: (512, 0.007), 1_000_000: (1024, 0.004)}
 """Splats: image side in pixels, median standard deviation in world units."""
 REFERENCE_MAX = 2_000
-"""The reference evaluates every splat at every pixel."""
+"""Largest number of splats for the reference, which evaluates every splat at every pixel."""
 SECONDS_MAX = 20.0
-"""A row stops repeating after this long, but not before three repeats."""
+"""Seconds after which a row stops repeating, after three repeats at least."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def random_scene(count: int, side: int, scale: float, degree: int, device: torch
 
 
 def rasterizers(wanted: list[str], count: int) -> Iterator[tuple[str, Rasterizer, Callable[[], None]]]:
-    """Name, rasterizer, and what to call before reading the clock."""
+    """Name, rasterizer, and a function that waits for its work to finish."""
 
     def nothing() -> None: ...
 
@@ -112,7 +112,7 @@ def measured(step: Callable[[], tuple[float, float, float]], repeats: int) -> Ti
 
 
 def peak_growth(step: Callable[[], object]) -> float | None:
-    """Megabytes that the resident peak rises by; None where the system does not tell."""
+    """Growth of the peak resident memory in MB; None if the system does not report it."""
     if not os.path.exists("/proc/self/clear_refs"):
         return None
     step()  # what stays allocated is there already

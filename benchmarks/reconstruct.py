@@ -19,10 +19,10 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.capture_writer import Frame, write_capture
 from benchmarks.measure import environment, write_json
 from benchmarks.nerfacto import ENVIRONMENT, NerfactoError, fit_nerfacto
 from splatpaint.capture import CaptureConfig, prepare
-from splatpaint.capture.writer import Frame, write_capture
 from splatpaint.config import load
 from splatpaint.evaluation import psnr
 from splatpaint.events import drain
@@ -33,7 +33,7 @@ from splatpaint.stages.reconstruct import ReconstructConfig, held_out_psnr, reco
 
 
 def fit(capture: Capture, config: ReconstructConfig, *, device: torch.device, seed: int) -> dict[str, float]:
-    """One fit: its seconds (scoring left out), its splats, its held-out PSNR."""
+    """One fit: seconds (without scoring), number of splats, held-out PSNR."""
     rasterizer = pick_rasterizer("auto", device)
     start = time.perf_counter()
     found = drain(reconstruct(replace(capture, held_out=()), rasterizer, config, device=device, seed=seed))
@@ -43,7 +43,7 @@ def fit(capture: Capture, config: ReconstructConfig, *, device: torch.device, se
 
 
 def fit_nerf(capture: Capture, folder: Path, environment: Path, *, seconds: float, seed: int) -> dict[str, float]:
-    """nerfacto's seconds, steps and held-out PSNR.
+    """Seconds, steps and held-out PSNR of nerfacto.
 
     Raises:
         NerfactoError: if it does not work here.
@@ -68,7 +68,7 @@ def fit_nerf(capture: Capture, folder: Path, environment: Path, *, seconds: floa
 
 
 def beside(capture: Capture, folder: Path, seconds: float, arguments: argparse.Namespace) -> Mapping[str, float] | str:
-    """What nerfacto reaches in the seconds given, printed too; or why it does not run here."""
+    """Prints and returns the scores of nerfacto for the given seconds, or the reason why it cannot run."""
     try:
         rows = [
             fit_nerf(capture, folder / str(seed), arguments.nerfacto, seconds=seconds, seed=seed) for seed in arguments.seeds

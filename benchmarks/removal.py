@@ -1,17 +1,16 @@
-"""Removal from real captures with known truth: splatpaint beside what one would do instead.
+"""Benchmark of object removal from real captures with ground truth: splatpaint and alternatives.
 
     python -m benchmarks.removal CAPTURES --suite small [-o runs/removal] [--weights FOLDER] [--tasks ...] [--methods ...]
 
-CAPTURES is the folder that holds the captures. A task hides part of a surface behind a virtual thing in every photo (see
-occluder_placement.py and synthetic_occluders.py); methods (methods.py) see the covered photos and its masks, and are judged
-against the untouched photos. The room is made by splatpaint itself, and its truth is exact. `sparse` tasks keep every 4th view.
+CAPTURES is the folder that holds the captures. A task has a synthetic occluder rendered into every photo
+(occluder_placement.py, synthetic_occluders.py). Methods (methods.py) get the occluded photos and the masks of the occluder, and
+are scored against the original photos. The task `room` is synthetic (synthetic_room.py). `sparse` tasks keep every 4th view.
 
-Of a capture with many views, all are fitted and some, evenly spread, are judged: drawing the others takes the NeRFs longer than
-their fit. What is done stays in the output folder: a method that has its scores is skipped, an interrupted fit resumed. Tasks
-know nothing of each other, so several processes may work on one folder, each on its own `--tasks`; a last run without them puts
-the table together.
-Regions and metrics are those of `splatpaint eval`. LPIPS of the hole is taken with the truth everywhere around it, since
-telea-2d keeps the photo there and renders do not. The table is the mean over tasks and seeds, with the standard deviation.
+All views are fitted, but only some, evenly spread, are rendered and scored: rendering all takes a NeRF longer than its fit.
+Results stay in the output folder: methods with scores are skipped, interrupted fits are resumed. Tasks are independent, so
+several processes may work on one folder with different `--tasks`; a last run without `--tasks` makes the table.
+Regions and metrics are those of `splatpaint eval`. LPIPS of the hole is computed with the truth around the hole, because
+telea-2d keeps the photo there and renders do not. The table has means and standard deviations over tasks and seeds.
 """
 
 import argparse
@@ -26,16 +25,16 @@ from pathlib import Path
 from benchmarks.measure import commit, environment, write_json
 from benchmarks.methods import ABLATIONS, ADDITIONS, method
 from benchmarks.nerfacto import NerfactoError
-from benchmarks.occluder_placement import Spot, make_cover
+from benchmarks.occluder_placement import Spot, make_occluder_task
 from benchmarks.protocol import Draw
-from benchmarks.scoring import instruments_of, largest_holes, names, text_table, write_strips
+from benchmarks.scoring import largest_holes, load_metrics, names, text_table, write_strips
 from benchmarks.synthetic_occluders import SHAPES, Shape
+from benchmarks.synthetic_room import make_room
 from splatpaint.capture import CaptureConfig, prepare
-from splatpaint.capture.synthetic import make_room
 from splatpaint.config import from_tree as config_from_tree
 from splatpaint.config import load, override, to_tree
 from splatpaint.evaluation import Pair, evaluate
-from splatpaint.evaluation.consistency import Seen, consistency
+from splatpaint.evaluation.consistency import RenderedHole, consistency
 from splatpaint.events import drain
 from splatpaint.image.files import read_image, read_mask, write_image
 from splatpaint.scene.views import View, spread
@@ -49,12 +48,12 @@ COLUMNS = (
 )
 SPARSE = 4
 SPOTS = {"lund_street": Spot("09", 0.5, 0.72)}
-"""Where a person had to choose: the ground of this capture has no sparse points."""
+"""Manual placements, for captures whose ground has no sparse points."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """A thing in a capture."""
+    """An occluder in a capture."""
 
     capture: str
     """Name of a captured folder, or `room`."""
@@ -63,7 +62,7 @@ class Task:
 
     @property
     def name(self) -> str:
-        """Names its folder."""
+        """The name of its folder."""
         return "-".join([self.capture, *([self.shape] if self.capture != "room" else []), *(["sparse"] if self.sparse else [])])
 
 
@@ -71,7 +70,7 @@ def task_of(name: str) -> Task:
     """The task of that name.
 
     Raises:
-        ValueError: if it is none.
+        ValueError: if the name is no task.
     """
     if name == "room":
         return Task("room")
@@ -87,20 +86,20 @@ def task_of(name: str) -> Task:
 
 @dataclass(frozen=True)
 class Suite:
-    """What is run when nothing else is asked for."""
+    """Tasks, methods and settings of a benchmark."""
 
     tasks: tuple[Task, ...]
     methods: tuple[str, ...]
     seeds: tuple[int, ...]
     max_resolution: int
-    judged: int = 24
-    """At most so many views of a task are drawn and measured."""
+    max_scored_views: int = 24
+    """Number of views of a task that are rendered and scored, at most."""
     settings: tuple[str, ...] = ()
-    """Differ from the default recipe, for all methods alike."""
+    """Settings that differ from the default recipe, for all methods."""
 
 
 SUITES = {
-    # The two captures of the cover test, at the default recipe.
+    # Two captures at the default recipe.
     "cover": Suite(
         tasks=(Task("lund_street"), Task("snowmiku")), methods=("delete", "telea-2d", "ours"), seeds=(0,), max_resolution=480
     ),
@@ -112,7 +111,7 @@ SUITES = {
         max_resolution=320,
         settings=("reconstruct.steps=1200", "reconstruct.density.max_splats=50000"),
     ),
-    # Hours. Every shape, both captures, few views, a room of which everything is known.
+    # Hours. All shapes, both captures, a sparse task, and the synthetic room.
     "full": Suite(
         tasks=(
             *(Task("lund_street", shape) for shape in ("ball", "box")),
@@ -128,7 +127,7 @@ SUITES = {
         ),
         seeds=(0, 1, 2),
         max_resolution=160,
-        judged=12,
+        max_scored_views=12,
         settings=(
             *("reconstruct.steps=800", "reconstruct.density.max_splats=20000"),
             *("inpaint.steps=200", "inpaint.views=32"),
@@ -138,61 +137,61 @@ SUITES = {
 
 
 def main() -> None:
-    arguments = parsed()
-    suite = chosen(arguments)
-    instruments = instruments_of(arguments.weights)
-    commit()  # of the code that is loaded, whatever is checked out meanwhile
+    arguments = parse_arguments()
+    suite = suite_of(arguments)
+    metrics = load_metrics(arguments.weights)
+    commit()  # caches the commit of the loaded code; the checkout may change during the run
     out = arguments.json or ROOT / "benchmarks" / "results" / f"removal-{arguments.suite}.json"
-    asked = {
+    settings = {
         "suite": arguments.suite,
         "max_resolution": suite.max_resolution,
-        "judged": suite.judged,
+        "judged": suite.max_scored_views,
         "settings": list(suite.settings),
         "config": arguments.config.name if arguments.config else "defaults",
     }
-    results = read_scores(out, asked) if arguments.add else {}
-    # Seeds outermost: what has been done when the user interrupts is a whole table of fewer seeds.
+    results = read_scores(out, settings) if arguments.add else {}
+    # Seeds are the outer loop: an interrupted run has a complete table of fewer seeds.
     for seed in suite.seeds:
         for task in suite.tasks:
             folder = arguments.output / f"{task.name}-{suite.max_resolution}"
             make_task(task, arguments.captures, folder / "task", max_resolution=suite.max_resolution)
-            config = configured(suite, arguments.config, seed)
+            config = config_of(suite, arguments.config, seed)
             for name in suite.methods:
                 try:
-                    scores = scored(name, folder, config, instruments, most=suite.judged)
+                    scores = score_method(name, folder, config, metrics, max_views=suite.max_scored_views)
                 except NerfactoError as reason:
                     print(f"{task.name} {name} {seed}: skipped, {reason}", flush=True)
                     continue
                 results.setdefault(task.name, {}).setdefault(name, {})[str(seed)] = scores
-                told = ", ".join(f"{key} {scores[key]:.3f}" for key in COLUMNS if key in scores)
-                print(f"{task.name} {name} {seed}: {told}", flush=True)
+                line = ", ".join(f"{key} {scores[key]:.3f}" for key in COLUMNS if key in scores)
+                print(f"{task.name} {name} {seed}: {line}", flush=True)
             write_pictures(folder, [name for name in suite.methods if name in results[task.name]], seed)
     methods = dict.fromkeys(name for by_method in results.values() for name in by_method)
     rows = summary(results, list(methods))
     print(f"\nmean over {len(results)} tasks and their seeds (± standard deviation):\n{text_table(rows)}")
-    write_json(out, {"environment": environment(), **asked, "table": rows, "scores": results})
+    write_json(out, {"environment": environment(), **settings, "table": rows, "scores": results})
 
 
 Scores = dict[str, dict[str, dict[str, dict[str, float | str]]]]
-"""By task, method, seed and metric; `commit` is the one that they were measured at."""
+"""Scores by task, method, seed and metric; `commit` is the commit of the measurement."""
 
 
-def read_scores(file: Path, asked: Mapping[str, object]) -> Scores:
-    """The scores of an earlier run; none if there was none.
+def read_scores(file: Path, settings: Mapping[str, object]) -> Scores:
+    """The scores of an earlier run; empty if there is none.
 
     Raises:
-        SystemExit: if that was of another suite or other settings.
+        SystemExit: if the earlier run had another suite or other settings.
     """
     if not file.exists():
         return {}
     record = json.loads(file.read_text())
-    if differing := [name for name, value in asked.items() if record[name] != value]:
+    if differing := [name for name, value in settings.items() if record[name] != value]:
         raise SystemExit(f"{file} was measured with another {' and '.join(differing)}: give another --json, or do not --add")
     return record["scores"]
 
 
 def write_pictures(folder: Path, methods: Sequence[str], seed: int) -> None:
-    """Some views of a task, as every method shows them."""
+    """Writes a strip of some views of a task, with one column per method."""
     columns = [folder / "task" / "truth", folder / "task" / "images"]
     columns += [folder / f"seed-{seed}" / "pictures" / name for name in methods]
     out = folder / f"strips-{seed}.png"
@@ -200,7 +199,7 @@ def write_pictures(folder: Path, methods: Sequence[str], seed: int) -> None:
     print(f"truth | input | {' | '.join(methods)}: {out}", flush=True)
 
 
-def parsed() -> argparse.Namespace:
+def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("captures", type=Path)
     parser.add_argument("-o", "--output", type=Path, default=Path("runs/removal"))
@@ -222,8 +221,8 @@ def parsed() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def chosen(arguments: argparse.Namespace) -> Suite:
-    """The suite with what the arguments change."""
+def suite_of(arguments: argparse.Namespace) -> Suite:
+    """The suite, with the changes of the arguments."""
     suite = SUITES[arguments.suite]
     return replace(
         suite,
@@ -234,8 +233,8 @@ def chosen(arguments: argparse.Namespace) -> Suite:
     )
 
 
-def configured(suite: Suite, file: Path | None, seed: int) -> RunConfig:
-    """What every method reconstructs with."""
+def config_of(suite: Suite, file: Path | None, seed: int) -> RunConfig:
+    """The config of all methods."""
     tree = to_tree(load(RunConfig, file))
     for assignment in (*suite.settings, f"seed={seed}", f"capture.max_resolution={suite.max_resolution}"):
         tree = override(tree, assignment)
@@ -243,7 +242,7 @@ def configured(suite: Suite, file: Path | None, seed: int) -> RunConfig:
 
 
 def make_task(task: Task, captures: Path, folder: Path, *, max_resolution: int) -> None:
-    """Makes the task's capture unless it is there."""
+    """Makes the capture of the task unless it exists."""
     if (folder / "transforms.json").exists():
         return
     if task.capture == "room":
@@ -255,31 +254,31 @@ def make_task(task: Task, captures: Path, folder: Path, *, max_resolution: int) 
         capture = drain(prepare(captures / task.capture, config, cache=Path(cache)))
         if task.sparse:
             capture = replace(capture, views=capture.views[::SPARSE])
-        make_cover(capture, folder, shape=task.shape, spot=SPOTS.get(task.capture))
+        make_occluder_task(capture, folder, shape=task.shape, spot=SPOTS.get(task.capture))
 
 
-def scored(name: str, folder: Path, config: RunConfig, instruments: Metrics, *, most: int) -> dict[str, float | str]:
-    """The method's mean scores and their commit, from disk if it has been run before."""
+def score_method(name: str, folder: Path, config: RunConfig, metrics: Metrics, *, max_views: int) -> dict[str, float | str]:
+    """The mean scores of a method and their commit; read from disk if it has been run before."""
     work = folder / f"seed-{config.seed}"
     refuse_other_settings(work, config)
     file = work / "scores" / f"{name}.json"
     if not file.exists():
         work.mkdir(parents=True, exist_ok=True)
         capture = drain(prepare(folder / "task", config.capture, cache=work / "cache"))
-        views = spread(capture.all_views, most)
+        views = spread(capture.all_views, max_views)
         fitted = method(name).fit(folder / "task", work, config, views)
-        scores = judged(fitted.draw, views, folder / "task" / "truth", work / "pictures" / name, instruments)
-        # An infinite PSNR (pixels that were never touched) is no number to average, nor one that JSON can say.
+        scores = score_views(fitted.draw, views, folder / "task" / "truth", work / "pictures" / name, metrics)
+        # An infinite PSNR (unchanged pixels) cannot be averaged, nor written as JSON.
         finite = {key: value for key, value in scores.items() if math.isfinite(value)}
         write_json(file, {"commit": commit(), **finite, "seconds": fitted.seconds})
     return json.loads(file.read_text())
 
 
 def refuse_other_settings(work: Path, config: RunConfig) -> None:
-    """Scores of different settings must not end in one table.
+    """Checks that the folder has scores of these settings only.
 
     Raises:
-        SystemExit: if the folder was begun with others.
+        SystemExit: if the folder was started with other settings.
     """
     file, tree = work / "config.json", json.loads(json.dumps(to_tree(config)))
     if not file.exists():
@@ -288,9 +287,9 @@ def refuse_other_settings(work: Path, config: RunConfig) -> None:
         raise SystemExit(f"{work} was begun with other settings: choose another folder with -o, or remove this one")
 
 
-def judged(draw: Draw, views: Sequence[View], truth: Path, pictures: Path, instruments: Metrics) -> dict[str, float]:
-    """Draws views (the pictures are kept) and measures them."""
-    seen: list[Seen] = []
+def score_views(draw: Draw, views: Sequence[View], truth: Path, pictures: Path, metrics: Metrics) -> dict[str, float]:
+    """Renders views, writes them to `pictures`, and scores them."""
+    holes: list[RenderedHole] = []
 
     def pairs() -> Iterator[Pair]:
         for view in views:
@@ -298,15 +297,16 @@ def judged(draw: Draw, views: Sequence[View], truth: Path, pictures: Path, instr
             drawn, hole = draw(view), read_mask(view.fill_mask)
             write_image(pictures / f"{view.name}.png", drawn.color[0])
             if hole.any():
-                seen.append(Seen(view.camera, drawn.color, drawn.depth, hole[None]))
+                holes.append(RenderedHole(view.camera, drawn.color, drawn.depth, hole[None]))
             yield Pair(view.name, drawn.color[0], read_image(truth / f"{view.name}.png"), hole)
 
-    means = evaluate(pairs(), lpips=instruments.lpips, flip=instruments.flip, lpips_of_full=False).means
-    return means | consistency(seen, lpips={net: lpips for net, lpips in instruments.lpips.items() if net == "alex"})
+    means = evaluate(pairs(), lpips=metrics.lpips, flip=metrics.flip, lpips_of_full=False).means
+    return means | consistency(holes, lpips={net: lpips for net, lpips in metrics.lpips.items() if net == "alex"})
 
 
 def summary(results: Scores, methods: Sequence[str]) -> list[list[str]]:
-    """A head row, and a row a method: how often it was run, mean and spread of every column over tasks and seeds."""
+    """A header row, then one row per method: number of runs, mean and standard deviation of every column over tasks and
+    seeds."""
     rows = [["method", "runs", *COLUMNS]]
     for name in methods:
         runs = [scores for by_method in results.values() for scores in by_method.get(name, {}).values()]

@@ -1,39 +1,39 @@
-"""What benchmarks share: instruments, calling the command line, pairing pictures by name, strips to look at."""
+"""Helpers of the benchmarks: metrics, calls of the command line, pairing of images by name, image strips, tables."""
 
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from splatpaint.evaluation import Pair
+from splatpaint.evaluation import Pair, Scorecard
 from splatpaint.image.files import read_image, read_mask, write_image
 from splatpaint.image.perceptual import WEIGHTS_VARIABLE
 from splatpaint.stages.evaluate import Metrics, find_metrics
 
 
-def instruments_of(weights: Path | None) -> Metrics:
-    """What can be measured with; says what is missing.
+def load_metrics(weights: Path | None) -> Metrics:
+    """The available metrics; prints which are missing.
 
     Args:
-        weights: a folder with the trunks of LPIPS. What learns by LPIPS in this process finds them there too.
+        weights: a folder with the trunks of LPIPS; also used by trainings with LPIPS in this process.
     """
     if weights is not None:
         os.environ[WEIGHTS_VARIABLE] = str(weights)
-    instruments, missing = find_metrics(weights)
+    metrics, missing = find_metrics(weights)
     for sentence in missing:
         print(f"note: {sentence}")
-    return instruments
+    return metrics
 
 
 def splatpaint(*arguments: str | Path) -> None:
-    """Runs the real command line as a user would.
+    """Runs the command line in a process of its own.
 
     Raises:
-        SystemExit: with its exit code, if it fails; it has said why.
+        SystemExit: with the exit code of the command, if it fails.
     """
     code = subprocess.run([sys.executable, "-m", "splatpaint", *map(str, arguments)]).returncode
     if code:
@@ -41,7 +41,7 @@ def splatpaint(*arguments: str | Path) -> None:
 
 
 def names(folder: Path) -> list[str]:
-    """The names of the pictures in a folder, subfolders included."""
+    """The names of the images in a folder and its subfolders."""
     return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.png"))
 
 
@@ -53,20 +53,29 @@ def pairs(renders: Path, truths: Path, holes: Path) -> Iterator[Pair]:
 
 
 def write_strips(out: Path, columns: Sequence[Path], chosen: Sequence[str]) -> None:
-    """One picture: a row a view, the same view from every folder side by side."""
+    """Writes one image with a row per view and a column per folder."""
     rows = [torch.cat([read_image(folder / f"{name}.png") for folder in columns], dim=2) for name in chosen]
     write_image(out, torch.cat(rows, dim=1))
 
 
 def largest_holes(holes: Path, count: int, *, among: Sequence[str]) -> list[str]:
-    """The views whose holes are largest, spread over the given ones: the largest of each of `count` equal parts."""
+    """The view with the largest hole in each of `count` equal parts of the sorted names."""
     every = sorted(among)
     parts = [every[i * len(every) // count : (i + 1) * len(every) // count] for i in range(count)]
     return [max(part, key=lambda name: _area(holes / f"{name}.png")) for part in parts if part]
 
 
+def score_table(cards: Mapping[str, Scorecard], columns: Sequence[str]) -> list[list[str]]:
+    """A header row, then one row per method: the mean of every column over its views, or a dash."""
+    rows = [["method", *columns]]
+    for method, card in cards.items():
+        means = card.means
+        rows.append([method, *(f"{means[name]:.{_digits(name)}f}" if name in means else "-" for name in columns)])
+    return rows
+
+
 def text_table(rows: Sequence[Sequence[str]]) -> str:
-    """Rows as aligned text, the first column to the left."""
+    """Rows as aligned text; the first column is left-aligned, the others right-aligned."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = (
         [row[0].ljust(widths[0])] + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)] for row in rows
@@ -77,3 +86,7 @@ def text_table(rows: Sequence[Sequence[str]]) -> str:
 def _area(mask: Path) -> float:
     pixels: Tensor = read_mask(mask)
     return pixels.sum().item()
+
+
+def _digits(name: str) -> int:
+    return 2 if name.startswith("psnr") else 3

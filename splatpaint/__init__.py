@@ -1,3 +1,3 @@
-"""splatpaint removes, replaces and completes things in 3D Gaussian splat scenes."""
+"""splatpaint removes, replaces and completes objects in 3D Gaussian splat scenes."""
 
 __version__ = "0.1.0"

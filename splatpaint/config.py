@@ -1,8 +1,8 @@
-"""Config trees (nested dicts and lists, as YAML gives them) to nested frozen dataclasses and back.
+"""Conversion between config trees (nested dicts and lists, as in YAML) and nested frozen dataclasses.
 
-Each module defines the frozen dataclass it needs; this module only builds them. A tree says what differs from the defaults: a
-mapping is merged onto the default of its field, a list replaces it whole. A union of dataclasses is told apart by their
-`kind: Literal["..."] = "..."`. Every error is a ConfigError that begins with the dotted path to what is wrong.
+Each module defines its own frozen dataclass; this module builds them. A tree contains only the differences from the defaults: a
+mapping is merged into the default of its field, a list replaces it. The members of a union of dataclasses are distinguished by
+`kind: Literal["..."] = "..."`. Every error is a ConfigError that begins with the dotted path of the wrong value.
 """
 
 import difflib
@@ -25,7 +25,7 @@ Tree = dict[str, Any]
 
 
 def load(cls: type[Config], file: Path | None = None, overrides: Iterable[str] = ()) -> Config:
-    """The config that a file (if any) and then `a.b=c` assignments make of the defaults.
+    """The config: defaults, overridden by a file (if any) and then by `a.b=c` assignments.
 
     Raises:
         ConfigError: if the file cannot be read, or a key or a value does not fit `cls`.
@@ -42,7 +42,7 @@ def from_tree(cls: type[Config], tree: Mapping[str, Any], where: str = "") -> Co
     Args:
         cls: a frozen dataclass whose fields are numbers, strings, paths, literals, optionals, tuples, dataclasses, or unions of
             dataclasses that have a `kind`.
-        tree: what differs from the defaults.
+        tree: the differences from the defaults.
         where: dotted path of the tree, for error messages.
 
     Raises:
@@ -85,7 +85,7 @@ def dump(config: Any) -> str:
 
 
 def digest(config: Any) -> str:
-    """16 hexadecimal digits that two configs share if and only if all their values are equal."""
+    """A hash of 16 hexadecimal digits; equal if all values of the configs are equal."""
     return hashlib.sha256(json.dumps(to_tree(config), sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -141,7 +141,8 @@ def differences(old: Any, new: Any, where: str = "") -> list[str]:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.2's core scalars: `1e-4` is a number, `no` and `12:30` are strings; a key given twice is an error."""
+    """A loader for the core scalars of YAML 1.2: `1e-4` is a number, `no` and `12:30` are strings. Duplicate keys are
+    errors."""
 
     yaml_implicit_resolvers: typing.ClassVar = {}
 
@@ -169,13 +170,13 @@ _Loader.add_constructor("tag:yaml.org,2002:int", lambda _, node: int(node.value)
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes the text that `_Loader` would take for a number."""
+    """A dumper that quotes text that `_Loader` would read as a number."""
 
     yaml_implicit_resolvers: typing.ClassVar = _Loader.yaml_implicit_resolvers
 
 
 def parse(text: str) -> Any:
-    """What YAML text says, with YAML 1.2's idea of numbers (YAML 1.1, PyYAML's default, reads `1e-4` as a string)."""
+    """The content of YAML text, with the numbers of YAML 1.2 (PyYAML's YAML 1.1 reads `1e-4` as a string)."""
     return yaml.load(text, Loader=_Loader)
 
 

@@ -1,12 +1,12 @@
-"""What can go wrong because of what a user gave us.
+"""Errors caused by user input.
 
-Every message is one sentence that says what was given, what was expected, where, and what to do. The command line prints it and
-exits with code 2. What a *caller* of the library gets wrong is a plain ValueError or TypeError instead.
+Every message is one sentence: what was given, what was expected, where, and what to do. The command line prints it and exits
+with code 2. Wrong use of the library by its caller raises ValueError or TypeError instead.
 """
 
 
 class SplatpaintError(Exception):
-    """Root of every error that a user can cause and mend."""
+    """Base class of errors that the user can cause and fix."""
 
 
 class CaptureError(SplatpaintError):
@@ -14,7 +14,7 @@ class CaptureError(SplatpaintError):
 
 
 class MaskError(SplatpaintError):
-    """Masks do not match the capture, or mark nothing, or everything."""
+    """Masks do not match the capture, or select no pixel or all pixels."""
 
 
 class ConfigError(SplatpaintError):
@@ -38,4 +38,4 @@ class BackendError(SplatpaintError):
 
 
 class WeightsError(SplatpaintError):
-    """Weights of a network that judges pictures are not on this machine."""
+    """Weights of an image metric are not on this machine."""

@@ -1,7 +1,7 @@
-"""What a stage says while it works.
+"""Events that a stage yields while it works.
 
-A stage is a generator: it yields these events and returns its product, so `product = yield from stage(...)` composes. Nothing
-below the command line prints; the command line draws the events, the run folder logs them, a test ignores them.
+A stage is a generator: it yields events and returns its product, so stages compose by `product = yield from stage(...)`. Only
+the command line prints. It displays the events, the run folder logs them, and tests ignore them.
 """
 
 from collections.abc import Callable, Generator, Mapping
@@ -42,7 +42,7 @@ class SceneChanged:
 
 @dataclass(frozen=True)
 class Noted:
-    """Something a person should read. Warnings say what was odd in the input and what was done about it."""
+    """A message for the user. A warning states a problem of the input and how it was handled."""
 
     stage: str
     message: str
@@ -51,7 +51,7 @@ class Noted:
 
 @dataclass(frozen=True)
 class Measured:
-    """Numbers worth keeping: they land in metrics.json under the stage's name."""
+    """Measured values; they are stored in metrics.json under the name of the stage."""
 
     stage: str
     values: Mapping[str, float | int]
@@ -59,7 +59,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Saved:
-    """A file or folder that a person may want to open now exists."""
+    """A file or folder for the user was written."""
 
     stage: str
     what: str
@@ -68,7 +68,7 @@ class Saved:
 
 @dataclass(frozen=True)
 class Skipped:
-    """The stage's product was already there and was taken as it is."""
+    """The product of the stage existed and was reused."""
 
     stage: str
     path: Path
@@ -76,11 +76,11 @@ class Skipped:
 
 Event = Progressed | SceneChanged | Noted | Measured | Saved | Skipped
 Events = Generator[Event, None, Product]
-"""What a stage function returns: `def reconstruct(...) -> Events[Reconstruction]`."""
+"""Return type of a stage function: `def reconstruct(...) -> Events[Reconstruction]`."""
 
 
 def drain(events: Events[Product]) -> Product:
-    """The product of a stage whose events nobody wants to see."""
+    """Runs a stage, ignores its events, and returns its product."""
     while True:
         try:
             next(events)

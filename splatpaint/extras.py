@@ -1,4 +1,4 @@
-"""Packages that need a hand before they can be imported."""
+"""Imports of packages that need preparation."""
 
 import ctypes
 import sys
@@ -8,8 +8,8 @@ from types import ModuleType
 def import_open3d() -> ModuleType:
     """The open3d module.
 
-    open3d links against libusb (for depth cameras), which bare Linux machines lack. The libusb_package wheel carries one; once
-    that is loaded with its symbols made global, the dynamic linker is content with it.
+    open3d links against libusb (for depth cameras), which minimal Linux installations lack. The libusb_package
+    wheel contains it; the dynamic linker accepts that copy once it is loaded with global symbols.
     """
     if "open3d" not in sys.modules and sys.platform == "linux":
         import libusb_package

@@ -1,6 +1,7 @@
-"""Imports only point down."""
+"""Imports only point down, heavy packages stay in few places, and nothing is there for tests alone."""
 
 import ast
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,7 +29,7 @@ HEAVY_AT_HOME = {
     "peft": {"priors"},
     "accelerate": {"priors", "batch"},
     "gsplat": {"render", "fit"},
-    "open3d": {"scene", "masks", "extras"},
+    "open3d": {"masks", "extras"},
     "lpips": {"image"},
     "kornia": {"image"},
     "viser": {"viewer"},
@@ -83,3 +84,53 @@ def test_heavy_packages_stay_where_they_belong():
         if target.split(".")[0] in HEAVY_AT_HOME and top not in HEAVY_AT_HOME[target.split(".")[0]]
     ]
     assert not strays, strays
+
+
+NOT_CALLED_BY_NAME = {
+    "invoke": "click calls it (cli/app.py)",
+    "construct_mapping": "PyYAML calls it (config.py)",
+    "train_codec": "click collects it (cli/commands/prior.py)",
+    "look_at": "camera poses for scripts and notebooks (scene/camera.py)",
+    "drain": "for callers of stages that ignore the events: scripts, notebooks, tests (events.py)",
+}
+"""Public names that nothing in the package mentions, and why they are in it all the same."""
+
+
+def definitions(tree: ast.Module) -> Iterator[tuple[str, range]]:
+    """Public functions, classes, methods and constants of a module, and the lines of their definition."""
+    methods = [part for item in tree.body if isinstance(item, ast.ClassDef) for part in item.body]
+    for node in [*tree.body, *methods]:
+        match node:
+            case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+                names = [name]
+            case ast.Assign(targets=targets) if node in tree.body:
+                names = [part.id for target in targets for part in ast.walk(target) if isinstance(part, ast.Name)]
+            case ast.AnnAssign(target=ast.Name(id=name)) if node in tree.body:
+                names = [name]
+            case _:
+                names = []
+        yield from ((name, range(node.lineno, (node.end_lineno or 0) + 1)) for name in names if not name.startswith("_"))
+
+
+def uses(path: Path) -> Iterator[tuple[str, int]]:
+    """Names that a module refers to or imports, and their lines; imports of an `__init__`, which re-exports, do not count."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        match node:
+            case ast.Name(id=name) | ast.Attribute(attr=name):
+                yield name, node.lineno
+            case ast.ImportFrom(names=names) if path.name != "__init__.py":
+                yield from ((alias.name, node.lineno) for alias in names)
+
+
+def test_nothing_in_the_package_is_used_by_tests_and_benchmarks_alone():
+    used: dict[str, list[tuple[Path, int]]] = defaultdict(list)
+    for path in PACKAGE.rglob("*.py"):
+        for name, line in uses(path):
+            used[name].append((path, line))
+    unused = [
+        f"{path.relative_to(PACKAGE)}: {name}"
+        for path in sorted(PACKAGE.rglob("*.py"))
+        for name, own in definitions(ast.parse(path.read_text()))
+        if name not in NOT_CALLED_BY_NAME and all(file == path and line in own for file, line in used[name])
+    ]
+    assert not unused, "\n".join(unused)

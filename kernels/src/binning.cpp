@@ -1,5 +1,5 @@
-// Each splat is dealt to the tiles that it touches, in the order of the splats; then every tile sorts its own list by depth. All of it
-// runs through memory in order, and nothing is serial.
+// Appends each splat to the lists of the tiles that it touches, in the order of the splats, then sorts every tile's list by depth.
+// Memory access is sequential and every step runs on all threads.
 #include <string.h>
 
 #include <memory>
@@ -11,10 +11,10 @@ namespace splatpaint {
 
 namespace {
 
-// Splats that one thread works on, and where it writes what they touch.
+// A range of splats that one thread processes, and its range of the arrays of touched tiles.
 struct Part {
   int64_t begin, end;
-  int64_t start, room;  // of its stretch
+  int64_t start, capacity;  // of the range in the arrays of touched tiles
   int64_t touched, first_slot;
 };
 
@@ -36,7 +36,7 @@ void pack_records(const Projection& p, const float* paint, int channels, int str
   }
 }
 
-// Least significant digit first over the upper halves of the keys; stable. Gives whichever buffer the result is in.
+// Stable radix sort by the upper halves of the keys, least significant digit first. Returns the buffer that holds the result.
 const uint64_t* radix_sort(uint64_t* keys, uint64_t* spare, int32_t count) {
   constexpr int kBits = 8, kPasses = 4, kDigits = 1 << kBits;
   int32_t starts[kPasses][kDigits] = {};
@@ -45,7 +45,7 @@ const uint64_t* radix_sort(uint64_t* keys, uint64_t* spare, int32_t count) {
   for (int pass = 0; pass < kPasses; ++pass) {
     const int shift = 32 + pass * kBits;
     int32_t* start = starts[pass];
-    if (start[keys[0] >> shift & (kDigits - 1)] == count) continue;  // all alike
+    if (start[keys[0] >> shift & (kDigits - 1)] == count) continue;  // all digits are equal
     int32_t total = 0;
     for (int digit = 0; digit < kDigits; ++digit) {
       const int32_t here = start[digit];
@@ -61,13 +61,13 @@ const uint64_t* radix_sort(uint64_t* keys, uint64_t* spare, int32_t count) {
 }
 
 // The entries of one tile are in the order of the splats, so a stable sort breaks ties by index.
-void sort_tile(const Entry* dealt, int32_t begin, int32_t end, uint64_t* keys, const Binning& out) {
+void sort_tile(const Entry* unsorted, int32_t begin, int32_t end, uint64_t* keys, const Binning& out) {
   const int32_t count = end - begin;
   if (!count) return;
-  for (int32_t i = 0; i < count; ++i) keys[i] = uint64_t(dealt[begin + i].depth) << 32 | uint32_t(i);
+  for (int32_t i = 0; i < count; ++i) keys[i] = uint64_t(unsorted[begin + i].depth) << 32 | uint32_t(i);
   const uint64_t* sorted = radix_sort(keys, keys + count, count);
   for (int32_t i = 0; i < count; ++i) {
-    const Entry& entry = dealt[begin + int32_t(uint32_t(sorted[i]))];
+    const Entry& entry = unsorted[begin + int32_t(uint32_t(sorted[i]))];
     out.splats[begin + i] = entry.splat;
     out.blocks[begin + i] = entry.blocks;
     out.slots[begin + i] = entry.slot;
@@ -83,11 +83,11 @@ int64_t bin(const Target& target, const Projection& p, int64_t count, const floa
   int64_t start = 0;
   for (int index = 0; index < part_count; ++index) {
     Part& part = parts[index] = {count * index / part_count, count * (index + 1) / part_count, start, 0, 0, 0};
-    for (int64_t i = part.begin; i < part.end; ++i) part.room += p.tiles[i];
-    start += part.room;
+    for (int64_t i = part.begin; i < part.end; ++i) part.capacity += p.tiles[i];
+    start += part.capacity;
   }
 
-  // Each part lists what it touches in a stretch of its own, and counts it by tile.
+  // Each part writes the tiles that it touches into a range of its own and counts the entries of each tile.
   const std::unique_ptr<uint32_t[]> tile_of(new uint32_t[bound + 1]);
   const std::unique_ptr<uint64_t[]> blocks_of(new uint64_t[bound + 1]);
   const std::unique_ptr<int32_t[]> next(new int32_t[int64_t(part_count) * tiles]());
@@ -96,7 +96,7 @@ int64_t bin(const Target& target, const Projection& p, int64_t count, const floa
     pack_records(p, paint, channels, stride, part.begin, part.end, out.records);
     const uint32_t* touched = tile_of.get() + part.start;
     part.touched = target.touch(p, limits, width, height, part.begin, part.end,
-                                {tile_of.get() + part.start, blocks_of.get() + part.start, part.room, out.first_slots});
+                                {tile_of.get() + part.start, blocks_of.get() + part.start, part.capacity, out.first_slots});
     int32_t* counts = next.get() + int64_t(index) * tiles;
     for (int64_t i = 0; i < part.touched; ++i) ++counts[touched[i]];
   });
@@ -115,7 +115,7 @@ int64_t bin(const Target& target, const Projection& p, int64_t count, const floa
   out.offsets[tiles] = entries;
   for (int index = 1; index < part_count; ++index) parts[index].first_slot = parts[index - 1].first_slot + parts[index - 1].touched;
 
-  const std::unique_ptr<Entry[]> dealt(new Entry[entries]);
+  const std::unique_ptr<Entry[]> unsorted(new Entry[entries]);
   parallel_for(part_count, threads, [&](int index, int) {
     const Part& part = parts[index];
     int32_t* cursor = next.get() + int64_t(index) * tiles;
@@ -126,14 +126,14 @@ int64_t bin(const Target& target, const Projection& p, int64_t count, const floa
       out.first_slots[i] = slot;
       uint32_t depth;
       memcpy(&depth, p.depths + i, 4);
-      for (int j = 0; j < touched; ++j, ++at, ++slot) dealt[cursor[tile_of[at]]++] = {blocks_of[at], depth, int32_t(i), slot};
+      for (int j = 0; j < touched; ++j, ++at, ++slot) unsorted[cursor[tile_of[at]]++] = {blocks_of[at], depth, int32_t(i), slot};
     }
   });
   out.first_slots[count] = entries;
 
   const std::unique_ptr<uint64_t[]> keys(new uint64_t[2 * int64_t(longest) * threads]);
   parallel_for(tiles, threads, [&](int tile, int thread) {
-    sort_tile(dealt.get(), out.offsets[tile], out.offsets[tile + 1], keys.get() + 2 * int64_t(longest) * thread, out);
+    sort_tile(unsorted.get(), out.offsets[tile], out.offsets[tile + 1], keys.get() + 2 * int64_t(longest) * thread, out);
   });
   return entries;
 }

@@ -1,4 +1,5 @@
-// One tile's pixels, front to back. Backward walks the same way: what lies behind a splat is the final color less what lies before.
+// Compositing of one tile, front to back. Backward runs in the same order: the color behind a splat is the final color minus the color
+// in front of it.
 #pragma once
 
 #include "tiling.hpp"
@@ -11,15 +12,15 @@ constexpr int kParts = kBlockPixels / W;  // vectors a block
 alignas(64) constexpr float kColumn[16] = {0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3};
 alignas(64) constexpr float kRow[16] = {0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3};
 
-// A tile's state is one group of planes a block, each plane the block's 16 pixels; the first is the transmittance. A negative
-// transmittance is final: the pixel is full, or outside the image.
+// The state of a tile holds one group of planes for each block, and each plane holds the 16 pixels of the block. The first plane is the
+// transmittance. A negative transmittance is final: the pixel is full (transmittance_min is reached) or outside the image.
 struct Tile {
   int left, top;   // pixels
   int begin, end;  // of its list
   uint64_t live;   // blocks with a pixel that is inside the image and not full
 };
 
-SPLATPAINT_INLINE Tile open_tile(const Lists& lists, int width, int height, int index, float* state, int planes) {
+SPLATPAINT_INLINE Tile init_tile(const Lists& lists, int width, int height, int index, float* state, int planes) {
   const int columns = tiles_across(width);
   Tile t{index % columns * kTileSide, index / columns * kTileSide, lists.offsets[index], lists.offsets[index + 1], 0};
   for (int block = 0; block < kBlocks; ++block) {
@@ -36,27 +37,28 @@ SPLATPAINT_INLINE Tile open_tile(const Lists& lists, int width, int height, int 
   return t;
 }
 
-// A splat against a tile: log2(alpha) is peak - u^2 - v^2, with u and v the sums of a part within the block and a part of the block.
-struct Brush {
+// Evaluates one splat in one tile: log2(alpha) = peak - u^2 - v^2. u and v are linear in the pixel, so each is the sum of a term of
+// the pixel within its block and a term of the block.
+struct SplatEvaluator {
   Vec within_u[kParts], within_v[kParts];
   alignas(64) float column_u[16], row_u[16], column_v[16];  // kTileBlocks of them are used
   Vec peak;
 };
 
-SPLATPAINT_INLINE void dip(Brush& brush, const float* record, const Tile& tile) {
+SPLATPAINT_INLINE void load_splat(SplatEvaluator& evaluator, const float* record, const Tile& tile) {
   const Vec a(record[2]), b(record[3]), e(record[4]);
   const Vec dx(float(tile.left) + 0.5f - record[0]), dy(float(tile.top) + 0.5f - record[1]);
-  brush.peak = Vec(record[5]);
+  evaluator.peak = Vec(record[5]);
   for (int part = 0; part < kParts; ++part) {
     const Vec column = Vec::load(kColumn + part * W), row = Vec::load(kRow + part * W);
-    brush.within_u[part] = fma(a, column, b * row);
-    brush.within_v[part] = e * column;
+    evaluator.within_u[part] = fma(a, column, b * row);
+    evaluator.within_v[part] = e * column;
   }
   for (int i = 0; i < kTileBlocks; i += W) {
     const Vec offset = Vec::load(kLane + i) * Vec(float(kBlockSide)), x = dx + offset, y = dy + offset;
-    (a * x).store(brush.column_u + i);
-    (b * y).store(brush.row_u + i);
-    (e * x).store(brush.column_v + i);
+    (a * x).store(evaluator.column_u + i);
+    (b * y).store(evaluator.row_u + i);
+    (e * x).store(evaluator.column_v + i);
   }
 }
 
@@ -68,36 +70,38 @@ SPLATPAINT_INLINE Limit limit_of(const Limits& limits) {
   return {Vec(__builtin_log2f(limits.alpha_min)), Vec(limits.alpha_max), Vec(limits.transmittance_min)};
 }
 
-struct Dab {
+// One splat at one vector of pixels.
+struct Fragment {
   Vec u, v;
   Vec alpha, unclamped;
-  Vec before;  // transmittance
-  Vec weight;  // alpha times the transmittance before, 0 where nothing is painted
+  Vec before;  // transmittance in front of the splat
+  Vec weight;  // alpha times that transmittance, 0 where nothing is painted
   Mask painted;
 };
 
-// Composites a splat into one vector of pixels, whose transmittance it updates. Both directions call this, so that they agree on
-// every pixel's last splat. Gives false where nothing is visible.
-SPLATPAINT_INLINE bool dab(const Brush& brush, const Limit& limit, int block, int part, float* transmittance, Dab& d) {
-  d.before = Vec::load(transmittance);
-  d.u = brush.within_u[part] + Vec(brush.column_u[block % kTileBlocks] + brush.row_u[block / kTileBlocks]);
-  d.v = brush.within_v[part] + Vec(brush.column_v[block % kTileBlocks]);
-  const Vec power = fnma(d.v, d.v, fnma(d.u, d.u, brush.peak));
+// Composites a splat into one vector of pixels and updates their transmittance. Forward and backward both call this, so they agree on
+// the last splat of every pixel. Returns false if the splat is visible at none of the pixels.
+SPLATPAINT_INLINE bool composite_fragment(const SplatEvaluator& evaluator, const Limit& limit, int block, int part, float* transmittance,
+                                          Fragment& f) {
+  f.before = Vec::load(transmittance);
+  f.u = evaluator.within_u[part] + Vec(evaluator.column_u[block % kTileBlocks] + evaluator.row_u[block / kTileBlocks]);
+  f.v = evaluator.within_v[part] + Vec(evaluator.column_v[block % kTileBlocks]);
+  const Vec power = fnma(f.v, f.v, fnma(f.u, f.u, evaluator.peak));
   const Mask seen = at_least(power, limit.log2_alpha_min);
   // A whole block nearly always has a pixel to paint, so there the branch costs more than it spares.
   if (kParts > 1 && !any(seen)) return false;
-  d.unclamped = exp2(power);
-  d.alpha = min(d.unclamped, limit.alpha_max);
-  const Vec opaque = d.alpha * d.before;
-  d.painted = greater_where(seen, d.before - opaque, limit.transmittance_min);  // never where transmittance is negative
-  d.weight = zero_unless(d.painted, opaque);
-  negative_where(but_not(seen, d.painted), d.before - d.weight).store(transmittance);
+  f.unclamped = exp2(power);
+  f.alpha = min(f.unclamped, limit.alpha_max);
+  const Vec opaque = f.alpha * f.before;
+  f.painted = greater_where(seen, f.before - opaque, limit.transmittance_min);  // never where transmittance is negative
+  f.weight = zero_unless(f.painted, opaque);
+  negative_where(but_not(seen, f.painted), f.before - f.weight).store(transmittance);
   return true;
 }
 
-constexpr int kReview = 16;  // list entries between two looks for blocks that are full; a full block costs time but changes nothing
+constexpr int kFullCheckInterval = 16;  // list entries between two checks for full blocks; a full block costs time but changes nothing
 
-SPLATPAINT_INLINE uint64_t still_open(uint64_t live, const float* state, int planes) {
+SPLATPAINT_INLINE uint64_t live_blocks(uint64_t live, const float* state, int planes) {
   uint64_t open = 0;
   for (uint64_t left = live; left; left &= left - 1) {
     const uint64_t bit = left & -left;
@@ -108,9 +112,9 @@ SPLATPAINT_INLINE uint64_t still_open(uint64_t live, const float* state, int pla
   return open;
 }
 
-constexpr int kAhead = 8;  // list entries between asking for a record and using it
+constexpr int kPrefetchDistance = 8;  // in list entries
 
-SPLATPAINT_INLINE void ask_for(const Records& records, const Lists& lists, int entry) {
+SPLATPAINT_INLINE void prefetch_record(const Records& records, const Lists& lists, int entry) {
   __builtin_prefetch(records.data + int64_t(lists.splats[entry]) * records.stride, 0, 0);
 }
 
@@ -152,28 +156,28 @@ template <int channels_or_any>
 void composite_tile(const Records& records, const Lists& lists, const Limits& limits, const Canvas& canvas, int index, float* state) {
   const int channels = channels_or_any ? channels_or_any : records.channels + 1;
   const int planes = channels + 1;
-  Tile tile = open_tile(lists, canvas.width, canvas.height, index, state, planes);
+  Tile tile = init_tile(lists, canvas.width, canvas.height, index, state, planes);
   const Limit limit = limit_of(limits);
 
-  Brush brush;
+  SplatEvaluator evaluator;
   int entry = tile.begin;
   for (; entry < tile.end && tile.live; ++entry) {
-    if (entry + kAhead < tile.end) ask_for(records, lists, entry + kAhead);
-    if (entry % kReview == 0) tile.live = still_open(tile.live, state, planes);
+    if (entry + kPrefetchDistance < tile.end) prefetch_record(records, lists, entry + kPrefetchDistance);
+    if (entry % kFullCheckInterval == 0) tile.live = live_blocks(tile.live, state, planes);
     uint64_t left = lists.blocks[entry] & tile.live;
     if (!left) continue;
     const float* record = records.data + int64_t(lists.splats[entry]) * records.stride;
-    dip(brush, record, tile);
+    load_splat(evaluator, record, tile);
     for (; left; left &= left - 1) {
       const int block = __builtin_ctzll(left);
       float* group = state + block * planes * kBlockPixels;
       for (int part = 0; part < kParts; ++part) {
         float* at = group + part * W;
-        Dab d;
-        if (!dab(brush, limit, block, part, at, d)) continue;
+        Fragment f;
+        if (!composite_fragment(evaluator, limit, block, part, at, f)) continue;
         for (int c = 0; c < channels; ++c) {
           float* sum = at + (c + 1) * kBlockPixels;
-          fma(d.weight, Vec(record[kRecordPaint + c]), Vec::load(sum)).store(sum);
+          fma(f.weight, Vec(record[kRecordPaint + c]), Vec::load(sum)).store(sum);
         }
       }
     }
@@ -185,18 +189,18 @@ void composite_tile(const Records& records, const Lists& lists, const Limits& li
     const Window window = window_of(tile, block, canvas.width, canvas.height);
     if (window.columns <= 0) continue;
     const float* group = state + block * planes * kBlockPixels;
-    alignas(64) float left[kBlockPixels], out[kBlockPixels];
+    alignas(64) float transmittance[kBlockPixels], out[kBlockPixels];
     for (int i = 0; i < kBlockPixels; i += W) {
       const Vec marked = Vec::load(group + i);
-      max(marked, -marked).store(left + i);
+      max(marked, -marked).store(transmittance + i);
     }
     for (int c = 0; c < channels - 1; ++c) {
       const Vec behind(canvas.background ? canvas.background[c] : 0.0f);
       for (int i = 0; i < kBlockPixels; i += W)
-        fma(Vec::load(left + i), behind, Vec::load(group + (c + 1) * kBlockPixels + i)).store(out + i);
+        fma(Vec::load(transmittance + i), behind, Vec::load(group + (c + 1) * kBlockPixels + i)).store(out + i);
       write(out, window, canvas.color + c * plane);
     }
-    for (int i = 0; i < kBlockPixels; i += W) (Vec(1.0f) - Vec::load(left + i)).store(out + i);
+    for (int i = 0; i < kBlockPixels; i += W) (Vec(1.0f) - Vec::load(transmittance + i)).store(out + i);
     write(out, window, canvas.alpha);
     for (int i = 0; i < kBlockPixels; i += W) {
       const Vec alpha = Vec::load(out + i);
@@ -218,9 +222,9 @@ void composite(const Records& records, const Lists& lists, const Limits& limits,
 // Planes: transmittance, Q, then one gradient a channel. With w_i = alpha_i T_i and d_i the sum over channels of gradient times paint,
 // the loss moves with alpha_i as T_i d_i - Q_i / (1 - alpha_i), where Q_i is the sum of w_j d_j over all j behind i, background and
 // final alpha included. So one number a pixel, Q, stands for all channels.
-SPLATPAINT_INLINE Tile open_tile_backward(const Records& records, const Lists& lists, const CanvasGradient& g, int index, float* state,
+SPLATPAINT_INLINE Tile init_tile_backward(const Records& records, const Lists& lists, const CanvasGradient& g, int index, float* state,
                                           int planes) {
-  const Tile tile = open_tile(lists, g.width, g.height, index, state, planes);
+  const Tile tile = init_tile(lists, g.width, g.height, index, state, planes);
   const int64_t plane = int64_t(g.width) * g.height;
   const int paints = g.color_grad ? records.channels : 0;
   const Vec zero(0.0f), one(1.0f);
@@ -243,10 +247,10 @@ SPLATPAINT_INLINE Tile open_tile_backward(const Records& records, const Lists& l
       read(g.depth, window, painted);
       for (int i = 0; i < kBlockPixels; i += W) {
         const Vec a = Vec::load(alpha + i), grad = zero_unless(greater(a, zero), Vec::load(grads + i) / a);
-        const Vec pull = grad * Vec::load(painted + i);
+        const Vec depth_term = grad * Vec::load(painted + i);
         grad.store(grads + i);
-        (Vec::load(alpha_grad + i) - pull).store(alpha_grad + i);
-        fma(pull, a, Vec::load(behind + i)).store(behind + i);
+        (Vec::load(alpha_grad + i) - depth_term).store(alpha_grad + i);
+        fma(depth_term, a, Vec::load(behind + i)).store(behind + i);
       }
     }
     for (int i = 0; i < kBlockPixels; i += W)
@@ -266,23 +270,23 @@ void composite_tile_backward(const Records& records, const Lists& lists, const L
   constexpr int fixed = (moments + channels_or_any + 3) / 4 * 4;  // sums in registers; any number of channels has its sums in scratch
   float* more_sums = scratch;
   float* state = scratch + (channels_or_any ? 0 : (channels + 3) / 4 * 4 * W);
-  Tile tile = open_tile_backward(records, lists, g, index, state, planes);
+  Tile tile = init_tile_backward(records, lists, g, index, state, planes);
   const Limit limit = limit_of(limits);
   // Without a gradient of the colors, the depth is the only channel; it is the record's last.
   const int first_channel = kRecordPaint + (g.color_grad ? 0 : records.channels);
 
-  Brush brush;
+  SplatEvaluator evaluator;
   const int stop = tile.begin + g.stops[index];
   for (int entry = tile.begin; entry < tile.end; ++entry) {
     // Written out of order, so that a splat's partials lie side by side.
     float* partial = g.partials + int64_t(lists.slots[entry]) * size;
-    if (entry + kAhead < tile.end) {
-      ask_for(records, lists, entry + kAhead);
-      const float* ahead = g.partials + int64_t(lists.slots[entry + kAhead]) * size;
+    if (entry + kPrefetchDistance < tile.end) {
+      prefetch_record(records, lists, entry + kPrefetchDistance);
+      const float* ahead = g.partials + int64_t(lists.slots[entry + kPrefetchDistance]) * size;
       __builtin_prefetch(ahead, 1);
       __builtin_prefetch(ahead + size - 1, 1);
     }
-    if (entry % kReview == 0) tile.live = still_open(tile.live, state, planes);
+    if (entry % kFullCheckInterval == 0) tile.live = live_blocks(tile.live, state, planes);
     uint64_t left = entry < stop ? lists.blocks[entry] & tile.live : 0;
     if (!left) {
       for (int i = 0; i < size; ++i) partial[i] = 0.0f;
@@ -290,7 +294,7 @@ void composite_tile_backward(const Records& records, const Lists& lists, const L
     }
     const float* record = records.data + int64_t(lists.splats[entry]) * records.stride;
     const float* paint = record + first_channel;
-    dip(brush, record, tile);
+    load_splat(evaluator, record, tile);
     Vec sums[fixed ? fixed : 1];
     for (Vec& sum : sums) sum = Vec(0.0f);
     if (!channels_or_any)
@@ -300,30 +304,30 @@ void composite_tile_backward(const Records& records, const Lists& lists, const L
       float* group = state + block * planes * kBlockPixels;
       for (int part = 0; part < kParts; ++part) {
         float* at = group + part * W;
-        Dab d;
-        if (!dab(brush, limit, block, part, at, d)) continue;
+        Fragment f;
+        if (!composite_fragment(evaluator, limit, block, part, at, f)) continue;
         Vec dot(0.0f);
         for (int c = 0; c < channels; ++c) {
           const Vec grad = Vec::load(at + (c + 2) * kBlockPixels);
           if (geometry) dot = fma(grad, Vec(paint[c]), dot);
           if (channels_or_any)
-            sums[moments + c] = fma(d.weight, grad, sums[moments + c]);
+            sums[moments + c] = fma(f.weight, grad, sums[moments + c]);
           else
-            fma(d.weight, grad, Vec::load(more_sums + c * W)).store(more_sums + c * W);
+            fma(f.weight, grad, Vec::load(more_sums + c * W)).store(more_sums + c * W);
         }
         if (!geometry) continue;
-        const Vec share = d.weight * dot, behind = Vec::load(at + kBlockPixels) - share;
+        const Vec share = f.weight * dot, behind = Vec::load(at + kBlockPixels) - share;
         behind.store(at + kBlockPixels);
-        // d loss / d ln alpha, which is share - behind * alpha / (1 - alpha); a clamped alpha does not move
-        const Mask moves = at_least_where(d.painted, limit.alpha_max, d.unclamped);
-        const Vec pull = zero_unless(moves, fnma(behind * d.alpha, reciprocal(Vec(1.0f) - d.alpha), share));
-        const Vec pull_u = pull * d.u, pull_v = pull * d.v;
-        sums[0] = sums[0] + pull;
-        sums[1] = sums[1] + pull_u;
-        sums[2] = sums[2] + pull_v;
-        sums[3] = fma(pull_u, d.u, sums[3]);
-        sums[4] = fma(pull_u, d.v, sums[4]);
-        sums[5] = fma(pull_v, d.v, sums[5]);
+        // d loss / d ln alpha = share - behind * alpha / (1 - alpha); zero where alpha is clamped
+        const Mask moves = at_least_where(f.painted, limit.alpha_max, f.unclamped);
+        const Vec log_alpha_grad = zero_unless(moves, fnma(behind * f.alpha, reciprocal(Vec(1.0f) - f.alpha), share));
+        const Vec log_alpha_grad_u = log_alpha_grad * f.u, log_alpha_grad_v = log_alpha_grad * f.v;
+        sums[0] = sums[0] + log_alpha_grad;
+        sums[1] = sums[1] + log_alpha_grad_u;
+        sums[2] = sums[2] + log_alpha_grad_v;
+        sums[3] = fma(log_alpha_grad_u, f.u, sums[3]);
+        sums[4] = fma(log_alpha_grad_u, f.v, sums[4]);
+        sums[5] = fma(log_alpha_grad_v, f.v, sums[5]);
       }
     }
     if (channels_or_any) {

@@ -54,7 +54,7 @@ SPLATPAINT_INLINE void basis_at(const Directions& d, int terms, float out[kTerms
   (Vec(-kC33) * x * (xx - three * yy)).store(out[15]);
 }
 
-// Gradient of the sum over terms of g * basis, with respect to the point that was looked at.
+// Gradient of the sum over terms of g * basis by the viewed point.
 SPLATPAINT_INLINE void basis_backward(const Directions& d, int terms, const float g_terms[kTermsMax][W], Vec out[3]) {
   Vec x = d.x, y = d.y, z = d.z;
   auto g = [&](int term) __attribute__((always_inline)) { return Vec::load(g_terms[term]); };

@@ -11,7 +11,7 @@
 
 namespace splatpaint {
 
-// body(index, thread) for every index; which thread gets which is open, so no result may depend on it.
+// Calls body(index, thread) for every index. The assignment of indices to threads is unspecified, so no result may depend on it.
 template <class Body>
 void parallel_for(int count, int threads, const Body& body) {
   if (threads > count) threads = count;

@@ -39,14 +39,14 @@ SPLATPAINT_INLINE void add_rows(const Vec in[columns], int count, float* rows) {
     for (int c = 0; c < columns; ++c) rows[i * columns + c] += lanes[c][i];
 }
 
-// Everything between a Gaussian and its image that both directions need.
+// Intermediate values of projection that forward and backward share.
 struct Footprint {
   Vec q[4], q_scale;         // unit quaternion, 1 / length of the given one
   Vec scale[3];              // standard deviations
   Vec axes[3][3];            // cam_from_splat rotation
   Vec root[3][3];            // axes times scale: a square root of the covariance in camera axes
   Vec x, y, z, rz;           // center in camera axes, 1 / z
-  Vec slope_x, slope_y;      // x / z and y / z, kept near the image
+  Vec slope_x, slope_y;      // x / z and y / z, clamped to the image and a margin
   Mask free_x, free_y;       // where they were not clamped
   Vec jx, jxz, jy, jyz;      // Jacobian of the projection
   Vec row_x[3], row_y[3];    // Jacobian times root
@@ -146,12 +146,12 @@ SPLATPAINT_INLINE void project_some(const Gaussians& g, const Camera& camera, co
   drawn = both(drawn, both(greater(v + radius_y, Vec(0.0f)), greater(Vec(float(camera.height)), v - radius_y)));
   Vec radius = zero_unless(drawn, min(huge, max(radius_x, radius_y)));
 
-  // A bound with room for rounding; what is really touched is found tile by tile.
-  Vec room_x = fma(half_x, Vec(1.0001f), Vec(0.01f)), room_y = fma(half_y, Vec(1.0001f), Vec(0.01f));
+  // An upper bound with a margin for rounding; tiling.hpp finds the tiles exactly.
+  Vec bound_x = fma(half_x, Vec(1.0001f), Vec(0.01f)), bound_y = fma(half_y, Vec(1.0001f), Vec(0.01f));
   const Vec per_tile(1.0f / kTileSide), zero(0.0f), one(1.0f);
   Vec last_column(float(tiles_across(camera.width) - 1)), last_row(float(tiles_across(camera.height) - 1));
-  Vec columns = clamp(floor((u + room_x) * per_tile), zero, last_column) - clamp(floor((u - room_x) * per_tile), zero, last_column);
-  Vec rows = clamp(floor((v + room_y) * per_tile), zero, last_row) - clamp(floor((v - room_y) * per_tile), zero, last_row);
+  Vec columns = clamp(floor((u + bound_x) * per_tile), zero, last_column) - clamp(floor((u - bound_x) * per_tile), zero, last_column);
+  Vec rows = clamp(floor((v + bound_y) * per_tile), zero, last_row) - clamp(floor((v - bound_y) * per_tile), zero, last_row);
   Vec tiles = zero_unless(drawn, (columns + one) * (rows + one));
 
   const Vec k(0.5f * kLog2E);
@@ -175,7 +175,7 @@ void project(const Gaussians& g, const Camera& camera, const Limits& limits, con
   for (int64_t first = begin; first < end; first += W) project_some(g, camera, limits, out, first, end - first < W ? int(end - first) : W);
 }
 
-// Gradient of a unit quaternion's rotation matrix, then of the normalization.
+// Gradient by a quaternion: through the rotation matrix of the unit quaternion, then through the normalization.
 SPLATPAINT_INLINE void rotation_backward(const Vec q[4], Vec q_scale, const Vec g[3][3], Vec out[4]) {
   const Vec two(2.0f);
   Vec w = q[0], x = q[1], y = q[2], z = q[3];

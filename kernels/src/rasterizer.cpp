@@ -9,7 +9,7 @@ namespace splatpaint {
 
 namespace {
 
-constexpr int64_t kChunk = 4096;  // splats a thread takes at a time
+constexpr int64_t kChunk = 4096;  // splats per work item
 
 template <class Body>
 void for_chunks(int64_t count, int threads, const Body& body) {
@@ -19,7 +19,7 @@ void for_chunks(int64_t count, int threads, const Body& body) {
   });
 }
 
-// One buffer a thread, each on cache lines of its own: unaligned vectors would straddle two.
+// One buffer for each thread, aligned to cache lines: unaligned vectors would straddle two.
 class Scratch {
  public:
   Scratch(int64_t floats, int threads)
@@ -67,8 +67,8 @@ void composite(const Target& target, const Records& records, const Lists& lists,
 
 namespace {
 
-// A splat's moments, weighted by d loss / d ln alpha, in the coordinates where its ellipse is a circle, turned into gradients of its
-// center, covariance and peak. With w = S d (S the shape's matrix, d the offset in pixels) and Q = 2 ln2 S^T S the inverse covariance:
+// Converts the moments of a splat, weighted by d loss / d ln alpha and taken in the coordinates where its ellipse is a circle, to
+// gradients of its center, covariance and peak. With w = S d (S the shape's matrix, d the offset in pixels) and Q = 2 ln2 S^T S the inverse covariance:
 // the center's is the sum of Q d = 2 ln2 S^T w, the covariance's half the sum of (Q d)(Q d)^T. Neither needs an inverse.
 void geometry_gradient(const float* record, const float* m, int64_t splat, const RecordsGradient& out) {
   const float ln2 = 0.69314718f, a = record[2], b = record[3], e = record[4];
@@ -88,7 +88,7 @@ void no_geometry_gradient(int64_t splat, const RecordsGradient& out) {
 }
 
 template <int size_or_any>
-void add_up(const float* partial, const float* end, int any_size, float* total) {
+void sum_partials(const float* partial, const float* end, int any_size, float* total) {
   const int size = size_or_any ? size_or_any : any_size;
   for (int i = 0; i < size; ++i) total[i] = 0.0f;
   for (; partial < end; partial += size)
@@ -103,7 +103,7 @@ void composite_backward(const Target& target, const Records& records, const List
   parallel_for(tiles_across(g.width) * tiles_across(g.height), threads, [&](int tile, int thread) {
     target.composite_backward(records, lists, limits, g, tile, scratch.of(thread));
   });
-  // Every splat's tiles are added in the same order, whoever composited them.
+  // The partial sums of a splat are added in the order of its tiles, so the result does not depend on the threads.
   const int size = partial_size(records, g), moments = g.geometry ? 6 : 0, paints = g.color_grad ? records.channels : 0;
   for_chunks(count, threads, [&](int64_t begin, int64_t end) {
     const std::unique_ptr<float[]> total(new float[size]);
@@ -115,9 +115,9 @@ void composite_backward(const Target& target, const Records& records, const List
       const float* begin_partial = g.partials + int64_t(first_slots[splat]) * size;
       const float* end_partial = g.partials + int64_t(first_slots[splat + 1]) * size;
       switch (size) {
-        case 4: add_up<4>(begin_partial, end_partial, size, total.get()); break;
-        case 12: add_up<12>(begin_partial, end_partial, size, total.get()); break;
-        default: add_up<0>(begin_partial, end_partial, size, total.get());
+        case 4: sum_partials<4>(begin_partial, end_partial, size, total.get()); break;
+        case 12: sum_partials<12>(begin_partial, end_partial, size, total.get()); break;
+        default: sum_partials<0>(begin_partial, end_partial, size, total.get());
       }
       if (g.geometry) geometry_gradient(records.data + splat * records.stride, total.get(), splat, out);
       if (g.geometry && g.depth_grad) out.depths[splat] = total[moments + paints];

@@ -1,4 +1,4 @@
-// The steps of rendering one view, spread over threads. Compiled for the baseline processor; the heavy work is in the targets.
+// The steps of rendering one view, distributed over threads. Compiled for the baseline processor; the heavy work is in the targets.
 // Every result is the same for any number of threads.
 #pragma once
 
@@ -6,7 +6,7 @@
 
 namespace splatpaint {
 
-// Room: (n, stride), (n + 1), (tiles + 1), then `bound` each, where `bound` is the sum of Projection::tiles.
+// Sizes: (n, stride), (n + 1), (tiles + 1), then `bound` each, where `bound` is the sum of Projection::tiles.
 struct Binning {
   float* records;
   int32_t* first_slots;  // slots [first_slots[i], first_slots[i + 1]) are the tiles of splat i
@@ -22,12 +22,13 @@ void project_backward(const Target&, const Gaussians&, const Camera&, const Limi
 void shade(const Target&, const Harmonics&, float* colors, int threads);
 void shade_backward(const Target&, const Harmonics&, const float* colors, const float* colors_grad, float* sh_grad, float* means_grad,
                     int threads);
-// Gives the number of list entries.
+// Returns the number of list entries.
 int64_t bin(const Target&, const Projection&, int64_t count, const float* paint, int channels, int stride, int64_t bound, const Limits&,
             int width, int height, const Binning&, int threads);
 void composite(const Target&, const Records&, const Lists&, const Limits&, const Canvas&, int threads);
 
-// Written for every splat, drawn or not. Geometry's may all be null, and so may paint, which is added to where `add_paint` says so.
+// Written for every splat, drawn or not. The three of the geometry may be null together; `paint` may be null, and is added to if
+// `add_paint` is set.
 struct RecordsGradient {
   float* means2d;
   float* shapes;  // see ProjectionGradient

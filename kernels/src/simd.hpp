@@ -277,7 +277,7 @@ SPLATPAINT_INLINE Vec exp2(Vec x) {
 
 #endif
 
-// In this order of operands a NaN stays a NaN, so that broken splats are told apart.
+// This order of operands propagates NaN, so that invalid splats are detected.
 SPLATPAINT_INLINE Vec clamp(Vec x, Vec low, Vec high) { return min(high, max(low, x)); }
 
 // e^x; beyond e^-87 and e^87 it stays there.

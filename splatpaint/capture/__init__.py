@@ -1,4 +1,4 @@
-"""Posed photo captures: every common layout in, one `Capture` out."""
+"""Reading of posed photo captures: several common layouts to one `Capture`."""
 
 from splatpaint.capture.cache import last_prepared
 from splatpaint.capture.preparation import CaptureConfig, inputs, prepare

@@ -1,4 +1,4 @@
-"""Captures solved by COLMAP: a sparse model (binary or text) beside a folder of photos."""
+"""Captures with a COLMAP sparse model (binary or text) and a folder of photos."""
 
 import signal
 import threading
@@ -9,21 +9,21 @@ from typing import Any
 import numpy as np
 
 from splatpaint.capture.lens import Lens
-from splatpaint.capture.posed import InputPoints, Photo, PosedPhotos, by_name, fitted, pictures_in, rigid
+from splatpaint.capture.posed import InputPoints, Photo, PosedPhotos, by_name, lens_for_file, pictures_in, rigid
 from splatpaint.errors import CaptureError
 
 MODEL_FOLDERS = ("sparse", "colmap/sparse", "colmap", ".")
-"""Where sparse models are looked for, themselves or their numbered children."""
+"""Folders that are searched for sparse models, with their numbered subfolders."""
 IMAGE_FOLDERS = ("images", "input", "images_2", "images_4", "images_8", ".")
-"""Where the photos of a model are looked for; the first with the most of them wins."""
+"""Folders that are searched for the photos; the first with the most photos is used."""
 MODEL_PARTS = ("cameras", "images", "points3D", "frames", "rigs")
-"""Files of a model; the first three are always there."""
+"""Files of a model; the first three are required."""
 SUFFIXES = ("bin", "txt")
-"""Of all of them; the first that is there is read."""
+"""Formats of the files, in the order of preference."""
 MIN_TRACK = 3
-"""A point seen by two images only is often a wrong match; three have to agree."""
+"""Minimum number of images per point; points with two are often wrong matches."""
 MAX_ERROR_PX = 2.0
-"""Points that reproject worse than this are left out; COLMAP's own filter is 4 px."""
+"""Maximum reprojection error of points; COLMAP's own filter is 4 px."""
 
 
 def find_models(root: Path) -> list[Path]:
@@ -34,7 +34,7 @@ def find_models(root: Path) -> list[Path]:
 
 
 def read_colmap(root: Path) -> PosedPhotos:
-    """The photos that the largest sparse model registered, with its points.
+    """The registered photos of the largest sparse model, with its points.
 
     Raises:
         CaptureError: if no model can be read, its photos are not found, or a camera model is not supported.
@@ -61,7 +61,7 @@ def read_colmap(root: Path) -> PosedPhotos:
             Photo(
                 name=name,
                 path=path,
-                lens=fitted(_lens(model.cameras[image.camera_id], where=where), path),
+                lens=lens_for_file(_lens(model.cameras[image.camera_id], where=where), path),
                 cam_from_world=rigid(image.cam_from_world().matrix(), where=where),
             )
         )
@@ -89,12 +89,12 @@ def read_colmap(root: Path) -> PosedPhotos:
 def import_pycolmap() -> ModuleType:
     """The pycolmap module.
 
-    It would have a termination print a stack trace and end the process; who heard the signal before hears it again.
+    Its import installs a SIGTERM handler that prints a stack trace and ends the process; the previous handler is restored.
     """
     before = signal.getsignal(signal.SIGTERM)
     import pycolmap
 
-    if threading.current_thread() is threading.main_thread():  # only there may handlers be set, and only there are they called
+    if threading.current_thread() is threading.main_thread():  # handlers can be set only in the main thread
         signal.signal(signal.SIGTERM, before)
     return pycolmap
 
@@ -106,7 +106,7 @@ def _is_model(folder: Path, suffix: str) -> bool:
 def _read(folder: Path) -> Any:
     try:
         return import_pycolmap().Reconstruction(folder)
-    except (RuntimeError, ValueError, IndexError, MemoryError) as error:  # the last of a file cut off in its head
+    except (RuntimeError, ValueError, IndexError, MemoryError) as error:  # MemoryError: a file truncated in its header
         raise CaptureError(f"the sparse model in {folder} cannot be read ({error})") from error
 
 
@@ -144,7 +144,7 @@ def _lens(camera: Any, *, where: str) -> Lens:
 
 
 def points_of(model: Any) -> InputPoints | None:
-    """The points of a reconstruction that enough images agree on well enough; None if there are none."""
+    """The points of a reconstruction with enough images and a small reprojection error; None if there are none."""
     points = [point for point in model.points3D.values() if point.track.length() >= MIN_TRACK and point.error <= MAX_ERROR_PX]
     if not points:
         return None

@@ -1,4 +1,4 @@
-"""One photo, developed: through a pinhole, at the size asked for, with canonical masks beside it."""
+"""Preparation of one photo: undistortion, resizing, and masks in canonical form."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from splatpaint.image.files import read_image, write_image, write_mask
 
 @dataclass(frozen=True, eq=False)
 class Developed:
-    """The files of one view, all of one size, still in the input frame."""
+    """The files of one view, all of the same size, with the pose in the input frame."""
 
     photo: Photo
     width: int
@@ -33,19 +33,19 @@ class Developed:
 
 
 def develop(
-    photo: Photo, masks: MaskFiles, folder: Path, *, max_resolution: int | None, feature_picture: Path | None = None
+    photo: Photo, masks: MaskFiles, folder: Path, *, max_resolution: int | None, feature_image: Path | None = None
 ) -> Developed:
     """Writes the image, the fill mask and the ignore mask of a view.
 
-    The image is undistorted at full size and then reduced with an area filter, masks are sampled at the nearest pixel. A photo
-    that needs neither is used where it is.
+    The image is undistorted at full size and then downsized with an area filter; masks are sampled at the nearest pixel. A
+    photo that needs neither is not copied.
 
     Args:
-        photo: as it lies on disk.
-        masks: of the capture.
-        folder: gets `images`, `fill_masks` and `ignore_masks`.
-        max_resolution: longest side in pixels.
-        feature_picture: where to write another copy, large enough to look for features in.
+        photo: the photo on disk.
+        masks: the masks of the capture.
+        folder: output folder of `images`, `fill_masks` and `ignore_masks`.
+        max_resolution: longest image side in pixels; None keeps the size.
+        feature_image: path of an additional copy for feature extraction.
 
     Raises:
         CaptureError: if a file cannot be read.
@@ -59,8 +59,8 @@ def develop(
     if via.source is not None or size != full:
         path = _named(folder / "images", photo.name)
         write_image(path, _area(image, size))
-    if feature_picture:
-        write_image(feature_picture, _area(image, reduced(full, LONGEST_SIDE_PX)))
+    if feature_image:
+        write_image(feature_image, _area(image, reduced(full, LONGEST_SIDE_PX)))
 
     fill = _fill(photo, masks, via)
     ignore = _ignore(photo, masks, via)
@@ -78,13 +78,13 @@ def develop(
 
 
 def reduced(size: tuple[int, int], longest: int | None) -> tuple[int, int]:
-    """Width and height, reduced so that neither is above `longest`; never enlarged."""
+    """Width and height, downsized so that neither exceeds `longest`; never enlarged."""
     scale = min(1.0, longest / max(size)) if longest else 1.0
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
 def scaled(K: Float[np.ndarray, "3 3"], size: tuple[int, int], to: tuple[int, int]) -> Float[np.ndarray, "3 3"]:
-    """Intrinsics for another number of pixels."""
+    """Intrinsics for another image size."""
     return np.diag([to[0] / size[0], to[1] / size[1], 1.0]) @ K
 
 
@@ -124,5 +124,5 @@ def _area(image: Float[Tensor, "3 h w"], size: tuple[int, int]) -> Float[Tensor,
 
 
 def _named(folder: Path, name: str) -> Path:
-    # not with_suffix: a name may hold dots of its own
+    # not with_suffix: a name may contain dots
     return folder / f"{name}.png"

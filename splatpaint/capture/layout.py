@@ -1,4 +1,4 @@
-"""Which layout a capture folder has."""
+"""Detection of the layout of a capture folder."""
 
 from pathlib import Path
 
@@ -10,10 +10,10 @@ from splatpaint.errors import CaptureError
 
 
 def read_layout(root: Path) -> PosedPhotos:
-    """The posed photos of a capture in any known layout: transforms.json before COLMAP before poses_bounds.npy.
+    """The posed photos of a capture. The order of detection is transforms.json, COLMAP, poses_bounds.npy.
 
     Raises:
-        CaptureError: if the folder is missing, empty or of no known layout, or its reader finds something wrong.
+        CaptureError: if the folder is missing, empty or of an unknown layout, or its content is invalid.
     """
     if not root.exists():
         raise CaptureError(f"the capture folder {root} does not exist")

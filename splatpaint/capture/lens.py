@@ -1,4 +1,4 @@
-"""Camera intrinsics as captures give them: focal lengths, principal point and lens distortion."""
+"""Camera intrinsics with lens distortion."""
 
 from dataclasses import dataclass, replace
 
@@ -11,7 +11,7 @@ class Lens:
     """Intrinsics for one image size. Pixel centers are at .5, as in COLMAP, instant-ngp and nerfstudio (not as in OpenCV)."""
 
     model: str
-    """The name that the capture gives it, for reports."""
+    """Name of the camera model in the capture, for messages."""
     width: int
     height: int
     fx: float
@@ -19,17 +19,17 @@ class Lens:
     cx: float
     cy: float
     radial: tuple[float, ...] = ()
-    """Coefficients of r^2, r^4, ... (of the angle's powers for a fisheye)."""
+    """Coefficients of r^2, r^4, ... (for a fisheye, of powers of the angle)."""
     tangential: tuple[float, float] = (0.0, 0.0)
     """p1, p2 of Brown's model."""
     divisor: tuple[float, ...] = ()
     """Coefficients of r^2, r^4, ... in the denominator of OpenCV's rational model."""
     fisheye: bool = False
-    """Equidistant projection (Kannala-Brandt) in place of perspective projection."""
+    """Equidistant projection (Kannala-Brandt) instead of perspective projection."""
 
     @property
     def is_pinhole(self) -> bool:
-        """Whether straight lines stay straight."""
+        """Whether the lens has no distortion."""
         return not (self.fisheye or any(self.radial) or any(self.tangential) or any(self.divisor))
 
     @property
@@ -38,7 +38,7 @@ class Lens:
         return np.array([[self.fx, 0.0, self.cx], [0.0, self.fy, self.cy], [0.0, 0.0, 1.0]])
 
     def rescaled(self, width: int, height: int) -> "Lens":
-        """The same lens in front of another number of pixels."""
+        """The same lens for another image size."""
         across, down = width / self.width, height / self.height
         return replace(
             self,
@@ -51,9 +51,9 @@ class Lens:
         )
 
     def distort(self, rays: Float[np.ndarray, "*n 2"]) -> Float[np.ndarray, "*n 2"]:
-        """Where the lens images the directions (x/z, y/z), still at z = 1.
+        """Distorted image-plane coordinates (z = 1) of the directions (x/z, y/z).
 
-        The formulas are those of the OpenCV camera model (calib3d) and of its fisheye module.
+        The formulas are those of OpenCV (calib3d and its fisheye module).
         """
         x, y = rays[..., 0], rays[..., 1]
         r2 = x * x + y * y

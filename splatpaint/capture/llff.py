@@ -13,10 +13,10 @@ from splatpaint.capture.posed import (
     Photo,
     PosedPhotos,
     by_name,
-    fitted,
-    in_our_frame,
     inverted,
+    lens_for_file,
     pictures_in,
+    points_fit_poses,
     rigid,
 )
 from splatpaint.errors import CaptureError
@@ -28,8 +28,8 @@ def read_llff(root: Path) -> PosedPhotos:
     """The photos of a forward-facing capture, in the order of their names.
 
     Every row of poses_bounds.npy is a 3x5 matrix and the nearest and farthest depth. The matrix is camera-to-world with columns
-    down, right, back, and then height, width and focal length of the photos that were solved, which may be larger than those
-    that are stored. Points of the COLMAP model that the poses came from are used where they fit the poses.
+    down, right, back, and then height, width and focal length of the photos used for calibration, which may be larger than the
+    stored ones. Points of the COLMAP model are used if they fit the poses.
 
     Raises:
         CaptureError: if the file has another shape, or no image folder has as many photos as it has poses.
@@ -47,12 +47,12 @@ def read_llff(root: Path) -> PosedPhotos:
         world_from_cam = rigid(np.stack([right, down, -back, center], axis=1), where=where)
         focal, cx, cy = float(focal), float(width) / 2, float(height) / 2
         lens = Lens("PINHOLE", round(width), round(height), focal, focal, cx, cy)
-        photos.append(Photo(name=name, path=path, lens=fitted(lens, path), cam_from_world=inverted(world_from_cam)))
+        photos.append(Photo(name=name, path=path, lens=lens_for_file(lens, path), cam_from_world=inverted(world_from_cam)))
     ordered = by_name(photos)
     points_file = next((root / name for name in POINT_FILES if (root / name).is_file()), None)
     points = read_colmap_points(points_file) if points_file else None
     notes = []
-    if points_file and not in_our_frame(points, ordered):
+    if points_file and not points_fit_poses(points, ordered):
         points = None
         notes.append(f"{points_file.relative_to(root)} does not fit the poses of {file.name} and is left aside")
     return PosedPhotos(
@@ -68,10 +68,10 @@ def read_llff(root: Path) -> PosedPhotos:
 
 
 def read_colmap_points(file: Path) -> InputPoints:
-    """The points of a COLMAP points3D file alone, with the same filter as a whole model's.
+    """The points of a COLMAP points3D file, filtered as those of a full model.
 
     Raises:
-        CaptureError: if the file ends early or is no such file.
+        CaptureError: if the file is truncated or has another format.
     """
     try:
         rows = _binary_points(file.read_bytes()) if file.suffix == ".bin" else _text_points(file.read_text())
@@ -114,7 +114,7 @@ def _rows(file: Path) -> Float[np.ndarray, "n 17"]:
 
 
 def _image_folder(root: Path, poses: int) -> Path:
-    """`images`, or else the least reduced images_N, with as many pictures as there are poses."""
+    """`images`, or else the images_N of the highest resolution, with as many images as poses."""
     reduced = [folder for folder in root.glob("images_*") if folder.is_dir() and folder.name[7:].isdigit()]
     folders = [root / "images", *sorted(reduced, key=lambda folder: int(folder.name[7:]))]
     counts = {folder: len(pictures_in(folder, deep=False)) for folder in folders if folder.is_dir()}

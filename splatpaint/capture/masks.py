@@ -1,4 +1,4 @@
-"""Which mask file belongs to which photo, and what its black and white mean."""
+"""Assignment of mask files to photos, and the meaning of black and white."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,21 +36,21 @@ class MaskFiles:
 
 
 def find_masks(root: Path, posed: PosedPhotos, *, folder: str | None, polarity: Polarity) -> MaskFiles:
-    """The masks of a capture: what to fill and what to ignore.
+    """Finds the fill masks and ignore masks of a capture.
 
     Folders called masks, object_masks, label or seg are searched in the capture, in the image folder and beside it, then the
     image folder itself; the first one with a mask for some photo is used.
 
     The mask of `a/img.jpg` is called `a/img`, `a/img.jpg` or `a/img.mask`, with any picture suffix; the folder part may be left
-    out, or begin with the name of the image folder. White = fill where masks are named like the photos' stems, as SPIn-NeRF,
-    InFusion and diffusers have it. The names `img.jpg.png` and `img.mask.png` come from tools that mean black = hide, so there
-    `polarity` has to be given.
+    out, or begin with the name of the image folder. White = fill if masks are named by the stems of the photos, as in
+    SPIn-NeRF, InFusion and diffusers. The names `img.jpg.png` and `img.mask.png` are used by tools with black = hide, so
+    `polarity` is required for them.
 
     Args:
-        root: the capture.
+        root: folder of the capture.
         posed: its photos.
-        folder: where the fill masks lie (as given, or inside the capture), in place of the search.
-        polarity: which color of the fill masks is to be filled.
+        folder: folder of the fill masks (a path, or a name inside the capture); None searches for it.
+        polarity: color of the fill masks that is filled.
 
     Raises:
         MaskError: if a folder of masks has none for any photo, or the polarity has to be given.
@@ -87,10 +87,10 @@ def find_masks(root: Path, posed: PosedPhotos, *, folder: str | None, polarity: 
 
 
 def read_mask_for(path: Path, size: tuple[int, int], *, marked: Literal["white", "black"]) -> Float[Tensor, "1 h w"]:
-    """The mask with 1 where the given color is, resized (nearest) to the photo's width and height.
+    """The mask (1 = marked color), resized to the photo's width and height by nearest neighbor.
 
     Raises:
-        MaskError: if its aspect ratio is not the photo's.
+        MaskError: if its aspect ratio differs from that of the photo.
         CaptureError: if it cannot be read.
     """
     mask = read_mask(path)
@@ -112,7 +112,7 @@ def _given_folder(root: Path, folder: str) -> Path:
 
 
 def _search(places: list[Path], posed: PosedPhotos, *, taken: set[Path]) -> tuple[Path | None, dict[str, Path], list[Path]]:
-    """The first folder with masks for some photo (last, that of the photos itself), those masks, and further such folders."""
+    """The first folder with masks of photos (the image folder comes last), its masks, and the other such folders."""
     folders = [place / name for name in FILL_FOLDERS for place in places if (place / name).is_dir()]
     matches = {
         folder: fill
@@ -129,7 +129,7 @@ def _search(places: list[Path], posed: PosedPhotos, *, taken: set[Path]) -> tupl
 
 
 def _match(folder: Path, posed: PosedPhotos) -> dict[str, Path]:
-    """The masks in a folder by the name of their photo. Among the photos, a mask does not have the bare name of one."""
+    """The masks in a folder by the name of their photo. In the image folder, masks have a suffix in their name."""
     photos = {photo.path.resolve() for photo in posed.photos}
     files = {name: path for name, path in pictures_in(folder).items() if path.resolve() not in photos}
     bare = ("",) if folder.resolve() != posed.image_folder.resolve() else ()

@@ -1,4 +1,4 @@
-"""A world in which one fits-all numbers (near plane, first splat sizes, learning rates) make sense."""
+"""Normalization of the world, so that constants (near plane, initial splat sizes, learning rates) fit every scene."""
 
 import numpy as np
 from jaxtyping import Float
@@ -8,11 +8,11 @@ from splatpaint.scene.views import Similarity
 
 
 def normalization(photos: tuple[Photo, ...], points: InputPoints) -> Similarity:
-    """The similarity that brings the median point to the origin and the typical viewing distance to 1.
+    """The similarity that maps the median point to the origin and the typical viewing distance to 1.
 
-    The viewing distance of a photo is the median z-depth of the points in front of it, the typical one the median over the
-    photos. (The distance to the middle of the scene would do for a camera that circles an object, but is nearly zero for one
-    that looks around in a room.) A near plane of .01 is then a hundredth of it.
+    The viewing distance of a photo is the median z-depth of the points in front of it; the typical one is the median over
+    photos. (The distance to the scene center works for cameras that circle an object, but is nearly zero for cameras that look
+    around in a room.)
     """
     center = np.median(points.positions, axis=0)
     depths = [(points.positions @ photo.cam_from_world[:3, :3].T + photo.cam_from_world[:3, 3])[:, 2] for photo in photos]
@@ -23,7 +23,7 @@ def normalization(photos: tuple[Photo, ...], points: InputPoints) -> Similarity:
 
 
 def normalized_pose(cam_from_input: Float[np.ndarray, "4 4"], world_from_input: Similarity) -> Float[np.ndarray, "4 4"]:
-    """`cam_from_world` of a camera given in the input's frame: still rigid, with its distances scaled, too."""
+    """`cam_from_world` of a camera given in the input frame; it stays rigid, and its distances are scaled."""
     pose = cam_from_input.copy()
     pose[:3, 3] = world_from_input.scale * pose[:3, 3] - pose[:3, :3] @ np.array(world_from_input.shift)
     return pose

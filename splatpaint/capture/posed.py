@@ -1,4 +1,4 @@
-"""What every reader of a capture layout produces: photos with full camera models and poses, in the input's own frame."""
+"""Common result of all layout readers: photos with lens models and poses in the input frame."""
 
 import os
 from dataclasses import dataclass
@@ -13,25 +13,25 @@ from splatpaint.errors import CaptureError
 from splatpaint.image.files import IMAGE_SUFFIXES, image_size
 
 FILL_FOLDERS = ("masks", "object_masks", "label", "seg")
-"""Folders of masks of what is to be filled, in the order in which they are searched."""
+"""Names of folders with fill masks, in the order of search."""
 IGNORE_FOLDER = "ignore_masks"
-"""The folder of masks of what is to be ignored: white = ignore."""
+"""Name of the folder with ignore masks: white = ignore."""
 MASK_FOLDERS = {*FILL_FOLDERS, IGNORE_FOLDER}
 
 
 @dataclass(frozen=True, eq=False)
 class Photo:
-    """One photo as it lies on disk."""
+    """One photo on disk, with lens and pose."""
 
     name: str
     """The path relative to the image folder without its suffix, `/` kept."""
     path: Path
     lens: Lens
-    """At the file's size."""
+    """For the size of the file."""
     cam_from_world: Float[np.ndarray, "4 4"]
-    """Rigid, OpenCV axes, input units, double precision because inputs may lie far from their origin."""
+    """Rigid, OpenCV axes, input units; double precision because scenes may lie far from the origin."""
     ignore_mask: Path | None = None
-    """Black = ignore, as nerfstudio's `mask_path` has it."""
+    """Black = ignore, as in nerfstudio's `mask_path`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,26 +47,26 @@ class InputPoints:
 
 @dataclass(frozen=True, eq=False)
 class PosedPhotos:
-    """A capture as its layout describes it."""
+    """The content of a capture."""
 
     layout: str
-    """What was recognized and where, for people."""
+    """Description of the layout, for messages."""
     image_folder: Path
     photos: tuple[Photo, ...]
-    """Those whose file exists, by name."""
+    """The photos whose file exists, sorted by name."""
     points: InputPoints | None
     listed: int
-    """How many photos the layout lists, with or without a file."""
+    """Number of photos that the layout lists, including missing files."""
     pictures: frozenset[str]
-    """Names of all picture files in the image folder, posed or not."""
+    """Names of all image files in the image folder, with or without a pose."""
     sources: tuple[Path, ...]
-    """The files that were read, photos and masks apart."""
+    """The files that were read, except photos and masks."""
     notes: tuple[str, ...] = ()
-    """What was odd, and what was done about it: one sentence each."""
+    """Problems and how they were handled, one sentence each."""
 
 
 def pictures_in(folder: Path, *, deep: bool = True) -> dict[str, Path]:
-    """All picture files in a folder by name (relative, without suffix, `/` kept), without hidden files and folders of masks."""
+    """All image files in a folder by relative name without suffix (`/` kept), except hidden files and mask folders."""
     found = folder.rglob("*") if deep else folder.iterdir()
     pictures = {path.relative_to(folder): path for path in sorted(found) if path.suffix.lower() in IMAGE_SUFFIXES}
     return {
@@ -77,12 +77,12 @@ def pictures_in(folder: Path, *, deep: bool = True) -> dict[str, Path]:
 
 
 def common_folder(paths: list[Path]) -> Path:
-    """The deepest folder that holds all the files."""
+    """The deepest folder that contains all files."""
     return Path(os.path.commonpath([path.parent for path in paths]))
 
 
-def fitted(lens: Lens, path: Path) -> Lens:
-    """The lens for the photo as stored, which may be a resized version of what was calibrated.
+def lens_for_file(lens: Lens, path: Path) -> Lens:
+    """The lens for the size of the stored photo, which may be a resized version of the calibrated one.
 
     Raises:
         CaptureError: if the photo has another aspect ratio than the calibration.
@@ -97,7 +97,7 @@ def fitted(lens: Lens, path: Path) -> Lens:
 
 
 def same_aspect(size: tuple[int, int], other: tuple[int, int]) -> bool:
-    """Whether one size may be a resized version of the other: within one percent, or within the rounding of one pixel."""
+    """Whether the aspect ratios agree within one percent, or within the rounding of one pixel."""
     (w, h), (W, H) = size, other
     return abs(w * H - h * W) <= max(0.01 * w * H, W, H)
 
@@ -107,7 +107,7 @@ def rigid(cam_from_world: np.ndarray, *, where: str) -> Float[np.ndarray, "4 4"]
 
     Args:
         cam_from_world: 3x4 or 4x4; also a camera-to-world matrix can be checked.
-        where: names the frame in the error, as in "frame 3 of transforms.json".
+        where: name of the frame in error messages, as in "frame 3 of transforms.json".
 
     Raises:
         CaptureError: if it holds NaN or infinity, or is not a rotation and a translation up to rounding.
@@ -135,8 +135,8 @@ def inverted(pose: Float[np.ndarray, "4 4"]) -> Float[np.ndarray, "4 4"]:
     return inverse
 
 
-def seen_by(points: InputPoints, photos: tuple[Photo, ...]) -> np.ndarray:
-    """For each point, how many photos have it in front of the camera and inside the frame (lens distortion left aside)."""
+def visible_counts(points: InputPoints, photos: tuple[Photo, ...]) -> np.ndarray:
+    """For each point, the number of photos with the point inside the frame (without lens distortion)."""
     count = np.zeros(len(points), dtype=int)
     for photo in photos:
         in_cam = points.positions @ photo.cam_from_world[:3, :3].T + photo.cam_from_world[:3, 3]
@@ -147,9 +147,9 @@ def seen_by(points: InputPoints, photos: tuple[Photo, ...]) -> np.ndarray:
     return count
 
 
-def in_our_frame(points: InputPoints | None, photos: tuple[Photo, ...]) -> bool:
-    """Whether points that came in a file of their own fit the poses: most of them are seen by at least two photos."""
-    return points is not None and len(points) > 0 and bool((seen_by(points, photos) >= 2).mean() > 0.8)
+def points_fit_poses(points: InputPoints | None, photos: tuple[Photo, ...]) -> bool:
+    """Whether points of a separate file fit the poses: over 80 % are in the frame of at least two photos."""
+    return points is not None and len(points) > 0 and bool((visible_counts(points, photos) >= 2).mean() > 0.8)
 
 
 def by_name(photos: list[Photo]) -> tuple[Photo, ...]:

@@ -1,4 +1,4 @@
-"""From a capture as it lies on disk to one that can be fitted: undistorted, resized, masked, with points, in a tidy world."""
+"""Preparation of a capture for fitting: undistorted and resized images, masks, points, and a normalized world."""
 
 import os
 import tempfile
@@ -18,7 +18,7 @@ from splatpaint.capture.normalize import normalization, normalized_points, norma
 from splatpaint.capture.posed import InputPoints, PosedPhotos, pictures_in
 from splatpaint.capture.scatter import scatter
 from splatpaint.capture.split import split
-from splatpaint.capture.triangulate import LONGEST_SIDE_PX, PinholePicture, triangulate
+from splatpaint.capture.triangulate import LONGEST_SIDE_PX, PinholeImage, triangulate
 from splatpaint.capture.undistort import undistortion
 from splatpaint.errors import CaptureError, ConfigError, MaskError
 from splatpaint.events import Events, Measured, Noted, Progressed, Skipped
@@ -27,29 +27,29 @@ from splatpaint.scene.views import Capture, PointCloud, Similarity, View
 
 STAGE = "capture"
 MIN_VIEWS = 3
-"""Two views leave depth to chance wherever one of them sees nothing."""
+"""With two views, depth is undefined wherever only one of them sees a surface."""
 MIN_POINTS = 100
-"""With fewer points than this, the scene's extent and its first splats would hang on a few matches."""
-REGISTERED_WELL = 0.9
-"""Share of the pictures with a pose, below which it is worth saying what can be done."""
+"""With fewer points, the scene extent and the initial splats would depend on a few matches."""
+MIN_REGISTERED = 0.9
+"""Share of images with a pose below which a warning is given."""
 MAX_WORKERS = 4
-"""Photos developed at once; each takes some 50 bytes a pixel while it is worked on."""
-FULL = 0.999
-"""Share of marked pixels from which a mask counts as covering everything."""
+"""Photos processed in parallel; each needs about 50 bytes per pixel."""
+FULL_SHARE = 0.999
+"""Share of marked pixels from which a mask counts as covering the whole image."""
 
 
 @dataclass(frozen=True)
 class CaptureConfig:
-    """How a capture is read."""
+    """Settings of reading a capture."""
 
     max_resolution: int | None = None
-    """Longest image side in pixels; larger photos are reduced with an area filter. None = as captured."""
+    """Longest image side in pixels; larger photos are downsized with an area filter. None = original size."""
     test_every: int = 0
-    """Every n-th view by name, the first included, is held out and only judges. 0 = none; the literature uses 8."""
+    """Every n-th view by name, from the first on, is held out for evaluation. 0 = none; the literature uses 8."""
     masks: str | None = None
-    """Folder of the fill masks, in the capture or anywhere. None = masks, object_masks, label or seg beside the photos."""
+    """Folder of the fill masks, in the capture or elsewhere. None = masks, object_masks, label or seg next to the photos."""
     mask_polarity: Polarity = "auto"
-    """Which color of the masks is to be filled. auto = white, but only where the naming of the masks does not suggest black."""
+    """Color of the masks that is filled. auto = white, or an error if the file names suggest black."""
 
     def __post_init__(self) -> None:
         if self.max_resolution is not None and self.max_resolution < 16:
@@ -59,15 +59,15 @@ class CaptureConfig:
 
 
 def prepare(path: Path, config: CaptureConfig, *, cache: Path) -> Events[Capture]:
-    """The capture, ready to be fitted.
+    """Prepares the capture, or loads it from the cache.
 
-    Every image file has exactly its camera's size and every camera is a pinhole. All that had to be made lies in a folder of
-    `cache` that is named after a fingerprint of the inputs and the configuration; it is used again while these stay the same.
-    The folder counts only once its description is there, which is written last, so an interrupted preparation starts over.
+    Every image has the size of its camera and every camera is a pinhole. New files lie in a folder of `cache` that is named by
+    a fingerprint of the inputs and the configuration, and is reused while these are unchanged. The description is written last;
+    without it, an interrupted preparation starts over.
 
     Raises:
         CaptureError: if the capture cannot be used.
-        MaskError: if its masks cannot be.
+        MaskError: if its masks cannot be used.
     """
     posed, masks = read(path, config)
     check_count(path, posed, config)
@@ -77,24 +77,24 @@ def prepare(path: Path, config: CaptureConfig, *, cache: Path) -> Events[Capture
         cached.mark_used(folder)
         return cached.load(folder)
 
-    yield Noted(STAGE, recognized(posed))
+    yield Noted(STAGE, describe(posed))
     for message in posed.notes:
         yield Noted(STAGE, message, "warning")
-    if len(posed.photos) < REGISTERED_WELL * len(posed.pictures):
-        yield Noted(STAGE, _few_registered(posed), "warning")
+    if len(posed.photos) < MIN_REGISTERED * len(posed.pictures):
+        yield Noted(STAGE, _few_poses_message(posed), "warning")
     for message in masks.notes:
         yield Noted(STAGE, message)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         workspace = None if posed.points is not None and len(posed.points) >= MIN_POINTS else Path(scratch)
         developed = yield from _develop_all(posed, masks, folder, config, pictures=workspace and workspace / "pictures")
-        yield from _judge_masks(developed, masks)
-        points = (yield from _triangulated(posed, workspace)) if workspace else posed.points
+        yield from _check_masks(developed, masks)
+        points = (yield from _triangulate(posed, workspace)) if workspace else posed.points
     if points is None or len(points) < MIN_POINTS:
-        yield Noted(STAGE, _no_points(points), "warning")
+        yield Noted(STAGE, _few_points_message(points), "warning")
         points = scatter(posed.photos)
 
-    capture = _assembled(developed, points, normalization(posed.photos, points), config)
+    capture = _assemble(developed, points, normalization(posed.photos, points), config)
     cached.save(folder, capture)
     cached.mark_used(folder)
     counts = {"views": len(capture.views), "held_out": len(capture.held_out), "points": len(points), "masks": len(masks.fill)}
@@ -104,21 +104,21 @@ def prepare(path: Path, config: CaptureConfig, *, cache: Path) -> Events[Capture
 
 
 def inputs(path: Path, config: CaptureConfig) -> list[Path]:
-    """Every file that `prepare` reads: poses and points, the photos that have a pose, and their masks.
+    """All files that `prepare` reads: poses, points, photos with a pose, and their masks.
 
     Raises:
         CaptureError: if the capture cannot be read.
-        MaskError: if its masks cannot be.
+        MaskError: if its masks cannot be used.
     """
     return sorted(_inputs(*read(path, config)))
 
 
 def read(path: Path, config: CaptureConfig) -> tuple[PosedPhotos, MaskFiles]:
-    """The photos and their masks; masks that lie among the photos are no pictures without a pose.
+    """The photos and their masks. Masks in the image folder do not count as images without a pose.
 
     Raises:
         CaptureError: if the capture cannot be read.
-        MaskError: if its masks cannot be.
+        MaskError: if its masks cannot be used.
     """
     posed = read_layout(path)
     masks = find_masks(path, posed, folder=config.masks, polarity=config.mask_polarity)
@@ -127,10 +127,10 @@ def read(path: Path, config: CaptureConfig) -> tuple[PosedPhotos, MaskFiles]:
 
 
 def check_count(path: Path, posed: PosedPhotos, config: CaptureConfig) -> None:
-    """Sees to it that enough photos are left to learn from.
+    """Checks that enough photos remain for training.
 
     Raises:
-        CaptureError: if not.
+        CaptureError: if fewer than `MIN_VIEWS` remain.
     """
     usable = len(posed.photos)
     supervising = usable - (len(range(0, usable, config.test_every)) if config.test_every else 0)
@@ -142,8 +142,8 @@ def check_count(path: Path, posed: PosedPhotos, config: CaptureConfig) -> None:
         )
 
 
-def recognized(posed: PosedPhotos) -> str:
-    """One line about what was found: layout, camera models and sizes, share of the pictures that have a pose."""
+def describe(posed: PosedPhotos) -> str:
+    """One line on the capture: layout, camera models and sizes, share of images with a pose."""
     lenses = sorted({(p.lens.model, p.lens.width, p.lens.height, p.lens.is_pinhole) for p in posed.photos})
     described = [f"{model} {w}x{h}{'' if straight else ', to be undistorted'}" for model, w, h, straight in lenses]
     shown = "; ".join(described[:4]) + ("; ..." if len(described) > 4 else "")
@@ -167,7 +167,7 @@ def _develop_all(
             masks,
             folder,
             max_resolution=config.max_resolution,
-            feature_picture=pictures / _feature_file(number) if pictures else None,
+            feature_image=pictures / _feature_file(number) if pictures else None,
         )
 
     total = len(posed.photos)
@@ -183,27 +183,27 @@ def _develop_all(
     return developed
 
 
-def _judge_masks(developed: Sequence[Developed], masks: MaskFiles) -> Iterator[Noted]:
-    """Says how much is masked, and what is odd about it.
+def _check_masks(developed: Sequence[Developed], masks: MaskFiles) -> Iterator[Noted]:
+    """Reports the masked share, and warns of unusual masks.
 
     Raises:
-        MaskError: if all fill masks are empty, or all cover everything, or nothing but ignored pixels is left.
+        MaskError: if all fill masks are empty or cover the whole image, or all pixels are ignored.
     """
-    if all(item.ignore_share >= FULL for item in developed):
+    if all(item.ignore_share >= FULL_SHARE for item in developed):
         raise MaskError("the ignore masks cover every photo from edge to edge, so nothing is left to learn from")
     shares = [item.fill_share for item in developed if item.fill_mask]
     if not shares:
         return
     if max(shares) == 0:
         raise MaskError(f"all {len(shares)} masks in {masks.folder} are empty: {masks.fill_is} has to mark what to fill")
-    if min(shares) >= FULL:
+    if min(shares) >= FULL_SHARE:
         raise MaskError(f"all {len(shares)} masks in {masks.folder} cover their photo from edge to edge: nothing would be kept")
     mean = float(np.mean(shares))
     yield Noted(STAGE, f"the masks mark {mean:.1%} of the pixels on average")
     if mean > 0.5:
         other = "black" if masks.fill_is == "white" else "white"
         yield Noted(STAGE, f"more than half is marked: if that is the rest of the scene, set mask polarity {other}", "warning")
-    empty, full = sum(share == 0 for share in shares), sum(share >= FULL for share in shares)
+    empty, full = sum(share == 0 for share in shares), sum(share >= FULL_SHARE for share in shares)
     if empty:
         yield Noted(STAGE, f"{empty} of {len(shares)} masks are empty: their photos are taken as showing nothing to remove")
     if full:
@@ -213,7 +213,7 @@ def _judge_masks(developed: Sequence[Developed], masks: MaskFiles) -> Iterator[N
         yield Noted(STAGE, f"{unmasked}: they are taken as showing nothing to remove", "warning")
 
 
-def _triangulated(posed: PosedPhotos, workspace: Path) -> Events[InputPoints | None]:
+def _triangulate(posed: PosedPhotos, workspace: Path) -> Events[InputPoints | None]:
     brings = f"only {len(posed.points)} points" if posed.points else "no points"
     yield Noted(STAGE, f"the capture brings {brings}: they are triangulated from the photos with the known poses")
     pictures = []
@@ -221,7 +221,7 @@ def _triangulated(posed: PosedPhotos, workspace: Path) -> Events[InputPoints | N
         full = (photo.lens.width, photo.lens.height)
         width, height = size = reduced(full, LONGEST_SIDE_PX)
         K = scaled(undistortion(photo.lens).K, full, size)
-        pictures.append(PinholePicture(_feature_file(number), width, height, K, photo.cam_from_world))
+        pictures.append(PinholeImage(_feature_file(number), width, height, K, photo.cam_from_world))
     points = yield from triangulate(workspace / "pictures", pictures, workspace=workspace)
     if points is not None:
         yield Noted(STAGE, f"{len(points)} points were triangulated")
@@ -232,7 +232,7 @@ def _feature_file(number: int) -> str:
     return f"{number:05d}.jpg"
 
 
-def _few_registered(posed: PosedPhotos) -> str:
+def _few_poses_message(posed: PosedPhotos) -> str:
     count = len(posed.pictures)
     return (
         f"{count - len(posed.photos)} of {count} pictures have no pose and are not used: if they matter, solve the poses again "
@@ -240,7 +240,7 @@ def _few_registered(posed: PosedPhotos) -> str:
     )
 
 
-def _no_points(points: InputPoints | None) -> str:
+def _few_points_message(points: InputPoints | None) -> str:
     count = 0 if points is None else len(points)
     return (
         f"only {count} points could be triangulated, so the fit starts from random ones: expect a worse result, and check that "
@@ -248,7 +248,7 @@ def _no_points(points: InputPoints | None) -> str:
     )
 
 
-def _assembled(
+def _assemble(
     developed: Sequence[Developed], points: InputPoints, world_from_input: Similarity, config: CaptureConfig
 ) -> Capture:
     views = []

@@ -1,22 +1,23 @@
-"""Points where nothing is known: the last resort of a capture whose photos show nothing to match."""
+"""Random initial points, for captures in which no points can be triangulated."""
 
 import numpy as np
 
 from splatpaint.capture.posed import InputPoints, Photo, inverted
 
 COUNT = 5000
+"""Number of points."""
 
 
 def scatter(photos: tuple[Photo, ...], *, seed: int = 0) -> InputPoints:
-    """Gray points, uniform in a ball around the place that the cameras look at.
+    """Gray points, uniform in a ball around the point that the cameras look at.
 
-    The center is the point nearest to all optical axes (least squares), but never behind the cameras; the ball reaches half of
-    the way from there to the typical camera.
+    The center is the point nearest to all optical axes (least squares), but not behind the cameras. The radius is half the
+    median distance from the center to the cameras.
     """
     world_from_cam = np.stack([inverted(photo.cam_from_world) for photo in photos])
     eyes, axes = world_from_cam[:, :3, 3], world_from_cam[:, :3, 2]
     across = np.eye(3) - axes[:, :, None] * axes[:, None, :]
-    # parallel axes leave the depth of the center open; a slight pull towards the cameras' own extent settles it
+    # parallel axes leave the depth of the center undefined; a small regularization towards the extent of the cameras fixes it
     ahead = eyes + axes * max(float(np.linalg.norm(np.ptp(eyes, axis=0))), 1e-6)
     weight = 1e-3
     normal = across.sum(axis=0) + weight * len(eyes) * np.eye(3)

@@ -1,4 +1,4 @@
-"""Which views supervise and which only judge."""
+"""Split of views into training and held-out views."""
 
 from collections.abc import Sequence
 
@@ -6,9 +6,9 @@ from splatpaint.scene.views import View
 
 
 def split(views: Sequence[View], *, test_every: int) -> tuple[tuple[View, ...], tuple[View, ...]]:
-    """Supervising and held-out views. Of the views sorted by name, the first and every n-th after it are held out.
+    """Training and held-out views. Sorted by name, the first and every n-th view after it are held out; none if n = 0.
 
-    Mildenhall et al. (LLFF, 2019) and most of the literature after them split with n = 8. With 0 none is held out.
+    Mildenhall et al. (LLFF, 2019) and most later work use n = 8.
     """
     ordered = sorted(views, key=lambda view: view.name)
     held_out = ordered[::test_every] if test_every else []

@@ -1,4 +1,4 @@
-"""What a capture holds, at a glance and without preparing it."""
+"""Summary of a capture, without preparing it."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -12,33 +12,33 @@ from splatpaint.capture.preparation import CaptureConfig, read
 
 @dataclass(frozen=True)
 class CaptureSummary:
-    """What `inspect` found."""
+    """The result of `inspect`."""
 
     layout: str
     cameras: tuple[str, ...]
-    """Each model and image size, with how many photos have it, as in "OPENCV 1080x1920, distorted (50)"."""
+    """Each camera model and image size with its number of photos, as in "OPENCV 1080x1920, distorted (50)"."""
     views: int
     """Photos with a pose and a file."""
     listed: int
     """Photos that the layout lists."""
     pictures: int
-    """Picture files in the image folder."""
+    """Image files in the image folder."""
     fill_masks: int
-    """Views with a mask of what to fill."""
+    """Views with a fill mask."""
     ignore_masks: int
-    """Views with a mask of what to ignore."""
+    """Views with an ignore mask."""
     points: int | None
-    """Points that the capture brings; None if they will be triangulated."""
+    """Number of points in the capture; None if they will be triangulated."""
     camera_extent: float
     """Diagonal of the box around the cameras, in input units."""
     scene_extent: float | None
     """Diagonal of the box around the middle 90 percent of the points along each axis, in input units."""
     notes: tuple[str, ...]
-    """What is odd (missing files, masks left aside) and how masks are read, one sentence each."""
+    """Problems (missing files, unused masks) and the interpretation of masks, one sentence each."""
 
     @property
     def registered(self) -> float:
-        """Share of the pictures that have a pose."""
+        """Share of the images with a pose."""
         return self.views / self.pictures if self.pictures else 0.0
 
 

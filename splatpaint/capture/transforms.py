@@ -15,8 +15,8 @@ from splatpaint.capture.posed import (
     PosedPhotos,
     by_name,
     common_folder,
-    fitted,
     inverted,
+    lens_for_file,
     pictures_in,
     rigid,
 )
@@ -123,7 +123,7 @@ def _photo(top: dict[str, Any], frame: dict[str, Any], path: Path, *, root: Path
     return Photo(
         name=name,
         path=path,
-        lens=fitted(_lens({**top, **frame}, path, where=where), path),
+        lens=lens_for_file(_lens({**top, **frame}, path, where=where), path),
         cam_from_world=inverted(world_from_cam),
         ignore_mask=mask,
     )

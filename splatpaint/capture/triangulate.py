@@ -1,4 +1,4 @@
-"""Sparse points for captures that come without: SIFT matches between neighboring views, triangulated with the known poses."""
+"""Sparse points for captures without points: SIFT matches of neighboring views, triangulated with the given poses."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,35 +13,36 @@ from splatpaint.capture.posed import InputPoints
 from splatpaint.events import Events, Progressed
 
 LONGEST_SIDE_PX = 1200
-"""Larger photos add features that cost time and hardly help to place splats."""
+"""Longest image side for feature extraction; larger images cost time and hardly improve the initial splats."""
 UPSAMPLED_BELOW_PX = 800
+"""Longest image side below which SIFT starts at twice the resolution."""
 MAX_FEATURES = 4000
 NEIGHBORS = 10
-"""Every view is matched with this many others; more pairs bring few new points, and matching is what takes the time."""
+"""Number of views that each view is matched with; matching dominates the time, and more pairs give few new points."""
 BATCH = 8
-"""Views between two reports of progress."""
+"""Views per progress event."""
 
 
 @dataclass(frozen=True, eq=False)
-class PinholePicture:
-    """A picture to look for features in."""
+class PinholeImage:
+    """An undistorted image for feature extraction."""
 
     file: str
-    """Relative to the folder of all pictures."""
+    """Path relative to the image folder."""
     width: int
     height: int
     K: Float[np.ndarray, "3 3"]
     cam_from_world: Float[np.ndarray, "4 4"]
 
 
-def triangulate(folder: Path, pictures: Sequence[PinholePicture], *, workspace: Path) -> Events[InputPoints | None]:
-    """Points in the frame of the poses, on which at least three views agree; None if there are no such points.
+def triangulate(folder: Path, pictures: Sequence[PinholeImage], *, workspace: Path) -> Events[InputPoints | None]:
+    """Points in the frame of the poses that at least three views agree on; None if there are none.
 
-    Intrinsics and poses are taken as they are (COLMAP's point triangulator, Schönberger and Frahm 2016, sec. 4.2 and 4.3).
+    Intrinsics and poses are kept fixed (COLMAP's point triangulator, Schönberger and Frahm 2016, sec. 4.2 and 4.3).
 
     Args:
-        folder: where the pictures lie.
-        pictures: at least two.
+        folder: folder of the images.
+        pictures: at least two images.
         workspace: an empty folder for COLMAP's database and model.
     """
     pycolmap = import_pycolmap()
@@ -54,7 +55,7 @@ def triangulate(folder: Path, pictures: Sequence[PinholePicture], *, workspace: 
     largest = max(max(picture.width, picture.height) for picture in pictures)
     extraction = pycolmap.FeatureExtractionOptions(use_gpu=False, max_image_size=LONGEST_SIDE_PX)
     extraction.sift.max_num_features = MAX_FEATURES
-    # the octave above full size finds most of what small pictures have, and costs four times as much as all others
+    # the octave above full size finds most features of small images, and costs four times as much as all others
     extraction.sift.first_octave = -1 if largest < UPSAMPLED_BELOW_PX else 0
     for start in range(0, len(pictures), BATCH):
         yield Progressed("triangulate", start, total)
@@ -89,9 +90,9 @@ def triangulate(folder: Path, pictures: Sequence[PinholePicture], *, workspace: 
 
 
 def neighboring_pairs(cam_from_world: Float[np.ndarray, "v 4 4"]) -> list[tuple[int, int]]:
-    """Pairs of views that stand near each other and look the same way.
+    """Pairs of views with similar poses.
 
-    For every view the `NEIGHBORS` nearest others, by the distance of the optical centers (in units of the median distance
+    For every view, the `NEIGHBORS` nearest others, by the distance of the optical centers (in units of the median distance
     between any two) plus the angle between the optical axes (in radians).
     """
     rotation = cam_from_world[:, :3, :3]
@@ -104,8 +105,8 @@ def neighboring_pairs(cam_from_world: Float[np.ndarray, "v 4 4"]) -> list[tuple[
     return sorted({(min(i, int(j)), max(i, int(j))) for i, row in enumerate(nearest) for j in row})
 
 
-def _posed_model(pictures: Sequence[PinholePicture], database: Path) -> Any:
-    """COLMAP's model of the poses, whose cameras and images have the same ids in the (new) database."""
+def _posed_model(pictures: Sequence[PinholeImage], database: Path) -> Any:
+    """A COLMAP model of the poses, with the same camera and image ids as in the new database."""
     pycolmap = import_pycolmap()
     model = pycolmap.Reconstruction()
     with pycolmap.Database.open(database) as opened:

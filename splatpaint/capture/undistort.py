@@ -1,4 +1,4 @@
-"""From photos through any lens to photos through a pinhole."""
+"""Undistortion of photos to a pinhole camera."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,31 +11,32 @@ from torch import Tensor
 from splatpaint.capture.lens import Lens
 
 WIDEST, NARROWEST = 0.8, 1.1
-"""Bounds of the focal length of the pinhole relative to the lens's: at most a fifth of the resolution in the center is given up
-to keep what the borders show, at most a tenth of the view to get rid of borders that show nothing."""
+"""Bounds of the pinhole's focal length relative to that of the lens. At most a fifth of the center resolution is lost to keep
+the borders of the photo, and at most a tenth of the field of view to avoid empty borders."""
 STEP = 0.005
+"""Step of the search for the focal length."""
 ROWS = 64
-"""Worked on at a time: the double precision of a whole large photo would take gigabytes."""
+"""Rows processed at once; a whole large photo in double precision would need gigabytes."""
 
 
 @dataclass(frozen=True, eq=False)
 class Undistortion:
-    """Where each pixel of the pinhole image comes from. Size and principal point are the lens's own."""
+    """Map from pixels of the pinhole image to the photo. Size and principal point are those of the lens."""
 
     K: Float[np.ndarray, "3 3"]
     """The pinhole's intrinsics, in pixels."""
     source: Float[np.ndarray, "h w 2"] | None
-    """Pixel coordinates (x, y) in the photo, pixel centers at .5; None where the lens is a pinhole already."""
+    """Pixel coordinates (x, y) in the photo, pixel centers at .5; None if the lens is a pinhole."""
     outside: Bool[np.ndarray, "h w"] | None
-    """Pixels that the photo does not show; None where there are none."""
+    """Pixels outside the photo; None if there are none."""
 
 
 @lru_cache(maxsize=4)
 def undistortion(lens: Lens) -> Undistortion:
-    """The map to a pinhole of nearly the same field of view.
+    """The map to a pinhole with nearly the same field of view.
 
-    Both focal lengths are multiplied by the one factor that keeps as much of the view as possible without black borders, within
-    the bounds above; beyond the upper one, borders stay and are reported as `outside`.
+    Both focal lengths are scaled by the factor that keeps the largest field of view without empty borders, within the bounds
+    above. Empty borders at the upper bound are given as `outside`.
     """
     if lens.is_pinhole:
         return Undistortion(lens.K, None, None)
@@ -56,12 +57,12 @@ def undistortion(lens: Lens) -> Undistortion:
 
 
 def undistorted(image: Float[Tensor, "c h w"], via: Undistortion, *, smooth: bool = True) -> Float[Tensor, "c h w"]:
-    """The image through the pinhole, at the same size.
+    """The undistorted image, of the same size.
 
     Args:
-        image: at the lens's size.
-        via: its map.
-        smooth: cubic interpolation; without it the nearest pixel, for masks.
+        image: the photo or mask, of the size of the lens.
+        via: the map of the lens.
+        smooth: cubic interpolation if True, nearest pixel (for masks) otherwise.
     """
     import cv2
 
@@ -69,14 +70,14 @@ def undistorted(image: Float[Tensor, "c h w"], via: Undistortion, *, smooth: boo
         return image
     pixels = np.ascontiguousarray(image.permute(1, 2, 0).numpy())
     kernel = cv2.INTER_CUBIC if smooth else cv2.INTER_NEAREST
-    at = via.source - np.float32(0.5)  # OpenCV's pixel centers lie on integers
+    at = via.source - np.float32(0.5)  # OpenCV has pixel centers at integers
     mapped = cv2.remap(pixels, at[..., 0], at[..., 1], kernel, borderMode=cv2.BORDER_REPLICATE)
     mapped = mapped[..., None] if mapped.ndim == 2 else mapped
     return torch.from_numpy(mapped).permute(2, 0, 1)
 
 
 def _fits(lens: Lens, zoom: float) -> bool:
-    """Whether the pinhole's whole border lies inside the photo, where the lens does not fold over."""
+    """Whether the border of the pinhole image lies inside the photo, and the distortion is monotonic up to there."""
     w, h = lens.width, lens.height
     along, zero = np.linspace(0, 1, 65), np.zeros(65)
     border = np.concatenate(

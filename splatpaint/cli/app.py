@@ -1,6 +1,6 @@
-"""The `splatpaint` command: which commands there are, and what an error looks like.
+"""The `splatpaint` command: its subcommands and error messages.
 
-Command modules import torch and all that is heavy inside their functions, so that `--help` answers at once.
+Command modules import torch and other heavy packages inside their functions, so that `--help` responds at once.
 """
 
 import errno
@@ -19,18 +19,18 @@ from splatpaint.cli.commands.render import render
 from splatpaint.cli.interruption import INTERRUPTED
 from splatpaint.errors import SplatpaintError
 
-OUTSIDE_CAUSES = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}
-"""What the file system may say that is no bug of ours: full, read-only, forbidden."""
+FILE_SYSTEM_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}
+"""File system errors that are reported in one sentence: disk full, read-only, permission denied."""
 
 
 class UserError(click.ClickException):
-    """One sentence on stderr, exit code 2."""
+    """An error reported as one sentence on stderr, with exit code 2."""
 
     exit_code = 2
 
 
 class CommandGroup(click.Group):
-    """Commands whose errors are sentences, as far as the user can mend them; a bug still shows its traceback."""
+    """A command group that reports errors of the user as `UserError`; other exceptions show their traceback."""
 
     def invoke(self, ctx: click.Context) -> object:
         """Runs the chosen command."""
@@ -39,7 +39,7 @@ class CommandGroup(click.Group):
         except SplatpaintError as error:
             raise UserError(" ".join(str(error).split())) from error
         except OSError as error:
-            if error.errno not in OUTSIDE_CAUSES:
+            if error.errno not in FILE_SYSTEM_ERRORS:
                 raise
             raise UserError(f"{error.filename or 'a file'} cannot be read or written: {error.strerror}") from error
         except KeyboardInterrupt:

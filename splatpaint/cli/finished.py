@@ -1,4 +1,4 @@
-"""What commands that look at a run need of it."""
+"""Loading of a finished stage for commands that render or export it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from splatpaint.stages.run import pick_device
 
 @dataclass(frozen=True, eq=False)
 class FinishedStage:
-    """One stage's splats, and what it takes to render them from the captured views."""
+    """The splats of one stage, and the capture, rasterizer and device to render them with."""
 
     splats: Splats
     capture: Capture
@@ -29,16 +29,16 @@ class FinishedStage:
 
 
 def open_run(path: Path, stage: Any, device: str | None) -> FinishedStage:
-    """A stage of a run, and the capture as the run has seen it: a pose that changed since is no pose of these splats.
+    """Loads a stage of a run, with the capture as the run prepared it: poses may have changed since.
 
     Args:
         path: the run folder.
         stage: `reconstruct`, `remove` or `inpaint`.
-        device: in place of the device that the run was made on.
+        device: overrides the device of the run.
 
     Raises:
         RunError: if there is no run, or the stage is not done.
-        CaptureError: if the run has lost its prepared capture.
+        CaptureError: if the prepared capture of the run is missing.
         BackendError: if the device or the run's rasterizer does not work here.
     """
     folder = RunFolder.read(path)

@@ -1,4 +1,4 @@
-"""Ctrl-C, or a termination such as a cluster asks for, ends a command at its next event, and says how to go on."""
+"""Handling of SIGINT (Ctrl-C) and SIGTERM: stops a command at its next event and prints how to resume it."""
 
 import shlex
 import signal
@@ -17,26 +17,26 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interruption:
-    """Raises KeyboardInterrupt at once, and remembers it.
+    """A signal handler that raises KeyboardInterrupt and records the signal.
 
-    Python drops an exception where none can leave: in a finalizer, in a C library that looks for an attribute. A signal that
-    falls on such a moment would be lost.
+    Python discards exceptions that are raised in a finalizer or in some C callbacks. The recorded signal is then raised at the
+    next event.
     """
 
     def __init__(self) -> None:
-        self.heard: int | None = None
-        """The signal."""
+        self.signum: int | None = None
+        """The number of the received signal."""
 
-    def hear(self, signum: int, _frame: FrameType | None) -> None:
+    def handle(self, signum: int, _frame: FrameType | None) -> None:
         """The signal handler."""
-        self.heard = signum
+        self.signum = signum
         raise KeyboardInterrupt
 
     def stop_on_signal(self, events: Events[Product]) -> Events[Product]:
-        """The same events and product; ends after the event during which a signal was heard.
+        """The same events and product, stopped after the event during which a signal was received.
 
         Raises:
-            KeyboardInterrupt: if it was heard and dropped.
+            KeyboardInterrupt: if a signal was received but its exception was discarded.
         """
         while True:
             try:
@@ -44,24 +44,24 @@ class Interruption:
             except StopIteration as stop:
                 return stop.value
             yield event
-            if self.heard is not None:
+            if self.signum is not None:
                 raise KeyboardInterrupt
 
 
 @contextmanager
 def resumable() -> Iterator[Interruption]:
-    """Hears the signals, and says how to continue with `--resume`."""
+    """Handles the signals within the block, and prints the command that continues with `--resume`."""
     before, interruption = {number: signal.getsignal(number) for number in SIGNALS}, Interruption()
     for number, handler in before.items():
-        if handler is not signal.SIG_IGN:  # as Ctrl-C is for a job that a shell started in the background
-            signal.signal(number, interruption.hear)
+        if handler is not signal.SIG_IGN:  # shells ignore Ctrl-C for background jobs
+            signal.signal(number, interruption.handle)
     try:
         yield interruption
     except KeyboardInterrupt:
         words = ["splatpaint", *sys.argv[1:]]
         again = shlex.join(words if "--resume" in words else [*words, "--resume"])
         click.echo(f"interrupted; continue with: {again}", err=True)
-        sys.exit(128 + (interruption.heard or signal.SIGINT))
+        sys.exit(128 + (interruption.signum or signal.SIGINT))
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -1,4 +1,4 @@
-"""Options that several commands share, and how they become a config."""
+"""Options that several commands share, and their conversion to config overrides."""
 
 import json
 from collections.abc import Callable
@@ -12,14 +12,14 @@ DEVICES = click.Choice(["auto", "cpu", "cuda"])
 SPLAT_STAGES = click.Choice(["reconstruct", "remove", "inpaint"])
 
 
-def configurable(command: Callable[..., Any]) -> Callable[..., Any]:
+def with_config(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds `--config FILE` (as `file`) and any number of `--set a.b=c` (as `overrides`)."""
     one = click.option("--set", "overrides", multiple=True, metavar="A.B=C", help="Change one setting; may be repeated.")
     many = click.option("--config", "file", type=PATH, metavar="FILE", help="YAML file with the settings that differ.")
     return many(one(command))
 
 
-def masked(command: Callable[..., Any]) -> Callable[..., Any]:
+def with_masks(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds `--masks DIR` and `--mask-polarity`."""
     polarities = click.Choice(["auto", "white", "black"])
     polarity = click.option("--mask-polarity", type=polarities, help="Which color of the masks is to be removed.")
@@ -27,11 +27,11 @@ def masked(command: Callable[..., Any]) -> Callable[..., Any]:
     return folder(polarity(command))
 
 
-def found_from_here(masks: str | None) -> str | None:
-    """A folder that exists is meant as it is seen from the working directory; another name is looked up in the capture."""
+def resolve_masks(masks: str | None) -> str | None:
+    """The absolute path of a folder that exists in the working directory; other names are resolved in the capture."""
     return str(Path(masks).resolve()) if masks and Path(masks).is_dir() else masks
 
 
 def assignments(options: dict[str, Any]) -> list[str]:
-    """`a.b=c` for every option that was given."""
+    """`a.b=c` for every option that is not None."""
     return [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in options.items() if value is not None]

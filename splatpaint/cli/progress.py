@@ -1,9 +1,9 @@
-"""Draws the events of a stage: bars on a terminal, a line now and then elsewhere."""
+"""Display of the events of a stage: progress bars on a terminal, plain lines elsewhere."""
 
 import time
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Protocol, TypeVar, assert_never
+from typing import TypeVar, assert_never
 
 import click
 from rich.console import Console
@@ -16,11 +16,11 @@ from splatpaint.events import Event, Events, Measured, Noted, Progressed, Saved,
 Product = TypeVar("Product")
 
 LINE_EVERY_S = 5.0
-"""Between two lines of progress of one stage where there is no terminal: enough for a log file."""
+"""Seconds between two progress lines of one stage without a terminal."""
 
 
 def draw(events: Events[Product]) -> Product:
-    """Runs the stage, shows what it says, and gives its product."""
+    """Runs the stage, displays its events, and returns its product."""
     console = Console()
     with Bars(console) if console.is_terminal else Lines() as screen:
         while True:
@@ -29,14 +29,6 @@ def draw(events: Events[Product]) -> Product:
             except StopIteration as stop:
                 return stop.value
             screen.show(event)
-
-
-class Screen(Protocol):
-    """Where events are drawn."""
-
-    def show(self, event: Event) -> None:
-        """Draws one event."""
-        ...
 
 
 class Lines:
@@ -59,37 +51,38 @@ class Lines:
             pace = self._pace.setdefault(label(event), Pace(event.done))
             if not pace.is_due(event):
                 return
-            click.echo(f"{label(event)}: {event.done}/{event.total}{pace.described(event)}  {described(event.values)}".rstrip())
+            rate = pace.rate_and_remaining(event)
+            click.echo(f"{label(event)}: {event.done}/{event.total}{rate}  {format_values(event.values)}".rstrip())
         else:
             click.echo(sentence(event))
 
 
 class Pace:
-    """How fast a stage goes, and when its next line is due."""
+    """Rate of a stage, and the time of its next progress line."""
 
     def __init__(self, done: int) -> None:
         self._from, self._since = done, time.monotonic()
         self._shown = self._since
 
     def is_due(self, event: Progressed) -> bool:
-        """Whether the last line is old enough, or the stage complete."""
+        """Whether `LINE_EVERY_S` passed since the last line, or the stage is complete."""
         now = time.monotonic()
         if now - self._shown < LINE_EVERY_S and event.done < event.total:
             return False
         self._shown = now
         return True
 
-    def described(self, event: Progressed) -> str:
-        """Rate and time left since the first event; empty while nothing is known."""
+    def rate_and_remaining(self, event: Progressed) -> str:
+        """Rate since the first event and remaining time; empty at first."""
         elapsed, worked = time.monotonic() - self._since, event.done - self._from
         if worked <= 0 or elapsed < 0.1:
             return ""
         left = (event.total - event.done) * elapsed / worked
-        return f"  {rate(worked / elapsed)}" + (f"  {int(left) // 60}:{int(left) % 60:02d} left" if left else "")
+        return f"  {format_rate(worked / elapsed)}" + (f"  {int(left) // 60}:{int(left) % 60:02d} left" if left else "")
 
 
 class Bars:
-    """A bar a stage with rate, time left and latest numbers; notes and tables scroll by above."""
+    """One bar per stage with rate, remaining time and latest values; notes and tables are printed above the bars."""
 
     def __init__(self, console: Console) -> None:
         self._progress = Progress(
@@ -98,7 +91,7 @@ class Bars:
             MofNCompleteColumn(table_column=Column(no_wrap=True)),
             RateColumn(table_column=Column(no_wrap=True)),
             TimeRemainingColumn(compact=True, table_column=Column(no_wrap=True)),
-            # The numbers take what is left of the line, and are cut before anything else is.
+            # The values take the rest of the line and are truncated first.
             TextColumn("{task.fields[values]}", style="dim", table_column=Column(ratio=1, no_wrap=True)),
             console=console,
             expand=True,
@@ -113,10 +106,10 @@ class Bars:
         self._progress.stop()
 
     def show(self, event: Event) -> None:
-        """Moves a bar, or prints above the bars."""
+        """Updates a bar, or prints above the bars."""
         match event:
             case Progressed():
-                state = {"completed": event.done, "total": event.total, "values": described(event.values)}
+                state = {"completed": event.done, "total": event.total, "values": format_values(event.values)}
                 if label(event) in self._tasks:
                     self._progress.update(self._tasks[label(event)], **state)
                 else:  # begun where it is, so that what an earlier process did does not count as speed
@@ -132,12 +125,12 @@ class Bars:
 
 
 class RateColumn(ProgressColumn):
-    """Units of work a second."""
+    """Units of work per second."""
 
     def render(self, task: Task) -> Text:
         """The rate of the last half minute, or of the whole task when it is complete."""
         speed = task.finished_speed or task.speed
-        return Text(rate(speed) if speed else "", style="cyan")
+        return Text(format_rate(speed) if speed else "", style="cyan")
 
 
 def label(event: Progressed) -> str:
@@ -152,7 +145,7 @@ def sentence(event: Noted | Measured | Saved | Skipped) -> str:
         case Noted():
             return f"{event.stage}: {'warning: ' if event.level == 'warning' else ''}{event.message}"
         case Measured():
-            return f"{event.stage}: {described(event.values)}"
+            return f"{event.stage}: {format_values(event.values)}"
         case Saved():
             return f"{event.stage}: {event.what} in {event.path}"
         case Skipped():
@@ -162,23 +155,23 @@ def sentence(event: Noted | Measured | Saved | Skipped) -> str:
 
 
 def table(event: Measured) -> Table:
-    """The measured numbers below each other."""
+    """The measured values, one per row."""
     rows = Table(title=event.stage, title_justify="left", show_header=False, box=None, padding=(0, 2))
     for name, value in event.values.items():
-        rows.add_row(name, number(value))
+        rows.add_row(name, format_number(value))
     return rows
 
 
-def described(values: Mapping[str, float | int]) -> str:
-    """Names and numbers in one line."""
-    return ", ".join(f"{name} {number(value)}" for name, value in values.items())
+def format_values(values: Mapping[str, float | int]) -> str:
+    """Names and values in one line."""
+    return ", ".join(f"{name} {format_number(value)}" for name, value in values.items())
 
 
-def number(value: float | int) -> str:
-    """Four digits of a fraction, all digits of a count."""
+def format_number(value: float | int) -> str:
+    """Formatted value: four digits of a fraction, all digits of a count."""
     return f"{int(value)}" if float(value).is_integer() and abs(value) < 1e12 else f"{value:.4g}"
 
 
-def rate(per_second: float) -> str:
-    """Work a second, or seconds a piece of work where it is slow."""
+def format_rate(per_second: float) -> str:
+    """Formatted rate: units per second, or seconds per unit below one per second."""
     return f"{per_second:.1f}/s" if per_second >= 1 else f"{1 / per_second:.1f} s each"

@@ -1,6 +1,6 @@
-"""Renders against truths: regions, metrics, scorecards."""
+"""Image metrics by region, multi-view consistency, and distances between sets of images."""
 
 from splatpaint.evaluation.metrics import psnr
-from splatpaint.evaluation.scorecard import Pair, Scorecard, evaluate, read_scorecard, table
+from splatpaint.evaluation.scorecard import Pair, Scorecard, evaluate
 
-__all__ = ["Pair", "Scorecard", "evaluate", "psnr", "read_scorecard", "table"]
+__all__ = ["Pair", "Scorecard", "evaluate", "psnr"]

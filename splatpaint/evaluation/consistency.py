@@ -1,12 +1,12 @@
-"""Whether a fill is one thing seen from many places, or another picture in every view.
+"""Multi-view consistency of a fill: agreement between the holes of neighboring views.
 
-The hole of one view is painted a second time with what a neighboring view shows there, carried over by rendered depth, and the
-two are compared. Points that the neighbor does not see (out of its frame, or behind what its photo shows) do not count. Where a
-point falls into the neighbor's own hole, it counts whatever stands there: were the depths to agree first, a fill whose depth is
-chaos would be judged by the few points where it happens not to be. How many agree is a number of its own.
+The color of a neighboring view is warped into the hole of a view by rendered depth, and the two are compared. Points outside
+the neighbor's frame, or occluded in it by known surfaces, are excluded. Points that fall into the neighbor's hole always count,
+even if the depths disagree: otherwise a fill with inconsistent depth would be scored by the few points that agree. The share of
+points whose depths agree is reported separately.
 
-Photos differ in exposure, and fills follow them, so the carried picture first gets the gain that makes what surrounds the hole
-alike, channel by channel. Agreement also rewards blur: what was really there agrees less than most fills do.
+Photos differ in exposure, and fills follow them. Therefore the warped image is first scaled, per channel, to the mean color
+around the hole. The measure also rewards blur: the true background agrees less than most fills do.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,17 +24,17 @@ from splatpaint.image.region import bounding_box, dilate
 from splatpaint.scene.camera import Cameras
 
 NEIGHBORS = (1, 4)
-"""Every view is compared with those this many places before and after it: one near, one farther."""
+"""Index offsets of the views that each view is compared with, before and after it: one near, one farther."""
 TOLERANCE = 0.03
-"""Relative difference of depths up to which a point counts as the surface that the neighbor sees."""
+"""Relative depth difference up to which a point counts as the surface that the neighbor sees."""
 MIN_PIXELS = 64
-"""Pairs that share less of the hole, or of what surrounds it, say nothing."""
-AROUND_PX = 32
-"""So far around the hole the exposures of two views are compared."""
+"""Pairs that share fewer pixels of the hole, or of its surroundings, are skipped."""
+EXPOSURE_RING_PX = 32
+"""Width of the ring around the hole in which the exposures of two views are compared."""
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class RenderedHole:
     """One rendering of a scene."""
 
     camera: Cameras
@@ -43,35 +43,35 @@ class Seen:
     depth: Float[Tensor, "1 1 h w"]
     """z-depth, 0 = nothing there."""
     hole: Float[Tensor, "1 1 h w"]
-    """1 where the scene was painted."""
+    """1 where the scene was filled."""
 
 
 @torch.no_grad()
-def consistency(views: Sequence[Seen], *, lpips: Mapping[str, Lpips] | None = None) -> dict[str, float]:
+def consistency(views: Sequence[RenderedHole], *, lpips: Mapping[str, Lpips] | None = None) -> dict[str, float]:
     """Agreement of the views inside their holes.
 
     Args:
         views: in the order in which they were taken.
-        lpips: perceptual distances to take beside PSNR, by the net's name.
+        lpips: perceptual distances to measure in addition to PSNR, by the name of the net.
 
     Returns:
-        `psnr/consistency` (dB, the squared errors of all pairs pooled), `lpips_NET/consistency` (mean over pairs),
-        `depth/consistency` (share of the points whose depths agree) and `pairs/consistency`; empty if no two views share a
-        hole.
+        `psnr/consistency` (dB, of the squared errors of all pairs), `lpips_NET/consistency` (mean over pairs),
+        `depth/consistency` (share of the points whose depths agree) and `pairs/consistency`; empty if no two views share
+        enough of a hole.
     """
     squared, pixels, agreeing, pairs = 0.0, 0.0, 0.0, 0
     distances: dict[str, float] = dict.fromkeys(lpips or {}, 0.0)
     for one, other in neighbors(views):
-        carried = carry(other, one)
-        valid = one.hole * torch.maximum(carried.same, carried.hole)
-        around = dilate(one.hole, AROUND_PX) * (1 - one.hole) * carried.known
+        warped = warp_view(other, one)
+        valid = one.hole * torch.maximum(warped.depth_agrees, warped.hole)
+        around = dilate(one.hole, EXPOSURE_RING_PX) * (1 - one.hole) * warped.known
         if min(valid.sum(), around.sum()) < MIN_PIXELS:
             continue
         pairs += 1
-        color = carried.color * gain(carried.color, one.color, around)
+        color = warped.color * gain(warped.color, one.color, around)
         squared += float(((color - one.color).square().mean(dim=1, keepdim=True) * valid).sum())
         pixels += float(valid.sum())
-        agreeing += float((valid * carried.same).sum())
+        agreeing += float((valid * warped.depth_agrees).sum())
         box = bounding_box(valid[0])
         assert box is not None, "there are valid pixels"
         for net, distance in (lpips or {}).items():
@@ -83,18 +83,18 @@ def consistency(views: Sequence[Seen], *, lpips: Mapping[str, Lpips] | None = No
     return {"psnr/consistency": psnr, **means, "depth/consistency": agreeing / pixels, "pairs/consistency": float(pairs)}
 
 
-def neighbors(views: Sequence[Seen]) -> Iterator[tuple[Seen, Seen]]:
-    """The pairs that are compared."""
+def neighbors(views: Sequence[RenderedHole]) -> Iterator[tuple[RenderedHole, RenderedHole]]:
+    """The pairs of views that are compared."""
     for index, step, sign in product(range(len(views)), NEIGHBORS, (-1, 1)):
         if 0 <= index + sign * step < len(views):
             yield views[index], views[index + sign * step]
 
 
 @dataclass(frozen=True, eq=False)
-class Carried:
-    """What one view, the source, shows, at the pixels of another.
+class WarpedView:
+    """One view (the source) warped to the pixels of another (the target).
 
-    Everything is 0 where the other sees nothing, or the source has the point out of its frame.
+    All maps are 0 where the target has no depth or the point is outside the source's frame.
     """
 
     color: Float[Tensor, "1 3 h w"]
@@ -102,12 +102,12 @@ class Carried:
     """1 where the point falls outside the source's hole."""
     hole: Float[Tensor, "1 1 h w"]
     """1 where it falls into that hole."""
-    same: Float[Tensor, "1 1 h w"]
-    """1 where the source sees that very point: its depth there is the point's."""
+    depth_agrees: Float[Tensor, "1 1 h w"]
+    """1 where the source sees the same point: its depth agrees with the depth of the point."""
 
 
-def carry(source: Seen, target: Seen) -> Carried:
-    """What the source shows, carried to the target's pixels by the target's depth."""
+def warp_view(source: RenderedHole, target: RenderedHole) -> WarpedView:
+    """The source warped to the pixels of the target by the target's depth."""
     points = target.camera.unproject(target.depth)[0].reshape(-1, 3)
     pixels, depth = source.camera.project(points)
     size = torch.tensor([source.camera.width, source.camera.height]).to(pixels)
@@ -116,14 +116,14 @@ def carry(source: Seen, target: Seen) -> Carried:
     color = grid_sample(source.color, grid, mode="bilinear", padding_mode="border", align_corners=False)
     found = grid_sample(source.depth, grid, mode="nearest", align_corners=False)
     hole = grid_sample(source.hole, grid, mode="nearest", align_corners=False)
-    looked_at = ((grid.abs() <= 1).all(dim=-1)[:, None] & (target.depth > 0) & (depth > 0)).to(color)
-    same = (found > 0) & ((found - depth).abs() <= TOLERANCE * depth)
-    return Carried(color * looked_at, (1 - hole) * looked_at, hole * looked_at, same * looked_at)
+    in_frame = ((grid.abs() <= 1).all(dim=-1)[:, None] & (target.depth > 0) & (depth > 0)).to(color)
+    depth_agrees = (found > 0) & ((found - depth).abs() <= TOLERANCE * depth)
+    return WarpedView(color * in_frame, (1 - hole) * in_frame, hole * in_frame, depth_agrees * in_frame)
 
 
 def gain(
-    color: Float[Tensor, "1 3 h w"], wanted: Float[Tensor, "1 3 h w"], where: Float[Tensor, "1 1 h w"]
+    color: Float[Tensor, "1 3 h w"], reference: Float[Tensor, "1 3 h w"], region: Float[Tensor, "1 1 h w"]
 ) -> Float[Tensor, "1 3 1 1"]:
-    """The factors that make one picture as bright as another in the mean over an area, whatever their textures."""
-    means = [(picture * where).sum(dim=(2, 3), keepdim=True) for picture in (color, wanted)]
+    """The factor per channel that gives `color` the mean of `reference` in the region."""
+    means = [(image * region).sum(dim=(2, 3), keepdim=True) for image in (color, reference)]
     return means[1] / means[0].clamp_min(1e-6)

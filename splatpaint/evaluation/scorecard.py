@@ -1,19 +1,16 @@
-"""Renders against truths: which numbers are taken where, and how they are kept.
+"""Scores of renders against ground truth, by metric and region.
 
-Regions (the metrics protocol): `full`, the whole picture; `hole`, the pixels to be painted; `known`, all others; `bbox`, the
-hole's box grown by a tenth of its size on each side, clipped; `ring`, what is outside the hole up to 16 px away. PSNR and SSIM
-are averaged over the region's pixels; LPIPS is taken on the whole picture (`full`), on the cropped box (`bbox`), and on the
-cropped box with the truth everywhere but in the hole (`hole`), which judges the fill alone, as methods that keep the photos
-around it are judged.
-`psnr_affine` is PSNR after the gain and offset a channel that fit the picture to the truth outside the hole: what a different
-exposure costs is the difference between the two.
+Regions: `full`, the whole image; `hole`, the filled pixels; `known`, all other pixels; `bbox`, the bounding box of the hole
+grown by a tenth of its size on each side and clipped; `ring`, the pixels outside the hole within 16 px of it. PSNR, SSIM and
+FLIP are averaged over the pixels of the region. LPIPS is computed on the whole image (`full`), on the cropped box (`bbox`), and
+on the cropped box with the truth outside the hole (`hole`). The last one scores the fill alone, as for methods that keep the
+photos around it.
+`psnr_affine` is PSNR after fitting a gain and an offset per channel outside the hole; its difference to `psnr` is the cost of a
+different exposure.
 """
 
-import json
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import fmean
 
 import torch
@@ -21,17 +18,18 @@ from jaxtyping import Float
 from torch import Tensor
 
 from splatpaint.evaluation.flip import Flip
-from splatpaint.evaluation.metrics import lpips_in_box, psnr, recolored
+from splatpaint.evaluation.metrics import fit_exposure, lpips_in_box, psnr
 from splatpaint.image.perceptual import Lpips
 from splatpaint.image.region import Box, bounding_box, masked_mean, ring
 from splatpaint.image.ssim import ssim
 
 RING_PX = 16
+"""Width of the region `ring`."""
 
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """A picture to be judged, with the truth and the pixels that had to be painted."""
+    """A render with its ground truth and its hole (1 = filled)."""
 
     name: str
     render: Float[Tensor, "3 h w"]
@@ -41,51 +39,31 @@ class Pair:
 
 @dataclass(frozen=True)
 class Scorecard:
-    """Scores by view and name, such as `psnr/hole` (dB) or `lpips_alex/bbox`."""
+    """Scores of every view by name, such as `psnr/hole` (dB) or `lpips_alex/bbox`."""
 
     views: Mapping[str, Mapping[str, float]]
-    """Scores that do not exist for a view (its hole is empty) are left out."""
+    """Scores that a view does not have (its hole is empty) are left out."""
 
     @property
     def means(self) -> dict[str, float]:
-        """Every score averaged over the views that have it."""
+        """Mean of every score over the views that have it."""
         names = dict.fromkeys(name for scores in self.views.values() for name in scores)
         return {name: fmean(scores[name] for scores in self.views.values() if name in scores) for name in names}
-
-    def write(self, path: Path) -> None:
-        """Writes means and views as JSON; infinite scores (pictures that agree) become null."""
-        finite = {name: _finite(scores) for name, scores in self.views.items()}
-        path.write_text(json.dumps({"means": _finite(self.means), "views": finite}, indent=1))
-
-
-def read_scorecard(path: Path) -> Scorecard:
-    """The scorecard that `Scorecard.write` wrote."""
-    views = json.loads(path.read_text())["views"]
-    return Scorecard({name: {key: _infinite(value) for key, value in scores.items()} for name, scores in views.items()})
 
 
 @torch.no_grad()
 def evaluate(
     pairs: Iterable[Pair], *, lpips: Mapping[str, Lpips] | None = None, flip: Flip | None = None, lpips_of_full: bool = True
 ) -> Scorecard:
-    """Judges every picture.
+    """Scores every render.
 
     Args:
         pairs: may be a generator, so that only one view is in memory.
-        lpips: perceptual distances to take beside PSNR and SSIM, by the net's name (`alex`, `vgg`).
-        flip: whether to take FLIP too.
-        lpips_of_full: whether LPIPS is taken on the whole picture too, which costs more than all the rest together.
+        lpips: LPIPS by the name of the net (`alex`, `vgg`).
+        flip: FLIP; None leaves it out.
+        lpips_of_full: whether LPIPS is computed on the whole image, which takes longer than everything else together.
     """
     return Scorecard({pair.name: _scores(pair, lpips or {}, flip, lpips_of_full) for pair in pairs})
-
-
-def table(cards: Mapping[str, Scorecard], columns: Sequence[str]) -> list[list[str]]:
-    """A head row and a row a method: its mean of every column, or a dash."""
-    rows = [["method", *columns]]
-    for method, card in cards.items():
-        means = card.means
-        rows.append([method, *(f"{means[name]:.{_digits(name)}f}" if name in means else "-" for name in columns)])
-    return rows
 
 
 def _scores(pair: Pair, lpips: Mapping[str, Lpips], flip: Flip | None, lpips_of_full: bool) -> dict[str, float]:
@@ -93,9 +71,9 @@ def _scores(pair: Pair, lpips: Mapping[str, Lpips], flip: Flip | None, lpips_of_
     box = bounding_box(pair.hole)
     regions = {"full": torch.ones_like(hole), "hole": hole, "known": 1 - hole, "ring": ring(hole, RING_PX)}
     if box is not None:
-        regions["bbox"] = _filled(box, hole)
+        regions["bbox"] = _box_mask(box, hole)
     scores = {}
-    fitted = recolored(x, y, region=1 - hole)
+    fitted = fit_exposure(x, y, region=1 - hole)
     perceived = flip.map(x, y) if flip else None
     for name, region in regions.items():
         if region.any():
@@ -113,19 +91,7 @@ def _scores(pair: Pair, lpips: Mapping[str, Lpips], flip: Flip | None, lpips_of_
     return scores
 
 
-def _filled(box: Box, like: Tensor) -> Tensor:
+def _box_mask(box: Box, like: Tensor) -> Tensor:
     region = torch.zeros_like(like)
     box.crop(region).fill_(1)
     return region
-
-
-def _digits(name: str) -> int:
-    return 2 if name.startswith("psnr") else 3
-
-
-def _finite(scores: Mapping[str, float]) -> dict[str, float | None]:
-    return {name: value if math.isfinite(value) else None for name, value in scores.items()}
-
-
-def _infinite(value: float | None) -> float:
-    return math.inf if value is None else value

@@ -1,4 +1,4 @@
-"""Splat files: read and written by suffix."""
+"""Reading and writing of splat files, by suffix."""
 
 from pathlib import Path
 
@@ -14,10 +14,10 @@ SUFFIXES = (".ply", ".splat", ".safetensors")
 
 
 def read_splats(path: Path) -> Splats:
-    """The splats of a .ply, .splat or .safetensors file, row by row as they are there; see also `drop_nonfinite`.
+    """The splats of a .ply, .splat or .safetensors file, in file order and unfiltered; see also `drop_nonfinite`.
 
     Raises:
-        FormatError: if there is no such file, its suffix is unknown, or it holds something else.
+        FormatError: if there is no such file, its suffix is unknown, or its content is invalid.
     """
     check_splats(path)
     match path.suffix.lower():
@@ -31,7 +31,7 @@ def read_splats(path: Path) -> Splats:
 
 
 def check_splats(path: Path) -> None:
-    """Only a check, as far as one can tell without reading the file.
+    """Checks existence and suffix of a splat file, without reading it.
 
     Raises:
         FormatError: if there is no such file, or its suffix is unknown.
@@ -43,7 +43,7 @@ def check_splats(path: Path) -> None:
 
 
 def write_splats(path: Path, splats: Splats) -> None:
-    """Writes a .ply, .splat or .safetensors file; an existing one is replaced in one step.
+    """Writes a .ply, .splat or .safetensors file; an existing file is replaced atomically.
 
     Raises:
         FormatError: if the suffix is unknown, the format cannot hold these splats, or the file cannot be written.
@@ -65,7 +65,7 @@ def write_splats(path: Path, splats: Splats) -> None:
 
 
 def drop_nonfinite(splats: Splats) -> tuple[Splats, int]:
-    """The splats whose every number is finite, and how many others there were (files of aborted trainings have some)."""
+    """The splats with finite values only, and the number of dropped ones (diverged trainings have some)."""
     finite = torch.ones(len(splats), dtype=torch.bool, device=splats.means.device)
     for tensor in splats.tensors().values():
         finite &= tensor[:, None].flatten(1).isfinite().all(dim=1)

@@ -1,4 +1,4 @@
-"""Splats as they are, bit by bit, in one .safetensors file: any precision, any color space."""
+"""Lossless .safetensors files of splats, in any precision and color space."""
 
 from pathlib import Path
 
@@ -9,11 +9,11 @@ from splatpaint.errors import FormatError
 from splatpaint.scene.splats import Splats
 
 FORMAT = "splatpaint splats 1"
-"""Kept in the file's metadata, with the color space."""
+"""Format name in the metadata of the file, next to the color space."""
 
 
 def write_checkpoint(path: Path, splats: Splats) -> None:
-    """Writes the splats; replaces the file in one step.
+    """Writes the splats; the file is replaced atomically.
 
     Raises:
         OSError: if the file cannot be written.

@@ -1,7 +1,7 @@
-"""The .ply layout that 3D Gaussian Splatting introduced and that every viewer reads.
+"""The .ply layout of 3D Gaussian Splatting, which viewers read.
 
-One `vertex` element of float32 properties, binary little endian. f_rest holds the harmonics above DC channel by channel: all
-red ones first. Normals are zero and only there because readers expect them.
+One `vertex` element of float32 properties, binary little endian. f_rest has the harmonics above DC, channel by channel (red
+first). Normals are zero; readers expect them.
 """
 
 from io import BytesIO
@@ -25,7 +25,7 @@ QUATS = ["rot_0", "rot_1", "rot_2", "rot_3"]
 
 
 def write_ply(path: Path, splats: Splats) -> None:
-    """Writes rgb splats of any degree as float32; replaces the file in one step.
+    """Writes rgb splats of any degree as float32; the file is replaced atomically.
 
     Raises:
         FormatError: if the splats are not rgb.
@@ -55,7 +55,7 @@ def write_ply(path: Path, splats: Splats) -> None:
 
 
 def read_ply(path: Path) -> Splats:
-    """The splats of a .ply file, rows in order, values as they are (also NaN); properties are found by name.
+    """The splats of a .ply file, in order and unfiltered (including NaN); properties are found by name.
 
     Raises:
         FormatError: if the file is damaged, or is a mesh or a point cloud.

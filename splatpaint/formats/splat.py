@@ -1,4 +1,4 @@
-"""The 32-byte .splat rows of web viewers: small and lossy.
+"""The lossy .splat format of web viewers, with 32 bytes per splat.
 
 A row is the mean (3 float32), the standard deviations (3 float32), red green blue opacity (4 bytes, 255 = 1) and the quaternion
 wxyz (4 bytes, `128 + 128 q`). There is no view-dependent color.
@@ -17,7 +17,7 @@ ROW = np.dtype([("mean", "<f4", 3), ("scale", "<f4", 3), ("rgba", "u1", 4), ("qu
 
 
 def write_splat(path: Path, splats: Splats) -> None:
-    """Writes rgb splats without the harmonics above DC; replaces the file in one step.
+    """Writes rgb splats without the harmonics above DC; the file is replaced atomically.
 
     Raises:
         FormatError: if the splats are not rgb.
@@ -37,7 +37,7 @@ def write_splat(path: Path, splats: Splats) -> None:
 
 
 def read_splat(path: Path) -> Splats:
-    """The splats of a .splat file, of degree 0; opacities 0 and 255 become half a step less extreme to keep logits finite.
+    """The splats of a .splat file, of degree 0; opacities are clamped by half a quantization step to keep logits finite.
 
     Raises:
         FormatError: if the file cannot be read or is no whole number of rows.

@@ -1,1 +1,1 @@
-"""Pictures as tensors: files, resampling, comparisons."""
+"""Images as tensors: files, resampling, comparison, inpainting."""

@@ -1,6 +1,6 @@
-"""Pictures and masks on disk, as tensors and back.
+"""Reading and writing of images and masks.
 
-Stored pixels are what counts: the EXIF orientation is not applied, because camera poses refer to the pixels as they are stored.
+The EXIF orientation is not applied, because camera poses refer to the pixels as they are stored.
 """
 
 from collections.abc import Iterator
@@ -17,70 +17,70 @@ from splatpaint.atomic import replacing
 from splatpaint.errors import CaptureError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
-"""What counts as a picture when a folder is searched (in lower case)."""
+"""Suffixes (in lower case) of the files that are images when a folder is searched."""
 
 
 def read_image(path: Path) -> Float[Tensor, "3 h w"]:
-    """The picture as sRGB in [0, 1]; gray is repeated, 16-bit gray is scaled, alpha is dropped (hidden colors show).
+    """The image as sRGB in [0, 1]. Gray is repeated to three channels, 16-bit gray is scaled, alpha is dropped.
 
     Raises:
         CaptureError: if the file is missing or cannot be decoded to its end.
     """
-    with _opened(path) as picture:
-        if picture.mode.startswith(("I", "F")):
-            gray = np.asarray(picture, dtype=np.float32)
+    with _open(path) as image:
+        if image.mode.startswith(("I", "F")):
+            gray = np.asarray(image, dtype=np.float32)
             return torch.from_numpy(gray / _full_scale(gray)).clamp(0, 1).expand(3, -1, -1).contiguous()
-        pixels = np.asarray(picture.convert("RGB"), dtype=np.float32)
+        pixels = np.asarray(image.convert("RGB"), dtype=np.float32)
     return torch.from_numpy(pixels).permute(2, 0, 1).div(255.0).contiguous()
 
 
 def read_mask(path: Path) -> Float[Tensor, "1 h w"]:
-    """The mask with exactly 0 and 1: 1 where the brightest channel is above half of full scale.
+    """The binary mask: 1 where the brightest channel is above half of full scale, else 0.
 
-    Full scale is 1, 255 or 65535, the smallest that no pixel exceeds, so masks stored as 0/1, 0/255 and in 16 bits all read
-    alike. Transparent pixels count as black.
+    Full scale is the smallest of 1, 255 and 65535 that no pixel exceeds, so masks may be stored as 0/1, 0/255 or in 16 bits.
+    Transparent pixels count as black.
 
     Raises:
         CaptureError: if the file is missing or cannot be decoded to its end.
     """
-    with _opened(path) as picture:
-        if picture.mode.startswith(("I", "F")):
-            values = np.asarray(picture, dtype=np.float32)
+    with _open(path) as image:
+        if image.mode.startswith(("I", "F")):
+            values = np.asarray(image, dtype=np.float32)
         else:
-            rgba = np.asarray(picture.convert("RGBA"), dtype=np.float32)
+            rgba = np.asarray(image.convert("RGBA"), dtype=np.float32)
             values = rgba[..., :3].max(axis=-1) * (rgba[..., 3] / 255.0)
     return torch.from_numpy(values > _full_scale(values) / 2)[None].float()
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """Width and height in pixels, from the header alone.
+    """Width and height in pixels, read from the header alone.
 
     Raises:
-        CaptureError: if the file is missing or is not a picture.
+        CaptureError: if the file is missing or is not an image.
     """
-    with _opened(path, decode=False) as picture:
-        return picture.size
+    with _open(path, decode=False) as image:
+        return image.size
 
 
 def write_image(path: Path, image: Float[Tensor, "3 h w"]) -> None:
-    """Writes sRGB in [0, 1] (clamped, rounded to 8 bits) in the format of the suffix; the file appears whole or not at all."""
+    """Writes sRGB in [0, 1] (clamped, rounded to 8 bits) in the format of the suffix; the file is replaced atomically."""
     pixels = image.detach().cpu().clamp(0, 1).mul(255.0).round().byte().permute(1, 2, 0)
     _write(path, Image.fromarray(pixels.contiguous().numpy()))
 
 
 def write_mask(path: Path, mask: Float[Tensor, "1 h w"]) -> None:
-    """Writes 8-bit gray, 255 where `mask` is above one half and 0 elsewhere; the file appears whole or not at all."""
+    """Writes 8-bit gray, 255 where `mask` is above 0.5 and 0 elsewhere; the file is replaced atomically."""
     pixels = (mask.detach().cpu()[0] > 0.5).byte().mul(255)
     _write(path, Image.fromarray(pixels.contiguous().numpy()))
 
 
 @contextmanager
-def _opened(path: Path, *, decode: bool = True) -> Iterator[Image.Image]:
+def _open(path: Path, *, decode: bool = True) -> Iterator[Image.Image]:
     try:
-        with Image.open(path) as picture:
+        with Image.open(path) as image:
             if decode:
-                picture.load()
-            yield picture
+                image.load()
+            yield image
     except FileNotFoundError:
         raise CaptureError(f"the image {path} does not exist") from None
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:

@@ -1,8 +1,7 @@
-"""From how far away a hole may be completed: the offsets at which a picture looks like itself.
+"""Candidate offsets for shift-map inpainting: where the pixels of a hole may be copied from, relative to them.
 
-Most of them follow from what repeats in it: of every patch, the one that is most alike and not right beside it (He and Sun
-2012, Statistics of Patch Offsets for Image Completion, sec. 3). Others are those at which what is right around the hole is
-continued.
+Most offsets are the dominant ones between similar patches of the image (He and Sun 2012, Statistics of Patch Offsets for Image
+Completion, sec. 3). The others lead from patches at the boundary of the hole to patches that match their known pixels.
 """
 
 import torch
@@ -11,56 +10,60 @@ from torch import Tensor
 from torch.nn import functional as F
 
 SIDE = 5
-"""Of a patch, in pixels."""
+"""Side of a patch in pixels."""
 HALF = SIDE // 2
-MOST_REPEATS = 60
-MOST_CONTINUED = 60
-"""So many offsets of either kind."""
-MOST_PATCHES = 3000
-"""So many are compared with each other."""
-MOST_AROUND = 600
-MOST_SOURCES = 20_000
-"""So many around the hole are compared with so many that may continue them."""
-AT_ONCE = 1024
-"""So many patches are compared with all others in one matrix."""
-NEAR = 1 / 15
-"""What is nearer than this share of the longer side is no repetition."""
+MAX_DOMINANT = 60
+"""Number of dominant offsets, at most."""
+MAX_BOUNDARY = 60
+"""Number of offsets from patches at the boundary, at most."""
+MAX_PATCHES = 3000
+"""Number of patches that are compared with each other, at most."""
+MAX_BOUNDARY_PATCHES = 600
+"""Number of patches at the boundary of the hole, at most."""
+MAX_SOURCE_PATCHES = 20_000
+"""Number of patches that those are compared with, at most."""
+BATCH_PATCHES = 1024
+"""Rows of one distance matrix."""
+MIN_OFFSET = 1 / 15
+"""Shortest offset between similar patches, as a share of the longer image side; nearer patches are similar in any image."""
 NEIGHBORS = 3
-"""So many of the patches that are most alike give an offset to one around the hole."""
+"""Number of best matches of a boundary patch that each give an offset."""
 
 
 @torch.no_grad()
 def candidate_offsets(
-    image: Float[Tensor, "c h w"], hole: Bool[Tensor, "h w"], copied: Bool[Tensor, "h w"], *, generator: torch.Generator
+    image: Float[Tensor, "c h w"], hole: Bool[Tensor, "h w"], source: Bool[Tensor, "h w"], *, generator: torch.Generator
 ) -> Int[Tensor, "k 2"]:
-    """Rows and columns from a pixel of the hole to one that it may be copied from; none if there is hardly anything to copy.
+    """Offsets (rows, columns) from pixels of the hole to their sources; empty if the source region holds less than two patches.
 
     Args:
-        image: known outside the hole.
-        hole: to be completed.
-        copied: what may be copied; not in the hole.
-        generator: draws which patches are looked at, where there are many.
+        image: values outside the hole; those inside are ignored.
+        hole: True where the image is to be filled.
+        source: True where pixels may be copied from; False in the hole.
+        generator: samples the patches where there are more than the maximum.
     """
-    whole = _centers(copied)
-    if len(whole) < 2:
+    centers = _centers(source)
+    if len(centers) < 2:
         return torch.zeros(0, 2, dtype=torch.long, device=image.device)
     around = F.max_pool2d(hole[None].float(), SIDE, 1, HALF)[0] * (~hole)
     around[:HALF], around[-HALF:], around[:, :HALF], around[:, -HALF:] = 0, 0, 0, 0
-    begun = _drawn(torch.nonzero(around.flatten())[:, 0], MOST_AROUND, generator)
-    repeated = _repeats(image, _drawn(whole, MOST_PATCHES, generator))
-    return torch.cat([repeated, _continued(image, hole, _drawn(whole, MOST_SOURCES, generator), begun)]).unique(dim=0)
+    boundary = _sample(torch.nonzero(around.flatten())[:, 0], MAX_BOUNDARY_PATCHES, generator)
+    dominant = _dominant_offsets(image, _sample(centers, MAX_PATCHES, generator))
+    return torch.cat(
+        [dominant, _boundary_offsets(image, hole, _sample(centers, MAX_SOURCE_PATCHES, generator), boundary)]
+    ).unique(dim=0)
 
 
-def _centers(copied: Bool[Tensor, "h w"]) -> Int[Tensor, " s"]:
-    """Flat indices of the pixels around which a whole patch may be copied."""
-    missing = F.max_pool2d(F.pad((~copied).float()[None], (HALF,) * 4, value=1.0), SIDE, 1)
+def _centers(source: Bool[Tensor, "h w"]) -> Int[Tensor, " s"]:
+    """Flat indices of the centers of patches that lie in the source region."""
+    missing = F.max_pool2d(F.pad((~source).float()[None], (HALF,) * 4, value=1.0), SIDE, 1)
     return torch.nonzero(missing.flatten() == 0)[:, 0]
 
 
-def _drawn(centers: Int[Tensor, " s"], most: int, generator: torch.Generator) -> Int[Tensor, " s2"]:
-    if len(centers) <= most:
+def _sample(centers: Int[Tensor, " s"], count: int, generator: torch.Generator) -> Int[Tensor, " s2"]:
+    if len(centers) <= count:
         return centers
-    return centers[torch.randperm(len(centers), generator=generator)[:most].to(centers.device)]
+    return centers[torch.randperm(len(centers), generator=generator)[:count].to(centers.device)]
 
 
 def _patches(picture: Float[Tensor, "c h w"], centers: Int[Tensor, " n"]) -> Float[Tensor, "n c p"]:
@@ -69,40 +72,40 @@ def _patches(picture: Float[Tensor, "c h w"], centers: Int[Tensor, " n"]) -> Flo
     return picture.flatten(1)[:, centers[:, None] + around].transpose(0, 1)
 
 
-def _between(start: Int[Tensor, "..."], end: Int[Tensor, "..."], width: int) -> Int[Tensor, "... 2"]:
+def _offsets(start: Int[Tensor, "..."], end: Int[Tensor, "..."], width: int) -> Int[Tensor, "... 2"]:
     return torch.stack([end // width - start // width, end % width - start % width], dim=-1)
 
 
-def _repeats(image: Float[Tensor, "c h w"], sources: Int[Tensor, " s"]) -> Int[Tensor, "k 2"]:
-    """The offsets, there and back, at which most patches look like others, be they brighter or darker."""
+def _dominant_offsets(image: Float[Tensor, "c h w"], sources: Int[Tensor, " s"]) -> Int[Tensor, "k 2"]:
+    """The most frequent offsets (and their negatives) between similar patches, compared without their mean colors."""
     _, height, width = image.shape
     patches = _patches(image, sources)
     patches = (patches - patches.mean(dim=2, keepdim=True)).flatten(1)
-    places = torch.stack([sources // width, sources % width], dim=1).to(image)
+    positions = torch.stack([sources // width, sources % width], dim=1).to(image)
     found = []
-    for some in torch.arange(len(sources), device=image.device).split(AT_ONCE):
-        costs = torch.cdist(patches[some], patches)
-        away = torch.cdist(places[some], places, p=torch.inf)
-        nearest = costs.masked_fill_(away < NEAR * max(height, width), torch.inf).argmin(dim=1)
-        found.append(_between(sources[some], sources[nearest], width))
+    for batch in torch.arange(len(sources), device=image.device).split(BATCH_PATCHES):
+        costs = torch.cdist(patches[batch], patches)
+        distances = torch.cdist(positions[batch], positions, p=torch.inf)
+        nearest = costs.masked_fill_(distances < MIN_OFFSET * max(height, width), torch.inf).argmin(dim=1)
+        found.append(_offsets(sources[batch], sources[nearest], width))
     offsets = torch.cat(found)
     offsets = torch.cat([offsets, -offsets])
     counts = torch.zeros(2 * height + 1, 2 * width + 1, device=image.device)
     counts.index_put_((offsets[:, 0] + height, offsets[:, 1] + width), torch.ones_like(counts[0, 0]), accumulate=True)
     smooth = F.avg_pool2d(F.avg_pool2d(counts[None], 3, 1, 1), 3, 1, 1)
     peaks = torch.nonzero((smooth == F.max_pool2d(smooth, 3, 1, 1)) & (smooth > 0))[:, 1:]
-    often = smooth[0, peaks[:, 0], peaks[:, 1]].argsort(descending=True, stable=True)[:MOST_REPEATS]
-    return peaks[often] - torch.tensor([height, width], device=image.device)
+    order = smooth[0, peaks[:, 0], peaks[:, 1]].argsort(descending=True, stable=True)[:MAX_DOMINANT]
+    return peaks[order] - torch.tensor([height, width], device=image.device)
 
 
-def _continued(
-    image: Float[Tensor, "c h w"], hole: Bool[Tensor, "h w"], sources: Int[Tensor, " s"], begun: Int[Tensor, " n"]
+def _boundary_offsets(
+    image: Float[Tensor, "c h w"], hole: Bool[Tensor, "h w"], sources: Int[Tensor, " s"], boundary: Int[Tensor, " n"]
 ) -> Int[Tensor, "k 2"]:
-    """The most frequent offsets to what looks like what is known of the patches `begun`, which reach into the hole."""
-    patches, shown = _patches(image, sources), _patches((~hole)[None].to(image), begun)
-    wanted = (_patches(image, begun) * shown).flatten(1)
-    costs = shown[:, 0] @ patches.square().sum(dim=1).T - 2 * wanted @ patches.flatten(1).T
+    """The most frequent offsets from boundary patches to the patches that best match their known pixels."""
+    patches, known = _patches(image, sources), _patches((~hole)[None].to(image), boundary)
+    wanted = (_patches(image, boundary) * known).flatten(1)
+    costs = known[:, 0] @ patches.square().sum(dim=1).T - 2 * wanted @ patches.flatten(1).T
     nearest = costs.topk(min(NEIGHBORS, len(sources)), dim=1, largest=False).indices
-    offsets = _between(begun[:, None], sources[nearest], image.shape[2]).flatten(0, 1)
+    offsets = _offsets(boundary[:, None], sources[nearest], image.shape[2]).flatten(0, 1)
     unique, counts = offsets.unique(dim=0, return_counts=True)
-    return unique[counts.argsort(descending=True, stable=True)[:MOST_CONTINUED]]
+    return unique[counts.argsort(descending=True, stable=True)[:MAX_BOUNDARY]]

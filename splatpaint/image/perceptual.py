@@ -1,7 +1,7 @@
 """LPIPS, the learned perceptual distance, without importing the `lpips` package (whose import needs torchvision).
 
-The linear heads (v0.1) are read from the installed `lpips` distribution; the ImageNet trunks from a local file. Where either is
-missing there is an error, never another number. Source: Zhang et al., "The Unreasonable Effectiveness of Deep Features as a
+The linear heads (v0.1) are read from the installed `lpips` distribution, the ImageNet trunks from a local file. A missing file
+is an error; there is no fallback. Source: Zhang et al., "The Unreasonable Effectiveness of Deep Features as a
 Perceptual Metric", 2018, and the shapes of the published weights.
 """
 
@@ -25,58 +25,58 @@ FILE_NAMES: dict[Net, tuple[str, ...]] = {
     "alex": ("alexnet-owt-7be5be79.pth", "lpips_alex_trunk.safetensors"),
     "vgg": ("vgg16-397923af.pth", "lpips_vgg16_trunk_fp16.safetensors"),
 }
-"""What a trunk's file may be called in a folder of weights: torchvision's own name first."""
+"""Names of a trunk's file in a folder of weights: torchvision's own name first."""
 DOWNLOADS = "https://download.pytorch.org/models/"
-"""Where torchvision's files are; the part of their names after the last hyphen begins their SHA-256."""
+"""Server of torchvision's files. The part of a name after the last hyphen is the beginning of its SHA-256."""
 MEAN = (0.485, 0.456, 0.406)
-"""Of ImageNet's sRGB in [0, 1]; LPIPS states the same numbers for [-1, 1]: (-.030, -.088, -.188)."""
+"""Mean of ImageNet's sRGB in [0, 1]; LPIPS states the same numbers for [-1, 1]: (-.030, -.088, -.188)."""
 STD = (0.229, 0.224, 0.225)
-"""Of ImageNet's sRGB in [0, 1]; for [-1, 1]: (.458, .448, .450)."""
+"""Standard deviation of ImageNet's sRGB in [0, 1]; for [-1, 1]: (.458, .448, .450)."""
 TAPS: dict[Net, tuple[int, ...]] = {"alex": (1, 4, 7, 9, 11), "vgg": (3, 8, 15, 22, 29)}
-"""The layers (all ReLUs) of the trunk whose activations are compared."""
+"""Indices of the trunk's layers (all ReLUs) whose activations are compared."""
 
 
 class Lpips(nn.Module):
-    """The perceptual distance between pictures, in [0, ~1]; frozen, differentiable in the pictures."""
+    """The perceptual distance between images, in [0, ~1]; frozen, differentiable in the images."""
 
     def __init__(self, net: Net = "alex", *, weights: Path | None = None) -> None:
         """Loads trunk and heads.
 
         Args:
-            net: `alex` (the usual one for reporting) or `vgg` (the usual one for optimizing; much slower).
-            weights: a file or a folder with the trunk; else the folder in $SPLATPAINT_WEIGHTS, else torch's hub cache, which is
-                filled by a download where that is possible.
+            net: `alex` (usual for reporting) or `vgg` (usual for optimization; much slower).
+            weights: a file or a folder with the trunk. Default: the folder in $SPLATPAINT_WEIGHTS, else torch's hub cache, into
+                which a missing trunk is downloaded.
 
         Raises:
-            WeightsError: if the trunk or the linear heads are not on this machine and cannot be had.
+            WeightsError: if the trunk or the linear heads are not on this machine and cannot be downloaded.
         """
         super().__init__()
         self.taps = TAPS[net]
         self.trunk = _alexnet() if net == "alex" else _vgg16()
         self.trunk.load_state_dict(_read_trunk(find_trunk(net, weights)))
         self.heads = nn.ParameterList(_read_heads(net))
-        # On processors, convolutions in bfloat16 are thrice as fast on maps whose channels lie together.
+        # On CPUs, bfloat16 convolutions are three times as fast with the channels last.
         self.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
     def forward(self, x: Float[Tensor, "v 3 h w"], y: Float[Tensor, "v 3 h w"]) -> Float[Tensor, " v"]:
-        """The distance of each pair of pictures (sRGB in [0, 1]), as published: each layer averaged over its own grid."""
+        """The distance of each pair of images (sRGB in [0, 1]), as published: each layer is averaged over its own grid."""
         return torch.stack([layer.mean(dim=(1, 2, 3)) for layer in self._layers(x, y)]).sum(dim=0)
 
     def map(self, x: Float[Tensor, "v 3 h w"], y: Float[Tensor, "v 3 h w"]) -> Float[Tensor, "v 1 h w"]:
-        """The distance around every pixel: each layer stretched to the picture's size, so that a region can be averaged.
+        """The distance as a map: each layer is resized to the image size, so that a region can be averaged.
 
-        The receptive fields are wide: what lies up to some hundred pixels outside a region reaches its average.
+        The receptive fields are wide: pixels up to some hundred pixels outside a region influence its mean.
         """
         size = x.shape[-2:]
         stretched = [interpolate(layer, size=size, mode="bilinear", align_corners=False) for layer in self._layers(x, y)]
         return torch.stack(stretched).sum(dim=0)
 
     def embed(self, images: Float[Tensor, "v 3 h w"]) -> Float[Tensor, "v d"]:
-        """The trunk's last activations averaged over each picture: what it shows, wherever it shows it."""
+        """One feature vector per image: the trunk's last activations, averaged over the image."""
         return self._activations(images)[-1].mean(dim=(2, 3))
 
     def _layers(self, x: Tensor, y: Tensor) -> list[Tensor]:
-        """Weighted squared differences of unit-length features, one (v, 1, h_l, w_l) map a layer."""
+        """Weighted squared differences of unit-length features, one (v, 1, h_l, w_l) map per layer."""
         pairs = zip(self._features(x), self._features(y), self.heads, strict=True)
         return [conv2d((a - b) ** 2, head) for a, b, head in pairs]
 
@@ -95,9 +95,9 @@ class Lpips(nn.Module):
 
 
 def find_trunk(net: Net, weights: Path | None = None) -> Path:
-    """The file that holds a trunk: the one given, or by name in the folder given, $SPLATPAINT_WEIGHTS, torch's hub cache.
+    """The file of a trunk: `weights`, or found by name in the folder `weights`, $SPLATPAINT_WEIGHTS or torch's hub cache.
 
-    Where no folder is named, what the cache lacks is downloaded.
+    A file that torch's hub cache lacks is downloaded, unless another folder was named.
 
     Raises:
         WeightsError: if there is none.
@@ -118,7 +118,7 @@ def find_trunk(net: Net, weights: Path | None = None) -> Path:
 
 
 def _download(name: str, folder: Path) -> bool:
-    """Whether torchvision's file of that name is in the folder now, its checksum right."""
+    """Downloads torchvision's file of that name; False if the server cannot be reached or the checksum is wrong."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
         torch.hub.download_url_to_file(DOWNLOADS + name, str(folder / name), Path(name).stem.split("-")[-1], progress=False)
@@ -128,7 +128,7 @@ def _download(name: str, folder: Path) -> bool:
 
 
 def _read_trunk(path: Path) -> dict[str, Tensor]:
-    """Convolution weights under their index in the trunk; torchvision's classifier is left out."""
+    """Convolution weights by their index in the trunk, without torchvision's classifier."""
     if path.suffix == ".safetensors":
         from safetensors.torch import load_file
 
@@ -140,7 +140,7 @@ def _read_trunk(path: Path) -> dict[str, Tensor]:
 
 
 def _read_heads(net: Net) -> list[Tensor]:
-    """One (1, channels, 1, 1) nonnegative weighting a tapped layer."""
+    """One nonnegative weight of shape (1, channels, 1, 1) per compared layer."""
     try:
         path = Path(str(metadata.distribution("lpips").locate_file(f"lpips/weights/v0.1/{net}.pth")))
     except metadata.PackageNotFoundError as missing:

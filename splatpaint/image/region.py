@@ -1,4 +1,4 @@
-"""Pixel regions: masks grown, shrunk, softened, boxed, and averages over them.
+"""Pixel regions: dilation, erosion, bounding boxes and means of masks.
 
 Masks are float, (v, 1, h, w), 1 = inside. Distances are Euclidean, in pixels, so every structuring element is a disc.
 """
@@ -36,7 +36,7 @@ class Box:
         return images[..., self.top : self.bottom, self.left : self.right]
 
     def grown(self, share: float, *, width: int, height: int, least_px: int = 0) -> "Box":
-        """The box grown on each side by a share of its own size, and at least so many pixels, clipped to the picture."""
+        """The box grown on each side by a share of its size, at least `least_px` pixels, and clipped to the image."""
         dx, dy = (max(math.ceil(share * extent), least_px) for extent in (self.width, self.height))
         return Box(
             left=max(0, self.left - dx),
@@ -47,9 +47,9 @@ class Box:
 
 
 def masked_mean(values: Float[Tensor, "v c h w"], region: Float[Tensor, "v 1 h w"] | None = None) -> Float[Tensor, " v"]:
-    """The mean over channels and over the pixels of a region (weights; all pixels if not given), one number a view.
+    """The mean of each view over channels and over the pixels of a region (weights; all pixels if not given).
 
-    NaN for a view whose region is empty: there is no mean of nothing.
+    NaN for a view whose region is empty.
     """
     means = values.mean(dim=1)
     if region is None:
@@ -59,27 +59,22 @@ def masked_mean(values: Float[Tensor, "v c h w"], region: Float[Tensor, "v 1 h w
 
 
 def dilate(mask: Float[Tensor, "v 1 h w"], radius_px: int | float) -> Float[Tensor, "v 1 h w"]:
-    """1 at every pixel within the radius of a pixel that is inside."""
+    """1 at every pixel within `radius_px` of an inside pixel."""
     return (distance(mask) <= radius_px).to(mask.dtype)
 
 
 def erode(mask: Float[Tensor, "v 1 h w"], radius_px: int | float) -> Float[Tensor, "v 1 h w"]:
-    """1 at every pixel that has no outside pixel within the radius; beyond the picture's border nothing is outside."""
+    """1 at every pixel without an outside pixel within `radius_px`; pixels beyond the image border count as inside."""
     return (distance(1 - mask) > radius_px).to(mask.dtype)
 
 
-def feather(mask: Float[Tensor, "v 1 h w"], width_px: int | float) -> Float[Tensor, "v 1 h w"]:
-    """1 inside, falling linearly to 0 at `width_px` outside: a blending weight that covers the whole mask."""
-    return (1 - distance(mask) / width_px).clamp(0, 1)
-
-
 def ring(mask: Float[Tensor, "v 1 h w"], width_px: int | float = 16) -> Float[Tensor, "v 1 h w"]:
-    """1 outside the mask up to `width_px` away from it."""
+    """1 at every pixel outside the mask within `width_px` of it."""
     return dilate(mask, width_px) * (mask <= 0.5)
 
 
 def distance(mask: Float[Tensor, "v 1 h w"]) -> Float[Tensor, "v 1 h w"]:
-    """Pixels to the nearest inside pixel (center to center), 0 inside; infinite where the view's mask is empty."""
+    """Distance to the nearest inside pixel in pixels (center to center), 0 inside; infinite if the mask of a view is empty."""
     from scipy.ndimage import distance_transform_edt
 
     inside = mask[:, 0] > 0.5
@@ -91,7 +86,7 @@ def distance(mask: Float[Tensor, "v 1 h w"]) -> Float[Tensor, "v 1 h w"]:
 
 
 def bounding_box(mask: Float[Tensor, "1 h w"], *, grow: float = 0.1, least_px: int = 0) -> Box | None:
-    """The box of one view's mask, `Box.grown`; None if the mask is empty."""
+    """The bounding box of one view's mask, grown as in `Box.grown`; None if the mask is empty."""
     ys, xs = torch.nonzero(mask[0] > 0.5, as_tuple=True)
     if len(ys) == 0:
         return None
@@ -102,13 +97,13 @@ def bounding_box(mask: Float[Tensor, "1 h w"], *, grow: float = 0.1, least_px: i
 def to_cells(mask: Float[Tensor, "v 1 h w"], stride: int) -> Float[Tensor, "v 1 hl wl"]:
     """The mask on the grid of a latent codec: a cell is inside if any of its pixels is.
 
-    A cell that is half hole must be painted whole, so this is a maximum; bilinear resizing would leak the hole's content.
+    A cell that is partly hole must be painted whole; bilinear resizing would leak content of the hole.
     """
     return max_pool2d(mask, stride, ceil_mode=True)
 
 
 def components(mask: Float[Tensor, "1 h w"]) -> tuple[Int[Tensor, "h w"], int]:
-    """One view's connected regions (8-neighborhood), numbered from 1 by falling area, 0 outside; and how many there are."""
+    """Labels of 8-connected components of one view's mask (from 1 by decreasing area; 0 outside), and their number."""
     import cv2
 
     _, labels, stats, _ = cv2.connectedComponentsWithStats((mask[0] > 0.5).byte().cpu().numpy(), connectivity=8)

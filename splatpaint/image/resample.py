@@ -1,18 +1,18 @@
-"""Pictures at other sizes and seen through other pixel grids."""
+"""Downsizing of images by area means."""
 
 import math
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import grid_sample, pad
+from torch.nn.functional import pad
 
 
 def resize_area(images: Float[Tensor, "v c h w"], *, width: int, height: int) -> Float[Tensor, "v c {height} {width}"]:
-    """Pictures shrunk so that every new pixel is the mean of the area it covers, fractions of pixels counted; differentiable.
+    """Images downsized so that every new pixel is the mean of the area it covers, with fractional pixels; differentiable.
 
     Raises:
-        ValueError: if a side would grow: an area mean has nothing to add there.
+        ValueError: if a side would grow.
     """
     if width > images.shape[-1] or height > images.shape[-2]:
         raise ValueError(f"area resizing only shrinks: {images.shape[-1]}x{images.shape[-2]} to {width}x{height}")
@@ -35,22 +35,8 @@ def working_size(height: int, width: int, *, side_px: int | float, multiple: int
     return max(multiple, round(scale * height / multiple) * multiple), max(multiple, round(scale * width / multiple) * multiple)
 
 
-def warp(
-    images: Float[Tensor, "v c hs ws"], pixels: Float[Tensor, "v h w 2"], *, mode: str = "bilinear"
-) -> Float[Tensor, "v c h w"]:
-    """Every output pixel fetched from `pixels` of the source (x, y; pixel centers at .5); zero beyond the border.
-
-    Args:
-        images: what to look up.
-        pixels: where, for every output pixel.
-        mode: `bilinear`, `nearest` or `bicubic`.
-    """
-    size = pixels.new_tensor([images.shape[-1], images.shape[-2]])
-    return grid_sample(images, 2 * pixels / size - 1, mode=mode, padding_mode="zeros", align_corners=False)
-
-
 def _shrink(images: Float[Tensor, "v c h w"], width: int) -> Float[Tensor, "v c h {width}"]:
-    """Area means along the last axis, as differences of the running integral, which is linear inside a pixel."""
+    """Area means along the last axis: differences of the cumulative sum, interpolated linearly within a pixel."""
     source = images.shape[-1]
     if width == source:
         return images

@@ -1,4 +1,4 @@
-"""Structural similarity: fast enough to be a training loss on a CPU, and as the field reports it."""
+"""Structural similarity (SSIM): a fast form for training on a CPU, and the usual form for reporting."""
 
 import torch
 from jaxtyping import Float
@@ -16,11 +16,11 @@ C1, C2 = 0.01**2, 0.03**2
 
 
 def ssim_map(x: Float[Tensor, "v c h w"], y: Float[Tensor, "v c h w"]) -> Float[Tensor, "v c h w"]:
-    """Structural similarity around every pixel of every channel, in [-1, 1]; 1 where the pictures agree.
+    """SSIM in the window around every pixel, per channel, in [-1, 1]; 1 where the images agree.
 
-    With u = x + y and d = x - y, all five local moments of the usual formula follow from the means of u, d, u^2 and d^2, for
-    instance 4 cov(x, y) = var(u) - var(d): four blurs in place of five, and as many fewer in the backward pass.
-    Pictures are continued by reflection, so both sides must be longer than half the window (5 px).
+    With u = x + y and d = x - y, the five local moments of the usual formula follow from the local means of u, d, u^2 and d^2
+    (for instance, 4 cov(x, y) = var(u) - var(d)): four blurs instead of five, forward and backward.
+    Images are padded by reflection, so both sides must be longer than half the window (5 px).
     """
     half = WINDOW_PX // 2
     x, y = (pad(side, (half, half, half, half), mode="reflect") for side in (x, y))
@@ -35,9 +35,9 @@ def ssim_map(x: Float[Tensor, "v c h w"], y: Float[Tensor, "v c h w"]) -> Float[
 def ssim(
     x: Float[Tensor, "v c h w"], y: Float[Tensor, "v c h w"], *, region: Float[Tensor, "v 1 h w"] | None = None
 ) -> Float[Tensor, " v"]:
-    """The mean structural similarity (kornia's) over a region (weights; all pixels if not given), one number a view.
+    """The mean SSIM (kornia's implementation) of each view over a region (weights; all pixels if not given).
 
-    For reporting. `ssim_map` is the same quantity, faster, for training.
+    Use this for reporting; `ssim_map` computes the same quantity faster for training.
     """
     from kornia.metrics import ssim as kornia_ssim
 
@@ -45,11 +45,11 @@ def ssim(
 
 
 def _blur(images: Float[Tensor, "v c h w"]) -> Float[Tensor, "v c h-10 w-10"]:
-    """The Gaussian-weighted mean around every pixel whose window lies inside; two one-dimensional passes."""
+    """The Gaussian-weighted mean in every window that lies inside the image; two one-dimensional passes."""
     channels = images.shape[1]
     offsets = torch.arange(WINDOW_PX, dtype=images.dtype, device=images.device) - WINDOW_PX // 2
     taps = torch.softmax(-(offsets**2) / (2 * SIGMA_PX**2), dim=0)
     if images.device.type == "cpu":
-        images = images.contiguous(memory_format=torch.channels_last)  # in which processors blur several times as fast
+        images = images.contiguous(memory_format=torch.channels_last)  # several times as fast on CPUs
     rows = conv2d(images, taps.view(1, 1, 1, -1).expand(channels, 1, 1, WINDOW_PX), groups=channels)
     return conv2d(rows, taps.view(1, 1, -1, 1).expand(channels, 1, WINDOW_PX, 1), groups=channels).contiguous()

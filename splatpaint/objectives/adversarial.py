@@ -1,9 +1,8 @@
-"""Holes shall have the texture of what the prior painted, wherever exactly it lies: a critic learns to tell patches apart.
+"""Masked adversarial loss (MALD-NeRF, sec. 3.3): a critic distinguishes patches of target images from rendered patches.
 
-The masked adversarial loss of MALD-NeRF (sec. 3.3): real patches are of painted pictures, fake ones of renderings, and both are
-black outside the same mask. So the critic sees neither the seam around a hole nor how photos differ from renderings outside
-it. Losses are those of StyleGAN (non-saturating, R1), patches are augmented alike on both sides (DiffAugment, Zhao et al.
-2020), since a few dozen pictures are learned by heart fast.
+Both kinds of patches are black outside the same mask. So the critic sees neither the seam around a hole nor the differences
+between photos and renderings outside it. Losses are those of StyleGAN (non-saturating, R1). Patches of both kinds get the same
+augmentation (DiffAugment, Zhao et al. 2020), because a critic overfits a few dozen images quickly.
 """
 
 from collections.abc import Mapping
@@ -21,28 +20,28 @@ from splatpaint.objectives.protocol import Step, TrainableProperties
 from splatpaint.priors.discriminator import PatchDiscriminator
 
 TRIES = 8
-"""Places looked at for one patch; the one with most hole is taken if none has enough."""
+"""Random positions tried for one patch; the one with the largest share of hole is used if none has enough."""
 
 
 @dataclass(frozen=True)
 class AdversarialConfig:
-    """A critic of small patches that learns beside the splats."""
+    """Settings of the critic, which is trained together with the splats."""
 
     kind: Literal["adversarial"] = "adversarial"
     weight: float = 0.3
     """Of the non-saturating loss, at its full height."""
     features: float = 1.0
-    """How much the distance of the critic's mean activations counts beside its verdict."""
+    """Weight of the distance between mean activations of the critic, relative to `weight`."""
     start: float = 0.25
-    """Share of the training before which the critic is not there: a fill must have formed."""
+    """Share of the training at which the critic starts; the fill must have formed before."""
     ramp: float = 0.15
-    """Share of the training in which the weight rises from zero."""
+    """Share of the training over which the weight rises from zero."""
     patch_px: int = 64
-    """Side of a patch; windows that are smaller are looked at whole."""
+    """Side of a patch; smaller crops are used whole."""
     patches: int = 4
-    """A step."""
+    """Patches per step."""
     least_hole: float = 0.3
-    """A patch shall be hole to this share, if the window has such a place."""
+    """Share of a patch that must be hole, if the crop has such a position."""
     width: int = 32
     """Channels of the critic's first layer."""
     r1: float = 0.2
@@ -69,7 +68,7 @@ class Adversarial:
         self.optimizer = torch.optim.RMSprop(self.critic.parameters(), lr=config.learning_rate)
 
     def __call__(self, step: Step) -> dict[str, Tensor]:
-        """The terms `adversarial` and `matching`, zero until the critic is there. Lets the critic learn first."""
+        """The terms `adversarial` and `matching`, zero before `start`. Trains the critic by one step first."""
         strength = min(max((step.progress - self.config.start) / max(self.config.ramp, 1e-6), 0.0), 1.0)
         if strength == 0.0 or not bool((step.holes > 0.5).any()):
             nothing = step.rendered.color.new_zeros(())
@@ -100,7 +99,8 @@ class Adversarial:
         self.optimizer.step()
 
     def _patches(self, step: Step) -> tuple[Float[Tensor, "p 3 s s"], Float[Tensor, "p 3 s s"]]:
-        """Painted and rendered patches of the same places, in [-1, 1], black outside the holes, augmented alike."""
+        """Target and rendered patches at the same positions, in [-1, 1], black outside the holes, with the same
+        augmentation."""
         inside = (step.holes > 0.5).to(step.holes)
         shown = (torch.stack([step.target, step.rendered.color.clamp(0, 1)]) * 2 - 1) * inside - (1 - inside)
         real, fake = [], []
@@ -112,11 +112,11 @@ class Adversarial:
         return torch.stack(real), torch.stack(fake)
 
     def state(self) -> dict[str, Any]:
-        """All that `restore` needs to continue exactly here."""
+        """The state that `restore` needs."""
         return {"critic": self.critic.state_dict(), "optimizer": self.optimizer.state_dict()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Continues from what `state` returned."""
+        """Restores a state returned by `state`."""
         self.critic.load_state_dict(state["critic"])
         self.optimizer.load_state_dict(state["optimizer"])
 

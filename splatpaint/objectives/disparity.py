@@ -1,7 +1,7 @@
-"""The fill's depth shall be ordered, and shaped, as a monocular network sees it in the painted pictures.
+"""Disparity loss: agreement of the rendered disparity with that of a monocular network on the target images.
 
-Such a network knows disparity up to a scale and a shift of its own, so nothing here depends on either: correlation, and which
-of two pixels is nearer (SparseNeRF, eq. 3).
+The network gives disparity up to an unknown scale and shift, so the loss is invariant to both: correlation, and the depth order
+of pixel pairs (SparseNeRF, eq. 3).
 """
 
 from dataclasses import dataclass
@@ -24,9 +24,9 @@ class DisparityConfig:
     ranking: float = 0.1
     """Of the hinge on pairs of pixels whose order is wrong."""
     margin: float = 1e-4
-    """By so much, relative to the mean disparity, the nearer of two pixels shall be nearer."""
+    """Minimum difference of disparities of a pair, relative to the mean disparity."""
     least_difference: float = 0.02
-    """Pairs count if the network tells them apart by this share of the range it sees."""
+    """Minimum difference of a pair in the guide, as a share of its range."""
     pairs: int = 1024
     boundary_px: int = 16
 

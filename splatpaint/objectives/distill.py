@@ -1,4 +1,4 @@
-"""Score distillation: holes shall move towards where the prior would denoise them, without going through its network.
+"""Score distillation: gradients towards the denoised latents of the prior, without backpropagation through its network.
 
 `grad = w(t) (eps_hat(z_t; t, known pixels) - eps)` (DreamFusion, eq. 3, conditioned on what is known around the hole as in
 Inpaint3D, eq. 5), on latents of the rendering, in the holes' cells alone. It seeks modes and blurs (published ablations
@@ -15,8 +15,8 @@ from torch import Tensor
 
 from splatpaint.errors import ConfigError
 from splatpaint.image.region import to_cells
-from splatpaint.objectives.protocol import Step, TrainableProperties
 from splatpaint.image.resample import working_size
+from splatpaint.objectives.protocol import Step, TrainableProperties
 from splatpaint.priors.crops import CELLS
 from splatpaint.priors.protocol import Prior, PriorQuery
 
@@ -28,13 +28,13 @@ class DistillConfig:
     kind: Literal["distill"] = "distill"
     weight: float = 0.1
     every: int = 4
-    """A network's answer is asked for each so many steps, and weighs as many times more."""
+    """Interval of steps with score distillation; its weight is multiplied by the interval."""
     t_min: float = 0.02
-    """Least noise level, as a share of all."""
+    """Lowest noise level, as a share of all levels."""
     t_max: float = 0.98
-    """Highest noise level in the beginning."""
+    """Highest noise level at the start."""
     t_max_final: float = 0.4
-    """And in the end; it falls linearly (NeRFiller's annealing)."""
+    """Highest noise level at the end; it decreases linearly (annealing of NeRFiller)."""
     weighting: Literal["spread", "signal_spread"] = "spread"
     """w(t) = 1 - a (DreamFusion) or sqrt(a) (1 - a) (Latent-NeRF), with a = alpha_bar."""
     guidance: float | None = None

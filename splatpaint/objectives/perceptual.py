@@ -1,4 +1,4 @@
-"""Holes shall look like what the prior painted, in the feature space of the prior's own encoder.
+"""Perceptual loss: feature distance between rendered and target holes, with the features of the prior's encoder.
 
 Inpainted views of one place never agree pixel for pixel; a pixel loss against them averages them to blur (MALD-NeRF, table 3:
 L1 in the mask is the worst ablation). Distances between unit-length feature vectors, as LPIPS takes them, forgive small
@@ -14,8 +14,8 @@ from torch.nn import functional as F
 from torch.utils.weak import WeakIdKeyDictionary
 
 from splatpaint.image.feature_distance import cosine_feature_distance
-from splatpaint.objectives.protocol import Step, TrainableProperties
 from splatpaint.image.resample import working_size
+from splatpaint.objectives.protocol import Step, TrainableProperties
 from splatpaint.priors.protocol import Codec
 
 
@@ -32,9 +32,9 @@ class PerceptualConfig:
 
 
 class Perceptual:
-    """Matches the features of rendered holes to the features of painted ones.
+    """Feature distance between rendered and target holes.
 
-    The features of a target are kept for as long as the target is: a round looks at the same few for hundreds of steps.
+    Features of a target are cached as long as the target exists: a round uses the same targets for hundreds of steps.
     """
 
     trains = TrainableProperties()
@@ -56,7 +56,7 @@ class Perceptual:
         total = shown.new_zeros(())
         for have, want in zip(self.codec.features(shown), wanted, strict=True):
             distance = cosine_feature_distance(have, want)
-            # A feature cell counts as soon as a hole pixel is in it: thin holes must not vanish at coarse layers.
+            # A feature cell counts if it has a hole pixel: thin holes must not vanish at coarse layers.
             where = F.adaptive_max_pool2d(inside, have.shape[2:])
             total = total + (distance * where).sum() / where.sum().clamp_min(1.0)
         return {"perceptual": self.config.weight * total / len(wanted)}

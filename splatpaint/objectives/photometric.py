@@ -1,6 +1,6 @@
-"""Pixels shall match: L1 and structural similarity.
+"""Photometric loss: L1 and structural similarity.
 
-Averaged over all pixels that count in a step, so that an objective for a part weighs as much as the part is large.
+Losses are averaged over all weighted pixels of a step, so an objective for a part of them counts in proportion to its area.
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class PhotometricConfig:
 
 
 class Photometric:
-    """Matches rendered pixels to the target."""
+    """Difference between rendered pixels and the target."""
 
     trains = TrainableProperties()
 
@@ -48,7 +48,7 @@ class Photometric:
         color = step.rendered.color
         loss = (1 - self.config.dssim) * ((color - step.target).abs().mean(dim=1, keepdim=True) * weight).sum() / area
         if self.config.dssim > 0:
-            # Pixels that do not count are made equal, or the similarity windows would carry them across the border.
+            # Pixels of weight 0 are made equal, or SSIM windows would include them across the border.
             shown = torch.lerp(step.target, color, (weight > 0).to(color))
             dissimilarity = 1 - ssim_map(shown, step.target).mean(dim=1, keepdim=True)
             loss = loss + self.config.dssim * (dissimilarity * weight).sum() / area

@@ -1,4 +1,4 @@
-"""What a fill's geometry shall be like when nobody ever saw it: there, smooth, and made of modest splats."""
+"""Regularization of the fill's geometry: opacity, smoothness, and limited anisotropy of splats."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -25,7 +25,7 @@ class ShapeConfig:
 
 
 class Shape:
-    """Keeps the fill opaque, smooth and free of needles."""
+    """Penalties for transparency, curvature and needle-shaped splats in the holes."""
 
     trains = TrainableProperties()
 

@@ -1,7 +1,7 @@
-"""The rasterizer for NVIDIA GPUs: gsplat's CUDA kernels (Ye et al., 2024) behind our protocol.
+"""The rasterizer for NVIDIA GPUs: gsplat's CUDA kernels (Ye et al., 2024).
 
-Only the projection and the compositing are gsplat's. Colors, depth and background are composed here, so that any number of
-channels works and nothing but the kernels can differ from the reference.
+gsplat projects and composites. Colors, depth and background are computed here, so that any number of channels works and only
+the kernels can differ from the reference.
 """
 
 from math import ceil
@@ -20,11 +20,11 @@ from splatpaint.scene.splats import Splats
 TILE_PX = 16
 """Side of the square of pixels that one thread block composites; the only size gsplat tests."""
 CHANNELS_AT_ONCE = 32
-"""More channels in one launch spill out of the registers."""
+"""Channels per launch; more would spill registers."""
 
 
 def require_kernels() -> None:
-    """Makes sure that gsplat's kernels can run; compiles them if that is still to be done (minutes, once a machine).
+    """Checks that gsplat's kernels can run; compiles them if needed (minutes, once per machine).
 
     Raises:
         BackendError: if torch sees no GPU, or the kernels neither come with gsplat nor can be compiled.

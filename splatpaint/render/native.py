@@ -1,6 +1,6 @@
-"""The rasterizer for processors: C++ kernels, one set of them for every instruction set (see `kernels/`).
+"""The rasterizer for CPUs: C++ kernels for several instruction sets (see `kernels/`).
 
-Three differentiable steps, so that projected centers stay in the graph and nobody pays for a gradient that nobody asked for:
+There are three differentiable steps, so that projected centers are part of the graph and unneeded gradients are not computed:
 `_Project` (splats to ellipses), `_Shade` (harmonics to colors) and `_Composite` (ellipses and paint to pixels).
 """
 
@@ -21,11 +21,11 @@ LIMITS = _kernels.Limits(
     near_plane=NEAR, blur_px=BLUR_PX, alpha_min=ALPHA_MIN, alpha_max=ALPHA_MAX, transmittance_min=TRANSMITTANCE_MIN
 )
 TILE_SIDE = 32
-"""Pixels; as in kernels.hpp."""
+"""Side of a tile in pixels, as in kernels.hpp."""
 RECORD_GEOMETRY = 7
-"""Floats of a splat's record that are not paint: center, shape and depth."""
+"""Floats per record besides paint: center, shape and depth."""
 CACHE_LINE = 16
-"""Floats. A record starts at a cache line, because compositing visits records out of order."""
+"""In floats. Records are aligned to cache lines, because compositing reads them in random order."""
 
 
 def rasterize(
@@ -37,7 +37,7 @@ def rasterize(
 ) -> Rendered:
     """Renders every camera; see `render.protocol.Rasterizer`.
 
-    The result, gradients included, is bit for bit the same from run to run and for any number of threads.
+    The result and its gradients are bit-identical between runs and for any number of threads.
 
     Raises:
         TypeError: if a tensor is not float32 on the cpu.
@@ -76,10 +76,10 @@ def _check(splats: Splats, cameras: Cameras, features: Tensor | None, background
 class _Project(torch.autograd.Function):
     """Splats to ellipses in every image.
 
-    Gives `means2d` (v, n, 2), `shapes` (v, n, 4), `depths` (v, n) and, without gradients, `radii` (v, n) and a bound on the
+    Returns `means2d` (v, n, 2), `shapes` (v, n, 4), `depths` (v, n) and, without gradients, `radii` (v, n) and a bound on the
     number of `tiles` (v, n) touched. A shape is a square root of the inverse covariance and the logarithm of the opacity, ready
-    for compositing. By agreement with `_Composite`, the gradient that it receives is not its own but that of (cov_xx, cov_xy,
-    cov_yy, ln opacity): going there directly needs no inverse, which would be ill-conditioned for thin splats.
+    for compositing. By convention with `_Composite`, the gradient of `shapes` is replaced by that of (cov_xx, cov_xy,
+    cov_yy, ln opacity), which avoids an inverse that is ill-conditioned for thin splats.
     """
 
     @staticmethod
@@ -138,7 +138,7 @@ class _Project(torch.autograd.Function):
 
 
 class _Shade(torch.autograd.Function):
-    """Harmonics to the color (v, n, c) of every splat that is drawn; what is not drawn keeps undefined values."""
+    """Harmonics to colors (v, n, c); undefined for splats that are not drawn."""
 
     @staticmethod
     def forward(ctx: Any, sh: Tensor, means: Tensor, centers: Tensor, radii: Tensor, rgb: bool) -> Tensor:
@@ -176,7 +176,7 @@ class _Shade(torch.autograd.Function):
 
 @dataclass(frozen=True, eq=False)
 class _Lists:
-    """For every tile the splats that touch it, front to back; see rasterizer.hpp."""
+    """The splats of every tile, front to back; see rasterizer.hpp."""
 
     records: Tensor
     first_slots: Tensor
@@ -240,7 +240,7 @@ class _Composite(torch.autograd.Function):
         background_grad = None
         if wants_background and color_grad is not None:
             background_grad = (color_grad * (1 - alpha)).sum(dim=(0, 2, 3))
-        if not geometry:  # paint shows in color alone
+        if not geometry:  # alpha and depth do not depend on paint
             grads[1:] = [None, None]
         wanted = any(g is not None for g in grads) and (geometry or wants_paint)
         if not wanted:

@@ -1,4 +1,4 @@
-"""From the name of a rasterizer to the rasterizer."""
+"""Selection of a rasterizer by name."""
 
 from importlib.util import find_spec
 from typing import Literal
@@ -15,7 +15,7 @@ def pick_rasterizer(name: RasterizerName, device: torch.device | str) -> Rasteri
     """The rasterizer of that name for tensors on that device; "auto" is "cuda" on NVIDIA GPUs and "native" elsewhere.
 
     Raises:
-        BackendError: if it does not work there. Another one is never taken in its place.
+        BackendError: if it does not work there; there is no fallback.
     """
     device = torch.device(device)
     match name:

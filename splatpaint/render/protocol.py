@@ -1,4 +1,4 @@
-"""What every rasterizer promises."""
+"""Interface and constants of all rasterizers."""
 
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -12,9 +12,10 @@ from splatpaint.scene.splats import Splats
 NEAR = 0.01
 """Splats whose center has a smaller z-depth (world units) are not drawn."""
 BLUR_PX = 0.3
-"""Added to the diagonal of every projected covariance, so that no splat falls between pixels (3DGS, sec. 4)."""
+"""Added to the diagonal of every projected covariance in square pixels, so that no splat falls between pixels (3DGS, sec.
+4)."""
 ALPHA_MIN = 1.0 / 255.0
-"""A splat's alpha below this at a pixel counts as zero: it could not change an 8-bit image."""
+"""Alpha below this counts as zero: it could not change an 8-bit image."""
 ALPHA_MAX = 0.999
 """Alpha is clamped here so that transmittance never reaches zero and the backward pass can divide by 1 - alpha."""
 TRANSMITTANCE_MIN = 1e-4
@@ -23,7 +24,7 @@ TRANSMITTANCE_MIN = 1e-4
 
 @dataclass(frozen=True, eq=False)
 class Rendered:
-    """What one call paints, for every camera."""
+    """Rendered maps of every camera."""
 
     color: Float[Tensor, "v c h w"]
     """Composited over the background (black if none is given)."""
@@ -32,15 +33,15 @@ class Rendered:
     depth: Float[Tensor, "v 1 h w"]
     """Expected z-depth in world units: the composited center depths divided by alpha; 0 where alpha is 0."""
     means2d: Float[Tensor, "v n 2"]
-    """Projected centers in pixels. Part of the graph: call `retain_grad()` on it before backward to have the screen-space
-    gradient that densification watches."""
+    """Projected centers in pixels. Part of the autograd graph: call `retain_grad()` before backward to get the
+    screen-space gradient for densification."""
     radii: Int[Tensor, "v n"]
-    """Bounding radius in whole pixels; 0 where the splat is not drawn at all."""
+    """Bounding radius in whole pixels; 0 where the splat is not drawn."""
 
 
 @runtime_checkable
 class Rasterizer(Protocol):
-    """Paints splats: a linear, differentiable function of the colors or features that the splats carry."""
+    """Renders splats: a differentiable function, linear in their colors or features."""
 
     def __call__(
         self,
@@ -53,9 +54,9 @@ class Rasterizer(Protocol):
         """Renders every camera.
 
         Args:
-            splats: any number of splats, also none.
+            splats: any number of splats, including none.
             cameras: on the splats' device.
-            features: what to composite in place of the splats' color, unclamped. Any number of channels: labels, latents, ids.
-            background: composited behind everything.
+            features: values that are composited instead of the colors, unclamped, with any number of channels.
+            background: color behind all splats.
         """
         ...

@@ -1,7 +1,7 @@
-"""The rasterizer written for reading: the specification that every faster backend is tested against.
+"""Reference rasterizer: the specification that faster backends are tested against.
 
 Dense, in plain torch, in any precision, differentiable in everything (also in the cameras). Every splat is evaluated at every
-pixel, so the cost is splats times pixels; use it for tests and toy scenes.
+pixel, so the cost is splats times pixels; use it for tests and small scenes.
 
 The steps are those of 3D Gaussian Splatting (Kerbl et al., 2023): project each Gaussian with the local affine approximation of
 EWA splatting (Zwicker et al., 2001), sort by depth, composite front to back.
@@ -21,11 +21,11 @@ from splatpaint.scene.rotation import matrices_from_quats
 from splatpaint.scene.splats import Splats
 
 FRUSTUM_MARGIN = 0.3
-"""The affine approximation is taken at most this share of the half field of view outside the image: it explodes beyond."""
+"""Margin of the affine approximation outside the image, as a share of the half field of view; it diverges farther out."""
 EXTENT_MAX = 3.33
 """Standard deviations beyond which even an opaque splat's alpha is below ALPHA_MIN: sqrt(2 ln 255), rounded up."""
 CHUNK = 2**22
-"""Splat-pixel pairs composited at once; every intermediate tensor then takes some 30 MB in float64."""
+"""Splat-pixel pairs composited at once; each intermediate tensor takes about 30 MB in float64."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +33,7 @@ class Projected:
     """Splats as 2D Gaussians in the image of every camera."""
 
     means2d: Float[Tensor, "v n 2"]
-    """Pixels; 0 for splats on this side of the near plane."""
+    """Pixels; 0 for splats in front of the near plane."""
     conics: Float[Tensor, "v n 3"]
     """xx, xy and yy of the inverse covariances, blur included; 1 / square pixels."""
     depths: Float[Tensor, "v n"]
@@ -52,7 +52,7 @@ def rasterize(
     """Renders every camera; see `render.protocol.Rasterizer`."""
     projected = project(splats, cameras)
     painted = colors_seen_from(splats, cameras.centers) if features is None else features.expand(len(cameras), -1, -1)
-    # Depth is one more channel, composited over nothing.
+    # Depth is an additional channel without background.
     painted = torch.cat([painted, projected.depths[..., None]], dim=-1)
     views = []
     for view in range(len(cameras)):
@@ -76,13 +76,13 @@ def rasterize(
 
 
 def project(splats: Splats, cameras: Cameras) -> Projected:
-    """The 2D Gaussians that the splats leave in every image (Zwicker et al., 2001, eq. 31)."""
+    """The splats as 2D Gaussians in every image (Zwicker et al., 2001, eq. 31)."""
     cam_from_world = cameras.cam_from_world[:, None, :3, :3]
     centers = torch.einsum("vij,nj->vni", cameras.cam_from_world[:, :3, :3], splats.means)
     centers = centers + cameras.cam_from_world[:, None, :3, 3]
     depths = centers[..., 2]
     in_front = depths >= NEAR
-    # Behind the camera nothing is drawn, but a division by zero there would still poison the gradients.
+    # Splats behind the camera are not drawn, but a division by zero would give NaN gradients.
     safe = torch.where(in_front[..., None], centers, centers.new_tensor([0.0, 0.0, 1.0]))
     x, y, z = safe.unbind(-1)
     fx, fy, cx, cy = (cameras.K[:, i, j, None] for i, j in ((0, 0), (1, 1), (0, 2), (1, 2)))
@@ -95,12 +95,12 @@ def project(splats: Splats, cameras: Cameras) -> Projected:
     row_x = torch.stack([fx / z, zero, -fx * slope_x / z], dim=-1)
     row_y = torch.stack([zero, fy / z, -fy * slope_y / z], dim=-1)
     jacobian = torch.stack([row_x, row_y], dim=-2)
-    # One square root of the covariance, pushed through both linear maps.
+    # A square root of the covariance, transformed by both linear maps.
     root = jacobian @ cam_from_world @ (matrices_from_quats(splats.quats) * splats.scales[:, None, :])
     covariances = root @ root.transpose(-1, -2) + BLUR_PX * torch.eye(2).to(root)
     xx, xy, yy = covariances[..., 0, 0], covariances[..., 0, 1], covariances[..., 1, 1]
     determinants = xx * yy - xy * xy
-    invertible = determinants > 0  # fails by rounding only, for splats that are huge and thin on screen
+    invertible = determinants > 0  # fails by rounding only, for huge and thin splats
     conics = torch.stack([yy, -xy, xx], dim=-1) / torch.where(invertible, determinants, 1.0)[..., None]
     radii = _bounding_radii(means2d, torch.stack([xx, yy], dim=-1), splats.opacities, cameras.width, cameras.height)
     return Projected(means2d=means2d, conics=conics, depths=depths, radii=radii * (in_front & invertible))
@@ -109,7 +109,7 @@ def project(splats: Splats, cameras: Cameras) -> Projected:
 def _clamp_to_frustum(
     slope: Float[Tensor, "v n"], before_center: Float[Tensor, "v 1"], across: Float[Tensor, "v 1"]
 ) -> Float[Tensor, "v n"]:
-    """`x / z` kept near the image, where the first-order expansion of the projection is any good."""
+    """`x / z` clamped to the image and a margin, where the first-order expansion of the projection is accurate."""
     margin = FRUSTUM_MARGIN * across / 2
     return torch.minimum(torch.maximum(slope, -before_center - margin), across - before_center + margin)
 
@@ -122,7 +122,7 @@ def _bounding_radii(
     width: int,
     height: int,
 ) -> Int[Tensor, "v n"]:
-    """Whole pixels from the center beyond which alpha is below ALPHA_MIN; 0 for what cannot touch any pixel at all.
+    """Radius in whole pixels beyond which alpha is below ALPHA_MIN; 0 for splats that touch no pixel.
 
     An ellipse at `extent` standard deviations reaches `extent * sqrt(variance)` along each axis, however it is rotated
     (Radl et al., StopThePop, 2024, app. B.2).
@@ -169,14 +169,14 @@ def _composite(
     opacities: Float[Tensor, " n"],
     painted: Float[Tensor, "n c"],
 ) -> Float[Tensor, "p c+1"]:
-    """What the splats paint at each pixel center, and the alpha they leave behind."""
+    """Composited channels and accumulated alpha at each pixel center."""
     dx, dy = means2d[:, 0] - pixels[:, :1], means2d[:, 1] - pixels[:, 1:]
     xx, xy, yy = conics.unbind(-1)
     sigmas = 0.5 * (xx * dx * dx + yy * dy * dy) + xy * dx * dy
     alphas = (opacities * torch.exp(-sigmas)).clamp_max(ALPHA_MAX)
     alphas = torch.where((sigmas >= 0) & (alphas >= ALPHA_MIN), alphas, 0.0)
     with torch.no_grad():
-        # The splat that would end a pixel's transmittance is left out, and with it all that lie behind.
+        # The splat that would reach TRANSMITTANCE_MIN is left out, with all splats behind it.
         reached = torch.cumprod(1 - alphas, dim=1) > TRANSMITTANCE_MIN
     alphas = torch.where(reached, alphas, 0.0)
     remaining = torch.cumprod(torch.cat([pixels.new_ones(len(pixels), 1), 1 - alphas], dim=1), dim=1)

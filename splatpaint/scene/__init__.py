@@ -1,1 +1,1 @@
-"""Cameras, splats, captures: the nouns that everything else is about."""
+"""Data types of a scene: cameras, splats, views, captures."""

@@ -15,7 +15,7 @@ REFERENCE_SIDE_PX = 480
 class Cameras:
     """A batch of pinhole cameras that share one image size.
 
-    Indexing with an int or a slice gives a (smaller) batch, so the leading axis never disappears.
+    Indexing with an int or a slice gives a smaller batch; the leading axis is kept.
     """
 
     K: Float[Tensor, "v 3 3"]
@@ -68,19 +68,19 @@ class Cameras:
         return length * max(1.0, max(self.width, self.height) / REFERENCE_SIDE_PX)
 
     def resized(self, width: int, height: int) -> "Cameras":
-        """Cameras that see the same frustum with another number of pixels."""
+        """The cameras with the same frustum and another image size."""
         scale = torch.tensor([width / self.width, height / self.height, 1.0]).to(self.K)
         return replace(self, K=self.K * scale[:, None], width=width, height=height)
 
     def cropped(self, left: int, top: int, width: int, height: int) -> "Cameras":
-        """Cameras that see the given pixel rectangle (which may reach outside the frame)."""
+        """The cameras cropped to a pixel rectangle, which may extend beyond the frame."""
         K = self.K.clone()
         K[:, 0, 2] -= left
         K[:, 1, 2] -= top
         return replace(self, K=K, width=width, height=height)
 
     def project(self, points: Float[Tensor, "n 3"]) -> tuple[Float[Tensor, "v n 2"], Float[Tensor, "v n"]]:
-        """Pixel coordinates and z-depths of world points; pixels are meaningless where the depth is not positive."""
+        """Pixel coordinates and z-depths of world points; pixels are undefined where the depth is not positive."""
         in_cam = points @ self.cam_from_world[:, :3, :3].transpose(1, 2) + self.cam_from_world[:, None, :3, 3]
         depth = in_cam[..., 2]
         in_image = in_cam @ self.K.transpose(1, 2)
@@ -90,9 +90,9 @@ class Cameras:
     def find(
         self, points: Float[Tensor, "n 3"]
     ) -> tuple[Int[Tensor, " n"], Int[Tensor, " n"], Float[Tensor, " n"], Bool[Tensor, " n"]]:
-        """Row and column of the pixels that points fall on, z-depth, and whether they are in the frame; for a batch of one.
+        """Pixel row and column of points, z-depth, and whether they are in the frame; for a batch of one.
 
-        Outside the frame, row and column are those of the nearest border, so that they can index.
+        Outside the frame, row and column are clamped to the frame, so that they can be used as indices.
         """
         pixels, depth = (part[0] for part in self.project(points))
         column, row = pixels.floor().long().unbind(-1)
@@ -100,7 +100,7 @@ class Cameras:
         return row.clamp(0, self.height - 1), column.clamp(0, self.width - 1), depth, inside
 
     def unproject(self, depth: Float[Tensor, "v 1 h w"]) -> Float[Tensor, "v h w 3"]:
-        """The world point seen at every pixel center at the given z-depth."""
+        """The world point at every pixel center, for the given z-depth."""
         rays = self.rays()
         in_cam = rays * depth[:, 0, :, :, None]
         world_from_cam = self.world_from_cam
@@ -108,7 +108,7 @@ class Cameras:
         return rotated + world_from_cam[:, None, None, :3, 3]
 
     def unproject_where(self, depth: Float[Tensor, "1 1 h w"], where: Bool[Tensor, "1 1 h w"]) -> Float[Tensor, "n 3"]:
-        """As `unproject`, of the given pixels alone, row by row; for a batch of one."""
+        """The world points of the pixels selected by `where`, in row-major order; for a batch of one."""
         row, column = torch.nonzero(where[0, 0], as_tuple=True)
         pixels = torch.stack([column + 0.5, row + 0.5, torch.ones_like(row)], dim=-1).to(self.K)
         in_cam = torch.einsum("ij,nj->ni", torch.linalg.inv(self.K)[0], pixels) * depth[where][:, None]

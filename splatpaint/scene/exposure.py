@@ -1,4 +1,4 @@
-"""How a photo's exposure and white balance change what the scene looks like."""
+"""Exposure and white balance of photos, as a gain and an offset per channel."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,40 +10,40 @@ from torch import Tensor
 from splatpaint.scene.camera import Cameras
 
 NEIGHBORS = 3
-"""So many views say how the next one would be exposed."""
+"""Number of nearest views that are averaged."""
 
 
 @dataclass(frozen=True)
 class Exposure:
-    """`photo = gain * scene + offset` channel by channel, in sRGB; by default the photo is as the scene."""
+    """`photo = gain * scene + offset` per channel, in sRGB; the identity by default."""
 
     gain: tuple[float, float, float] = (1.0, 1.0, 1.0)
     offset: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     def apply(self, scene: Float[Tensor, "v 3 h w"]) -> Float[Tensor, "v 3 h w"]:
-        """The scene as the photo would show it."""
+        """The scene's colors with the exposure of the photo."""
         return scene * _channels(self.gain, scene) + _channels(self.offset, scene)
 
     def undo(self, photo: Float[Tensor, "v 3 h w"]) -> Float[Tensor, "v 3 h w"]:
-        """The photo as it would be if it were exposed like the scene."""
+        """The photo's colors with the exposure of the scene."""
         return (photo - _channels(self.offset, photo)) / _channels(self.gain, photo)
 
 
 def nearby_exposure(camera: Cameras, cameras: Sequence[Cameras], exposures: Sequence[Exposure]) -> Exposure:
-    """What a view without a known exposure can be expected to have: that of its nearest neighbors, the nearer the more.
+    """Estimated exposure of a view: mean over its nearest views, weighted by inverse pose distance.
 
-    Automatic exposure goes by what is in the frame, so views of nearly one pose have nearly one exposure. Near is as for
-    matching: distance in units of the median distance, and angle between the optical axes in radians.
+    Automatic exposure depends on the content of the frame, so similar poses have similar exposures. The pose distance is the
+    distance of the centers (in units of the median distance) plus the angle between the optical axes in radians.
 
     Args:
         camera: a batch of one.
-        cameras: of the views with known exposures, at least one.
-        exposures: theirs.
+        cameras: cameras of the views with known exposures, at least one.
+        exposures: their exposures.
     """
     centers, axes = torch.cat([each.centers for each in cameras]), torch.cat([_axis(each) for each in cameras])
-    apart = torch.cdist(centers, centers).median().clamp_min(1e-12)
+    typical_distance = torch.cdist(centers, centers).median().clamp_min(1e-12)
     cosines = (axes * _axis(camera)).sum(dim=1)
-    cost = (centers - camera.centers).norm(dim=1) / apart + torch.arccos(cosines.clamp(-1, 1))
+    cost = (centers - camera.centers).norm(dim=1) / typical_distance + torch.arccos(cosines.clamp(-1, 1))
     nearest = cost.topk(min(NEIGHBORS, len(cost)), largest=False).indices
     weight = 1 / cost[nearest].clamp_min(1e-3)
     weight = weight / weight.sum()
@@ -54,13 +54,13 @@ def nearby_exposure(camera: Cameras, cameras: Sequence[Cameras], exposures: Sequ
 
 
 def exposure_of(gain: Float[Tensor, " 3"], offset: Float[Tensor, " 3"]) -> Exposure:
-    """From two tensors."""
+    """The exposure of a gain and an offset tensor."""
     (r, g, b), (dr, dg, db) = gain.tolist(), offset.tolist()
     return Exposure((r, g, b), (dr, dg, db))
 
 
 def _axis(camera: Cameras) -> Float[Tensor, "v 3"]:
-    """The direction that a camera looks in."""
+    """The viewing direction of each camera."""
     return camera.cam_from_world[:, 2, :3]
 
 

@@ -1,4 +1,4 @@
-"""Splats between the frame of a capture's own poses and the normalized world."""
+"""Transformation of splats between the input frame of a capture and the normalized world."""
 
 import math
 from dataclasses import replace
@@ -8,7 +8,7 @@ from splatpaint.scene.views import Similarity
 
 
 def in_input_frame(splats: Splats, world_from_input: Similarity) -> Splats:
-    """The splats as the input's poses see them: moved and scaled; a similarity without rotation changes no color."""
+    """The splats transformed to the input frame. The similarity has no rotation, so colors are unchanged."""
     return replace(
         splats,
         means=world_from_input.undo(splats.means),
@@ -17,7 +17,7 @@ def in_input_frame(splats: Splats, world_from_input: Similarity) -> Splats:
 
 
 def in_world(splats: Splats, world_from_input: Similarity) -> Splats:
-    """The reverse of `in_input_frame`."""
+    """The inverse of `in_input_frame`."""
     return replace(
         splats,
         means=world_from_input.apply(splats.means),

@@ -42,37 +42,10 @@ def sh_basis(directions: Float[Tensor, "*batch 3"], degree: int) -> Float[Tensor
 
 
 def colors_seen_from(splats: Splats, centers: Float[Tensor, "v 3"]) -> Float[Tensor, "v n c"]:
-    """The color of every splat as seen from every camera center (world units), activated for the splats' color space."""
+    """The color of every splat seen from every camera center (world units), activated for the color space of the splats."""
     if splats.sh_degree == 0:
         summed = (splats.sh[:, 0] * sqrt(1 / (4 * pi))).expand(len(centers), -1, -1)
     else:
         directions = normalize(splats.means - centers[:, None], dim=-1)
         summed = torch.einsum("vnk,nkc->vnc", sh_basis(directions, splats.sh_degree), splats.sh)
     return (summed + 0.5).clamp_min(0.0) if splats.space == "rgb" else summed
-
-
-def rotate_sh(sh: Float[Tensor, "n k c"], rotation: Float[Tensor, "3 3"]) -> Float[Tensor, "n k c"]:
-    """Coefficients of the rotated functions: the result at direction `rotation @ d` equals `sh` at `d`.
-
-    Harmonics of one degree are closed under rotation, so each degree has a square matrix of its own. It is found by least
-    squares from values at more directions than terms, which is exact up to rounding because a solution exists.
-    """
-    directions = _fibonacci_sphere(32).to(rotation.device)
-    degree = {1: 0, 4: 1, 9: 2, 16: 3}[sh.shape[1]]
-    after = sh_basis(directions, degree)
-    before = sh_basis(directions @ rotation.double(), degree)  # rows are rotation^T d
-    parts = []
-    for band in range(degree + 1):
-        terms = slice(band**2, (band + 1) ** 2)
-        matrix = torch.linalg.lstsq(after[:, terms], before[:, terms]).solution
-        parts.append(torch.einsum("ij,njc->nic", matrix.to(sh), sh[:, terms]))
-    return torch.cat(parts, dim=1)
-
-
-def _fibonacci_sphere(count: int) -> Float[Tensor, "count 3"]:
-    """Well-spread unit directions, the same every time."""
-    index = torch.arange(count, dtype=torch.float64) + 0.5
-    z = 1 - 2 * index / count
-    turn = index * (pi * (3 - sqrt(5)))  # the golden angle never lines points up
-    radius = torch.sqrt(1 - z * z)
-    return torch.stack([radius * torch.cos(turn), radius * torch.sin(turn), z], dim=-1)

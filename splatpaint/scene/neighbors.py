@@ -19,6 +19,6 @@ def nearest_distances(points: Float[Tensor, "n 3"], k: int) -> Float[Tensor, "n 
     if len(points) <= k:
         raise ValueError(f"{len(points)} points have no {k} neighbors each: expected at least {k + 1} points")
     positions = points.detach().cpu().double().numpy()
-    # The nearest of the k + 1 is the point itself, or one that coincides with it, which comes to the same distance.
+    # The first of the k + 1 is the point itself, or a coincident one at the same distance 0.
     distances, _ = KDTree(positions).query(positions, k=k + 1, workers=torch.get_num_threads())
     return torch.from_numpy(distances[:, 1:]).to(points)

@@ -1,4 +1,4 @@
-"""Camera poses that no photo was taken from."""
+"""Novel camera poses: interpolated, orbited and shifted."""
 
 import math
 from dataclasses import replace
@@ -12,12 +12,12 @@ from splatpaint.scene.rotation import matrices_from_quats, quats_from_matrices
 
 
 def between(one: Cameras, other: Cameras, share: float) -> Cameras:
-    """The first camera moved by the share (0 to 1) of the way to the second: along a line, turning at constant speed.
+    """Interpolation between two poses: linear in the center, spherical in the rotation.
 
     Args:
         one: a batch of one; its intrinsics are kept.
         other: a batch of one.
-        share: 0 = the first's pose, 1 = the second's.
+        share: 0 = pose of the first, 1 = pose of the second.
     """
     a, b = (camera.world_from_cam[:, :3, :3] for camera in (one, other))
     centers = torch.lerp(one.centers, other.centers, share)
@@ -25,7 +25,7 @@ def between(one: Cameras, other: Cameras, share: float) -> Cameras:
 
 
 def turned_about(camera: Cameras, point: Float[Tensor, " 3"], right_deg: float, up_deg: float) -> Cameras:
-    """The camera carried around a point to its own right, then up, looking at it as before; angles in degrees."""
+    """The camera rotated around a point, to its right and then up, in degrees."""
     axes = camera.world_from_cam[:, :3, :3]
     right, down = axes[0, :, 0], axes[0, :, 1]
     turn = _about(-down, math.radians(right_deg)) @ _about(-right, math.radians(up_deg))
@@ -39,7 +39,7 @@ def shifted(camera: Cameras, offset: Float[Tensor, " 3"]) -> Cameras:
 
 
 def posed(camera: Cameras, axes: Float[Tensor, "1 3 3"], centers: Float[Tensor, "1 3"]) -> Cameras:
-    """The camera with other axes (columns: right, down, forward in the world) at another place."""
+    """The camera with other axes (columns: right, down, forward in the world) and another center."""
     cam_from_world = torch.eye(4).to(axes)[None]
     cam_from_world[:, :3, :3] = axes.transpose(1, 2)
     cam_from_world[:, :3, 3:] = -axes.transpose(1, 2) @ centers[..., None]
@@ -47,7 +47,7 @@ def posed(camera: Cameras, axes: Float[Tensor, "1 3 3"], centers: Float[Tensor, 
 
 
 def _part_of(rotation: Float[Tensor, "1 3 3"], share: float) -> Float[Tensor, "1 3 3"]:
-    """The rotation about the same axis by a share of the angle."""
+    """The rotation about the same axis by a share of its angle."""
     quat = quats_from_matrices(rotation)
     quat = torch.where(quat[:, :1] < 0, -quat, quat)  # the shorter way
     half = torch.acos(quat[:, :1].clamp(-1, 1))

@@ -1,4 +1,4 @@
-"""The photos of a capture in memory, eight bits a channel, handed out as tensors."""
+"""The photos of a capture in memory, with 8 bits per channel."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,16 +21,16 @@ Decoded = tuple[Tensor, Tensor, Tensor]
 
 @dataclass(frozen=True, eq=False)
 class Photo:
-    """One view's pixels."""
+    """Image and masks of one view."""
 
     name: str
     camera: Cameras
     image: Float[Tensor, "1 3 h w"]
-    """sRGB in [0, 1], exposed like the scene."""
+    """sRGB in [0, 1], with the exposure of the scene."""
     usable: Float[Tensor, "1 1 h w"]
-    """1 where the photo may supervise, 0 where it is to be ignored."""
+    """1 where the photo is valid, 0 where it is ignored."""
     fill: Float[Tensor, "1 1 h w"]
-    """1 where something shall be removed."""
+    """1 where the object is removed and the hole filled."""
 
 
 class Photos(Sequence[Photo]):

@@ -18,10 +18,10 @@ def matrices_from_quats(quats: Float[Tensor, "*batch 4"]) -> Float[Tensor, "*bat
 
 
 def quats_from_matrices(matrices: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 4"]:
-    """Unit quaternions wxyz of rotation matrices; of the two that fit, the one whose largest component is positive.
+    """Unit quaternions wxyz of rotation matrices, with the sign that makes the largest component positive.
 
     The outer product `4 q q^T` is linear in the matrix entries. Each of its rows is a multiple of q; the row with the largest
-    diagonal is taken, whose length is never below 1, so no rotation is ill-conditioned (Shepperd, 1978).
+    diagonal has at least length 1, so every rotation is well-conditioned (Shepperd, 1978).
     """
     (m00, m01, m02), (m10, m11, m12), (m20, m21, m22) = (row.unbind(-1) for row in matrices.unbind(-2))
     rows = [
@@ -34,16 +34,3 @@ def quats_from_matrices(matrices: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, 
     best = outer.diagonal(dim1=-2, dim2=-1).argmax(dim=-1)
     row = torch.take_along_dim(outer, best[..., None, None], dim=-2).squeeze(-2)
     return normalize(row, dim=-1)
-
-
-def multiply_quats(left: Float[Tensor, "*#batch 4"], right: Float[Tensor, "*#batch 4"]) -> Float[Tensor, "*batch 4"]:
-    """Hamilton product: the rotation `right` followed by the rotation `left`."""
-    w1, x1, y1, z1 = left.unbind(-1)
-    w2, x2, y2, z2 = right.unbind(-1)
-    product = [
-        w1 * w2 - x1 * x2 - y1 * y2 - z1 * z2,
-        w1 * x2 + x1 * w2 + y1 * z2 - z1 * y2,
-        w1 * y2 - x1 * z2 + y1 * w2 + z1 * x2,
-        w1 * z2 + x1 * y2 - y1 * x2 + z1 * w2,
-    ]
-    return torch.stack(product, dim=-1)

@@ -1,4 +1,4 @@
-"""3D Gaussian splats as the optimizer sees them, before activation."""
+"""3D Gaussian splats, as parameters before activation."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
@@ -68,11 +68,11 @@ class Splats:
         return replace(self, **{name: value.to(target) for name, value in self.tensors().items()})
 
     def detach(self) -> "Splats":
-        """The same splats, cut from the autograd graph."""
+        """The same splats, detached from the autograd graph."""
         return replace(self, **{name: value.detach() for name, value in self.tensors().items()})
 
     def with_sh_degree(self, degree: int) -> "Splats":
-        """The same splats with their color cut, or padded with zeros, to the given degree."""
+        """The same splats with coefficients truncated, or padded with zeros, to the given degree."""
         terms = (degree + 1) ** 2
         have = self.sh.shape[1]
         if terms <= have:

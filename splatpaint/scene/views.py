@@ -1,4 +1,4 @@
-"""A posed photo capture, ready to be used: pinhole cameras, image files of exactly the camera's size, canonical masks."""
+"""A prepared capture: views with pinhole cameras, images of the camera's size and canonical masks, and sparse points."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,7 +17,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class View:
-    """One photo. All files are on disk, undistorted, at the camera's size; masks are 8-bit gray, 255 = yes."""
+    """One photo with its files on disk, undistorted and of the camera's size; masks are 8-bit gray, 255 = yes."""
 
     name: str
     """Unique in the capture: the image path relative to the image folder without its suffix, `/` kept."""
@@ -25,13 +25,13 @@ class View:
     """A batch of one."""
     image: Path
     fill_mask: Path | None = None
-    """255 where something shall be removed and painted over."""
+    """255 where the object is removed and the hole filled."""
     ignore_mask: Path | None = None
-    """255 where the photo must not supervise anything (people passing, the borders that undistortion made)."""
+    """255 where the photo is invalid (passers-by, empty borders of undistortion)."""
     exposure: Exposure = field(default_factory=Exposure)
-    """How the photo differs from the scene, once that is known."""
+    """Exposure of the photo relative to the scene, if it was estimated."""
     depth: Path | None = None
-    """Measured z-depth, 16-bit millimeters of the input frame, if the capture has it."""
+    """Measured z-depth in 16-bit millimeters of the input frame, if available."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,39 +47,39 @@ class PointCloud:
 
 @dataclass(frozen=True)
 class Similarity:
-    """`x_world = scale * x_input + shift`. No rotation, so spherical harmonics need no change when it is undone."""
+    """`x_world = scale * x_input + shift`. It has no rotation, so spherical harmonics are unchanged."""
 
     scale: float = 1.0
     shift: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     def apply(self, points: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
-        """Points of the input's frame in the world."""
+        """Points of the input frame, transformed to the world."""
         return points * self.scale + torch.tensor(self.shift).to(points)
 
     def undo(self, points: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
-        """World points in the input's frame."""
+        """World points, transformed to the input frame."""
         return (points - torch.tensor(self.shift).to(points)) / self.scale
 
 
 @dataclass(frozen=True)
 class Capture:
-    """The views to learn from, those held out to judge, and what is known of the geometry."""
+    """Training views, held-out views, sparse points, and the normalization of the world."""
 
     views: tuple[View, ...]
-    """Supervise."""
+    """Training views."""
     held_out: tuple[View, ...]
-    """Only judge."""
+    """Views for evaluation only."""
     points: PointCloud | None
     world_from_input: Similarity
 
     @property
     def all_views(self) -> tuple[View, ...]:
-        """Supervising and held-out views, by name."""
+        """Training and held-out views, sorted by name."""
         return tuple(sorted((*self.views, *self.held_out), key=lambda view: view.name))
 
 
 def spread(items: Sequence[Item], count: int) -> list[Item]:
-    """At most `count` of the items, evenly spaced from the first to the last."""
+    """At most `count` items, evenly spaced from the first to the last."""
     if len(items) <= count:
         return list(items)
     return [items[round(i * (len(items) - 1) / max(count - 1, 1))] for i in range(count)]

@@ -1,8 +1,7 @@
-"""How good a finished run is, in numbers and in one picture.
+"""Evaluation of a finished run: metrics and a contact sheet.
 
-With the truth behind the object (pictures named like the views), everything is judged: the hole, its box, the ring around it,
-the rest. Without it, what can be known is judged: the known pixels against the photos (those held out, if any were), and
-whether the fill is the same from every view.
+With ground truth (images without the object, named like the views), all regions of all views are scored. Without it, the known
+pixels are scored against the photos (the held-out ones, if any), and the fill by its multi-view consistency.
 """
 
 import json
@@ -16,10 +15,10 @@ from torch import Tensor
 
 from splatpaint.errors import RunError, WeightsError
 from splatpaint.evaluation import Pair, Scorecard, evaluate
-from splatpaint.evaluation.consistency import Seen, consistency
-from splatpaint.evaluation.distribution import MIN_PICTURES, features, frechet, kernel
+from splatpaint.evaluation.consistency import RenderedHole, consistency
+from splatpaint.evaluation.distribution import MIN_IMAGES, features, frechet, kernel
 from splatpaint.evaluation.flip import Flip
-from splatpaint.evaluation.metrics import MIN_LPIPS_PX, widened
+from splatpaint.evaluation.metrics import MIN_LPIPS_PX, enlarge
 from splatpaint.events import Events, Progressed, Saved
 from splatpaint.image.files import IMAGE_SUFFIXES, read_image
 from splatpaint.image.perceptual import Lpips
@@ -36,22 +35,22 @@ STAGE = "eval"
 SHEET_VIEWS = 6
 """Rows of the sheet."""
 FAR_PX = 16
-"""Farther from the mask than this, nothing at all should change."""
+"""Distance from the mask beyond which the scene should not change."""
 
 
 @dataclass(frozen=True)
 class Metrics:
-    """What measures, beside PSNR and SSIM; what is missing on this machine is left out and said."""
+    """Metrics in addition to PSNR and SSIM, as far as their weights and packages are on this machine."""
 
     lpips: Mapping[str, Lpips] = field(default_factory=dict)
     flip: Flip | None = None
 
 
 def find_metrics(weights: Path | None) -> tuple[Metrics, list[str]]:
-    """What this machine can measure with, and a sentence for each thing that it lacks.
+    """The metrics available on this machine, and one sentence for each that is missing.
 
     Args:
-        weights: a folder with the trunks of LPIPS, if they are not in torch's hub cache.
+        weights: a folder with the trunks of LPIPS. Default: torch's hub cache.
     """
     nets, flip, missing = {}, None, []
     for net in ("alex", "vgg"):
@@ -67,107 +66,109 @@ def find_metrics(weights: Path | None) -> tuple[Metrics, list[str]]:
 
 
 @dataclass(frozen=True)
-class Report:
-    """Everything that was measured."""
+class EvaluationReport:
+    """The result of an evaluation."""
 
-    judged: str
-    """Which views, against what."""
-    card: Scorecard
-    whole: Mapping[str, float]
-    """Numbers of the scene rather than of a view: consistency, drift, distances between sets of pictures."""
+    protocol: str
+    """Which views were scored, and against what."""
+    scorecard: Scorecard
+    scene: Mapping[str, float]
+    """Metrics of the scene as a whole: consistency, drift, distances between sets of images, number of splats."""
 
     def write(self, path: Path, costs: Mapping[str, Mapping[str, float | None]]) -> None:
-        """JSON: what was judged, means, whole, costs (the run's metrics.json), and every view."""
-        content = {"judged": self.judged, "means": self.card.means, "whole": dict(self.whole), "costs": costs}
-        write_whole(path, json.dumps(plain(content | {"views": self.card.views}), indent=1) + "\n")
+        """Writes JSON with the keys judged (the protocol), means, whole (the scene), costs (the run's metrics.json) and
+        views."""
+        content = {"judged": self.protocol, "means": self.scorecard.means, "whole": dict(self.scene), "costs": costs}
+        write_whole(path, json.dumps(plain(content | {"views": self.scorecard.views}), indent=1) + "\n")
 
 
 @torch.no_grad()
-def judge(
+def evaluate_run(
     reconstructed: Splats,
     filled: Splats,
     capture: Capture,
     rasterizer: Rasterizer,
-    instruments: Metrics,
+    metrics: Metrics,
     *,
     truth: Path | None,
     out: Path,
     device: torch.device,
-) -> Events[Report]:
-    """Renders the views, each as its photo is exposed, and measures them; writes a sheet of pictures to `out/eval.png`.
+) -> Events[EvaluationReport]:
+    """Renders the views with the exposures of their photos, scores them, and writes a contact sheet to `out/eval.png`.
 
     Args:
         reconstructed: the splats with the object.
         filled: the finished scene.
-        capture: its views; their fill masks say where the holes are.
-        rasterizer: any.
-        instruments: what to measure with.
-        truth: a folder of pictures without the object, named like the views, of their size.
-        out: where the sheet goes.
-        device: where everything happens.
+        capture: the views; their fill masks are the holes.
+        rasterizer: renders the views.
+        metrics: metrics in addition to PSNR and SSIM.
+        truth: a folder of images without the object, with the names and sizes of the views.
+        out: the folder of the contact sheet.
+        device: device of the computation.
 
     Raises:
-        RunError: if a truth is missing or of another size.
+        RunError: if a truth is missing or has another aspect ratio than its view.
     """
     views = capture.all_views if truth or not capture.held_out else capture.held_out
     truths = None if truth is None else {view.name: _truth_of(view.name, truth) for view in views}
     photos = Photos(views, device).as_taken()
-    pairs, seen, drifts = [], [], []
+    pairs, holes, drifts = [], [], []
     for done, (view, photo) in enumerate(zip(views, photos, strict=True), start=1):
         after = rasterizer(filled, photo.camera)
         color = view.exposure.apply(after.color).clamp(0, 1)
         if truths is not None:
-            wanted = _read_truth(truths[photo.name], photo.camera.width, photo.camera.height).to(device)
+            target = _read_truth(truths[photo.name], photo.camera.width, photo.camera.height).to(device)
         else:
-            # What nobody knows is made to agree, so that it costs nothing.
+            # Unknown pixels get the rendered color, so that their error is 0.
             unknown = torch.maximum(photo.fill, 1 - photo.usable)
-            wanted = torch.lerp(photo.image, color, unknown)
-        pairs.append(Pair(photo.name, color[0], wanted[0], photo.fill[0]))
+            target = torch.lerp(photo.image, color, unknown)
+        pairs.append(Pair(photo.name, color[0], target[0], photo.fill[0]))
         if photo.fill.any():
-            seen.append(Seen(photo.camera, color, after.depth, photo.fill))
+            holes.append(RenderedHole(photo.camera, color, after.depth, photo.fill))
         before = view.exposure.apply(rasterizer(reconstructed, photo.camera).color).clamp(0, 1)
-        drifts.append(_far(photo, (color - before).abs()))
+        drifts.append(_away_from_mask((color - before).abs(), photo))
         yield Progressed(STAGE, done, 2 * len(photos))
-    views_of_card = {}
+    scores = {}
     for done, pair in enumerate(pairs, start=1):
-        views_of_card |= evaluate([pair], lpips=instruments.lpips, flip=instruments.flip).views
+        scores |= evaluate([pair], lpips=metrics.lpips, flip=metrics.flip).views
         yield Progressed(STAGE, len(photos) + done, 2 * len(photos))
-    card = Scorecard(views_of_card if truth else {name: _only_known(scores) for name, scores in views_of_card.items()})
-    whole = consistency(seen, lpips=instruments.lpips)
-    whole |= {"splats": float(len(filled)), "splats/reconstructed": float(len(reconstructed))}
-    whole["drift/far"] = 255 * float(torch.cat(drifts).mean()) if drifts else 0.0
-    if truth and "vgg" in instruments.lpips:
-        whole |= between_sets(pairs, instruments.lpips["vgg"])
+    scorecard = Scorecard(scores if truth else {name: _known_only(of_view) for name, of_view in scores.items()})
+    scene = consistency(holes, lpips=metrics.lpips)
+    scene |= {"splats": float(len(filled)), "splats/reconstructed": float(len(reconstructed))}
+    scene["drift/far"] = 255 * float(torch.cat(drifts).mean()) if drifts else 0.0
+    if truth and "vgg" in metrics.lpips:
+        scene |= between_sets(pairs, metrics.lpips["vgg"])
     sheet = out / "eval.png"
     write_sheet(sheet, [_panels(pair, truth is not None) for pair in spread(pairs, SHEET_VIEWS)])
     yield Saved(STAGE, "truth, render and error", sheet)
     kind = "all" if truth or not capture.held_out else "held-out"
     against = "the truth" if truth else "the known pixels of the photos"
-    return Report(f"{len(views)} {kind} views against {against}", card, whole)
+    return EvaluationReport(f"{len(views)} {kind} views against {against}", scorecard, scene)
 
 
 def between_sets(pairs: Sequence[Pair], net: Lpips) -> dict[str, float]:
-    """Fréchet and kernel distance between rendered and true crops of the holes, and how many there are; empty if too few."""
+    """Fréchet and kernel distance between rendered and true crops of the holes, and their number; empty if there are too
+    few."""
     crops: tuple[list[Tensor], list[Tensor]] = ([], [])
     for pair in pairs:
         box = bounding_box(pair.hole)
         if box is not None:
-            box = widened(box, MIN_LPIPS_PX, width=pair.hole.shape[2], height=pair.hole.shape[1])
-            for side, picture in zip(crops, (pair.render, pair.truth), strict=True):
-                side.append(box.crop(picture)[None])
-    if len(crops[0]) < MIN_PICTURES:
+            box = enlarge(box, MIN_LPIPS_PX, width=pair.hole.shape[2], height=pair.hole.shape[1])
+            for side, image in zip(crops, (pair.render, pair.truth), strict=True):
+                side.append(box.crop(image)[None])
+    if len(crops[0]) < MIN_IMAGES:
         return {}
     ours, true = (features(side, net) for side in crops)
     return {"frechet_vgg/bbox": frechet(ours, true), "kernel_vgg/bbox": kernel(ours, true), "n/bbox": float(len(ours))}
 
 
-def _far(photo: Photo, change: Float[Tensor, "1 3 h w"]) -> Float[Tensor, " n"]:
-    """The change at pixels far from the mask."""
+def _away_from_mask(change: Float[Tensor, "1 3 h w"], photo: Photo) -> Float[Tensor, " n"]:
+    """The mean change over channels, at the pixels farther than `FAR_PX` from the mask."""
     return change.mean(dim=1, keepdim=True)[dilate(photo.fill, FAR_PX) == 0]
 
 
-def _only_known(scores: Mapping[str, float]) -> dict[str, float]:
-    """Without a truth the hole's own scores mean nothing, and `full` is the known pixels alone."""
+def _known_only(scores: Mapping[str, float]) -> dict[str, float]:
+    """The scores that are valid without ground truth: those of known pixels. LPIPS of the full image counts as one."""
     return {
         name.replace("/full", "/known"): value
         for name, value in scores.items()
@@ -200,7 +201,7 @@ def _panels(pair: Pair, has_truth: bool) -> dict[str, Float[Tensor, "3 h w"]]:
 
 
 def _boxed(picture: Float[Tensor, "3 h w"], hole: Float[Tensor, "1 h w"]) -> Float[Tensor, "3 h w"]:
-    """The picture with the hole's box drawn in."""
+    """The image with the bounding box of the hole drawn in."""
     box = bounding_box(hole)
     if box is None:
         return picture

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from splatpaint.capture.writer import Frame, write_capture
+from benchmarks.capture_writer import Frame, write_capture
 from splatpaint.image.files import read_image, read_mask
 from tests.support.walls import wall_with_ball
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.occluder_placement import _plane, draw, find_spot, make_cover, upright
-from benchmarks.synthetic_occluders import SHAPES, Ball, Place, Shape, thing_at
+from benchmarks.occluder_placement import _plane, draw, find_placement, make_occluder_task, upright
+from benchmarks.synthetic_occluders import SHAPES, Ball, Placement, Shape, occluder_at
+from benchmarks.synthetic_room import make_room
 from splatpaint.capture import CaptureConfig, prepare
-from splatpaint.capture.synthetic import make_room
 from splatpaint.events import drain
 from splatpaint.image.files import read_image, read_mask
 from splatpaint.scene.camera import Cameras, look_at
@@ -31,8 +31,8 @@ def camera(distance: float, pixels: int = 64) -> Cameras:
 
 
 def ball_at(x: float, y: float, z: float, radius: float) -> Ball:
-    place = Place(torch.zeros(3), UP, radius)
-    return Ball(Place(torch.tensor([x, y, z]) - place.center, UP, radius))
+    placement = Placement(torch.zeros(3), UP, radius)
+    return Ball(Placement(torch.tensor([x, y, z]) - placement.center, UP, radius))
 
 
 def test_a_centered_ball_covers_the_disc_of_its_silhouette():
@@ -60,16 +60,16 @@ def test_a_plane_is_found_among_stray_points():
 
 
 def test_a_place_is_on_level_ground_clear_of_things(room: Capture):
-    place = find_spot(room)
+    placement = find_placement(room)
     assert room.points is not None
-    assert place.up @ UP > 0.95
-    inside = (room.points.positions - place.center).norm(dim=1) < 0.9 * place.radius
+    assert placement.up @ UP > 0.95
+    inside = (room.points.positions - placement.center).norm(dim=1) < 0.9 * placement.radius
     assert not inside.any()
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_only_the_masked_pixels_change(room: Capture, tmp_path: Path, shape: Shape):
-    make_cover(room, tmp_path, shape=shape)
+    make_occluder_task(room, tmp_path, shape=shape)
     names = sorted(path.name for path in (tmp_path / "images").iterdir())
     assert len(names) >= 6
     for name in names:
@@ -80,7 +80,7 @@ def test_only_the_masked_pixels_change(room: Capture, tmp_path: Path, shape: Sha
 
 
 def test_no_point_of_the_covered_capture_lies_behind_the_ball_in_every_view(room: Capture, tmp_path: Path):
-    ball = make_cover(room, tmp_path / "cover").place
+    ball = make_occluder_task(room, tmp_path / "cover").placement
     covered = drain(prepare(tmp_path / "cover", CaptureConfig(), cache=tmp_path / "cache"))
     assert covered.points is not None
     world = covered.world_from_input
@@ -100,25 +100,25 @@ def test_a_badly_solved_view_is_left_out(room: Capture):
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_thing_is_where_its_surface_points_are(shape: Shape):
-    thing = thing_at(Place(torch.tensor([0.1, 0.0, -0.2]), UP, 0.5), shape)
-    points, normals, colors = thing.surface(200)
+    occluder = occluder_at(Placement(torch.tensor([0.1, 0.0, -0.2]), UP, 0.5), shape)
+    points, normals, colors = occluder.surface(200)
     assert len(points) == 200
     assert ((colors >= 0) & (colors <= 1)).all()
-    assert ((points - thing.place.center).norm(dim=1) < 1.6 * 0.5).all()
+    assert ((points - occluder.placement.center).norm(dim=1) < 1.6 * 0.5).all()
     eye = torch.tensor([0.3, -2.0, 1.5])
     facing = ((eye - points) * normals).sum(dim=1) > 0.2
     toward = torch.nn.functional.normalize(points[facing] - eye, dim=1)
-    met, found = thing.meet(eye, toward)
-    assert met.float().mean() > 0.97, "rays to points that face the eye hit"
-    assert (found[met] - colors[facing][met]).abs().mean() < 0.05
-    assert not thing.meet(eye, -toward)[0].any()
+    hit, found = occluder.intersect(eye, toward)
+    assert hit.float().mean() > 0.97, "rays to points that face the eye hit"
+    assert (found[hit] - colors[facing][hit]).abs().mean() < 0.05
+    assert not occluder.intersect(eye, -toward)[0].any()
 
 
 def test_flat_things_lie_in_the_plane_and_cover_part_of_it():
-    place = Place(torch.zeros(3), UP, 0.5)
+    placement = Placement(torch.zeros(3), UP, 0.5)
     eye = torch.tensor([0.0, 0.0, 4.0])
     grid = torch.stack(torch.meshgrid(*[torch.linspace(-0.6, 0.6, 61)] * 2, indexing="ij"), dim=-1)
     rays = torch.nn.functional.normalize(torch.cat([grid, torch.zeros(61, 61, 1)], dim=-1) - eye, dim=-1)
-    disc, scribble = (thing_at(place, shape).meet(eye, rays)[0].float().mean() for shape in ("disc", "scribble"))
+    disc, scribble = (occluder_at(placement, shape).intersect(eye, rays)[0].float().mean() for shape in ("disc", "scribble"))
     assert disc.item() == pytest.approx(math.pi * 0.25 / 1.44, rel=0.05)
     assert 0.3 * disc < scribble < 0.8 * disc

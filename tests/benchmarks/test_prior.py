@@ -3,7 +3,7 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks.prior import draw_sheet, membrane, methods, score
+from benchmarks.prior import draw_sheet, harmonic, methods, score
 from benchmarks.prior_holes import HOLES, draw_hole
 from splatpaint.priors.load import PriorConfig, load_prior
 from splatpaint.stages.evaluate import Metrics
@@ -33,7 +33,7 @@ def test_the_truth_scores_better_than_a_fill():
     images, hole = torch.rand(2, 3, 32, 32), draw_hole("box", 32, np.random.default_rng(2))
     holes = {"box": torch.stack([hole, hole])}
     near = score(lambda image, _: (image + 0.01).clamp(0, 1), images, holes, Metrics())[0]["box"]
-    far, painted = score(membrane, images, holes, Metrics())
+    far, painted = score(harmonic, images, holes, Metrics())
     assert near["psnr/hole"] > 35 > far["box"]["psnr/hole"]
     assert len(painted["box"]) == 2
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from benchmarks import removal
-from benchmarks.inpaint_then_fit import FillThenFit, fill_photos, telea
+from benchmarks.inpaint_then_fit import InpaintThenFit, inpaint_photos, telea
 from benchmarks.methods import ABLATIONS, ADDITIONS, method
 from benchmarks.protocol import Fitted
-from benchmarks.removal import SUITES, Task, configured, read_scores, scored, summary, task_of
+from benchmarks.removal import SUITES, Task, config_of, read_scores, score_method, summary, task_of
 from splatpaint.capture import CaptureConfig, inputs, prepare
 from splatpaint.config import load
 from splatpaint.events import drain
@@ -23,7 +23,7 @@ from splatpaint.stages.folder import RunFolder
 def test_every_method_and_setting_of_a_suite_exists(suite: str):
     for name in SUITES[suite].methods:
         method(name)
-    config = configured(SUITES[suite], None, 2)
+    config = config_of(SUITES[suite], None, 2)
     assert (config.seed, config.capture.max_resolution) == (2, SUITES[suite].max_resolution)
     assert len({task.name for task in SUITES[suite].tasks}) == len(SUITES[suite].tasks)
 
@@ -58,7 +58,7 @@ def test_an_unknown_method_is_refused(name: str):
 
 def test_filled_photos_differ_only_under_the_masks(task: Path, tmp_path: Path):
     capture = drain(prepare(task, CaptureConfig(), cache=tmp_path / "cache"))
-    fill_photos(tmp_path / "filled", capture, telea)
+    inpaint_photos(tmp_path / "filled", capture, telea)
     for view in capture.all_views:
         assert view.fill_mask
         before, after = read_image(view.image), read_image(tmp_path / "filled" / "images" / f"{view.name}.png")
@@ -92,7 +92,7 @@ def test_pixels_matched_in_features_need_not_have_the_painted_colors(task: Path,
     assert view.fill_mask
     hole = (read_mask(view.fill_mask)[None] > 0).expand(1, 3, -1, -1)
     colors, features = (
-        FillThenFit("diffusion", perceptual=perceptual).fit(task, tmp_path / "work", config, []).draw(view).color[hole]
+        InpaintThenFit("diffusion", perceptual=perceptual).fit(task, tmp_path / "work", config, []).draw(view).color[hole]
         for perceptual in (False, True)
     )
     assert not torch.allclose(colors, features, atol=0.01)
@@ -135,7 +135,7 @@ def test_a_task_is_scored_once_and_the_scores_name_their_commit(task: Path, tmp_
     measured = []
     for commit in ("1234567", "89abcde"):
         monkeypatch.setattr(removal, "commit", lambda commit=commit: commit)
-        measured.append(scored("telea-2d", tmp_path, RunConfig(), Metrics(), most=2))
+        measured.append(score_method("telea-2d", tmp_path, RunConfig(), Metrics(), max_views=2))
     assert measured[0] == measured[1]
     assert measured[0]["commit"] == "1234567"
     assert float(measured[0]["psnr/hole"]) > 0

@@ -5,7 +5,8 @@ from pathlib import Path
 import torch
 
 from benchmarks.measure import environment, write_json
-from benchmarks.scoring import largest_holes, pairs, text_table, write_strips
+from benchmarks.scoring import largest_holes, pairs, score_table, text_table, write_strips
+from splatpaint.evaluation import Scorecard
 from splatpaint.image.files import read_image, write_image, write_mask
 
 
@@ -49,3 +50,12 @@ def test_a_record_names_the_machine_but_neither_host_nor_paths(tmp_path: Path):
     assert json.loads(text)["environment"]["cores"] >= 1
     assert platform.node() not in text or platform.node() == ""
     assert str(Path.home()) not in text
+
+
+def test_a_table_has_a_row_a_method_and_dashes_where_nothing_was_measured():
+    cards = {"ours": Scorecard({"a": {"psnr/hole": 20.0, "ssim/hole": 0.5}}), "none": Scorecard({"a": {"psnr/hole": 9.876}})}
+    assert score_table(cards, ["psnr/hole", "ssim/hole"]) == [
+        ["method", "psnr/hole", "ssim/hole"],
+        ["ours", "20.00", "0.500"],
+        ["none", "9.88", "-"],
+    ]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from splatpaint.capture.posed import InputPoints, in_our_frame, inverted, rigid, same_aspect, seen_by
+from splatpaint.capture.posed import InputPoints, inverted, points_fit_poses, rigid, same_aspect, visible_counts
 from splatpaint.errors import CaptureError
 from tests.support.captures import shoot
 
@@ -35,13 +35,13 @@ def test_aspects_are_compared_up_to_rounding(size, same):
 
 
 def test_every_photo_sees_the_far_wall():
-    seen = seen_by(InputPoints(SHOTS.points, SHOTS.colors), PHOTOS)
+    seen = visible_counts(InputPoints(SHOTS.points, SHOTS.colors), PHOTOS)
     assert (seen == len(PHOTOS)).mean() > 0.7
-    assert (seen_by(InputPoints(SHOTS.points * (1, 1, -1), SHOTS.colors), PHOTOS) == 0).all()
+    assert (visible_counts(InputPoints(SHOTS.points * (1, 1, -1), SHOTS.colors), PHOTOS) == 0).all()
 
 
 def test_points_of_another_frame_are_told_apart():
-    assert in_our_frame(InputPoints(SHOTS.points, SHOTS.colors), PHOTOS)
-    assert not in_our_frame(InputPoints(SHOTS.points[:, [2, 0, 1]], SHOTS.colors), PHOTOS)
-    assert not in_our_frame(InputPoints(SHOTS.points[:0], SHOTS.colors[:0]), PHOTOS)
-    assert not in_our_frame(None, PHOTOS)
+    assert points_fit_poses(InputPoints(SHOTS.points, SHOTS.colors), PHOTOS)
+    assert not points_fit_poses(InputPoints(SHOTS.points[:, [2, 0, 1]], SHOTS.colors), PHOTOS)
+    assert not points_fit_poses(InputPoints(SHOTS.points[:0], SHOTS.colors[:0]), PHOTOS)
+    assert not points_fit_poses(None, PHOTOS)

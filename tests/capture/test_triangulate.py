@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from splatpaint.capture.lens import Lens
-from splatpaint.capture.triangulate import NEIGHBORS, PinholePicture, neighboring_pairs, triangulate
+from splatpaint.capture.triangulate import NEIGHBORS, PinholeImage, neighboring_pairs, triangulate
 from splatpaint.events import Progressed, drain
 from splatpaint.image.files import write_image
 from tests.support.captures import HALF, shoot
@@ -10,11 +10,11 @@ from tests.support.captures import HALF, shoot
 LENS = Lens("PINHOLE", 320, 240, 250.0, 250.0, 160.0, 120.0)
 
 
-def pictures_of(folder, shots) -> list[PinholePicture]:
+def pictures_of(folder, shots) -> list[PinholeImage]:
     for name, image in zip(shots.names, shots.images, strict=True):
         write_image(folder / f"{name}.png", image)
     return [
-        PinholePicture(f"{name}.png", LENS.width, LENS.height, LENS.K, pose)
+        PinholeImage(f"{name}.png", LENS.width, LENS.height, LENS.K, pose)
         for name, pose in zip(shots.names, shots.cam_from_world, strict=True)
     ]
 

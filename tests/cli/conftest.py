@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from splatpaint.capture.writer import Frame, write_capture
+from benchmarks.capture_writer import Frame, write_capture
 from splatpaint.cli.app import main
 from splatpaint.image.files import read_image, read_mask
 from tests.support.diffusion import save_toy_prior

@@ -23,12 +23,12 @@ def start(arguments: list[str]) -> subprocess.Popen[str]:
     # One thread: the scene is tiny, and threads that wait for each other are at the mercy of whatever else runs.
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, preexec_fn=hear_ctrl_c
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, preexec_fn=enable_sigint
     )
 
 
-def hear_ctrl_c() -> None:
-    """A shell starts background jobs deaf to Ctrl-C, and a test run may be one; children inherit that."""
+def enable_sigint() -> None:
+    """Shells ignore SIGINT for background jobs; child processes inherit that from a test run in the background."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
@@ -102,7 +102,7 @@ def test_a_terminated_run_ends_as_an_interrupted_one(wall: Path, settings: list[
     assert len(said.splitlines()) == 1, "no stack trace of a library"
 
 
-def test_pycolmap_leaves_termination_to_who_heard_it_before():
+def test_pycolmap_keeps_the_previous_termination_handler():
     script = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(7)); "
     script += "from splatpaint.capture.colmap import import_pycolmap; import_pycolmap(); signal.raise_signal(signal.SIGTERM)"
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
@@ -110,16 +110,16 @@ def test_pycolmap_leaves_termination_to_who_heard_it_before():
 
 
 @pytest.fixture
-def heard() -> Iterator[None]:
-    """Ctrl-C is not ignored, as it is in what a shell started in the background."""
+def sigint_enabled() -> Iterator[None]:
+    """SIGINT is not ignored, as it may be in a test run in the background."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
 
 
-@pytest.mark.usefixtures("heard")
+@pytest.mark.usefixtures("sigint_enabled")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_ctrl_c_that_falls_into_a_finalizer_is_heeded_at_the_next_event(capsys: pytest.CaptureFixture[str]):
+def test_a_ctrl_c_during_a_finalizer_stops_the_command_at_the_next_event(capsys: pytest.CaptureFixture[str]):
     def stage() -> Events[None]:
         yield Progressed("stage", 0, 3)
         thing = Finalized()

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from splatpaint.cli import progress
-from splatpaint.cli.progress import Bars, Lines, Pace, draw, number, rate
+from splatpaint.cli.progress import Bars, Lines, Pace, draw, format_number, format_rate
 from splatpaint.events import Event, Events, Measured, Noted, Progressed, Saved, Skipped
 
 
@@ -49,8 +49,8 @@ def test_the_time_left_is_that_of_the_work_done_here(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(progress.time, "monotonic", lambda: now)
     pace = Pace(500)  # a resumed stage begins in the middle
     now = 10.0
-    assert pace.described(Progressed("fit", 520, 1000)) == "  2.0/s  4:00 left"
-    assert pace.described(Progressed("fit", 500, 1000)) == ""
+    assert pace.rate_and_remaining(Progressed("fit", 520, 1000)) == "  2.0/s  4:00 left"
+    assert pace.rate_and_remaining(Progressed("fit", 500, 1000)) == ""
 
 
 @pytest.mark.parametrize(
@@ -105,9 +105,9 @@ def test_an_error_leaves_the_terminal_usable():
     [(3.0, "3"), (123456.0, "123456"), (7, "7"), (0.00012345, "0.0001234"), (math.inf, "inf"), (math.nan, "nan")],
 )
 def test_counts_keep_their_digits_and_fractions_four(value: float | int, text: str):
-    assert number(value) == text
+    assert format_number(value) == text
 
 
 def test_slow_work_is_told_in_seconds():
-    assert rate(2.0) == "2.0/s"
-    assert rate(0.25) == "4.0 s each"
+    assert format_rate(2.0) == "2.0/s"
+    assert format_rate(0.25) == "4.0 s each"

@@ -5,14 +5,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from splatpaint.evaluation.consistency import Seen, carry, consistency
+from splatpaint.evaluation.consistency import RenderedHole, consistency, warp_view
 from splatpaint.scene.camera import Cameras
 
 SIDE = 48
 PLANE_Z = 2.0
 
 
-def view_of_plane(x: float) -> Seen:
+def view_of_plane(x: float) -> RenderedHole:
     """A smoothly textured plane at z = 2 seen from (x, 0, 0), with a hole in the middle."""
     K = torch.tensor([[[SIDE, 0.0, SIDE / 2], [0.0, SIDE, SIDE / 2], [0.0, 0.0, 1.0]]])
     pose = torch.eye(4)[None].clone()
@@ -23,19 +23,19 @@ def view_of_plane(x: float) -> Seen:
     color = torch.stack([points[..., 0].sin(), points[..., 1].cos(), (points[..., 0] + points[..., 1]).cos()])
     hole = torch.zeros(1, 1, SIDE, SIDE)
     hole[..., 12:36, 12:36] = 1
-    return Seen(camera, (0.5 + 0.4 * color)[None], depth, hole)
+    return RenderedHole(camera, (0.5 + 0.4 * color)[None], depth, hole)
 
 
-def views() -> list[Seen]:
+def views() -> list[RenderedHole]:
     return [view_of_plane(0.1 * index) for index in range(4)]
 
 
-def with_noise(view: Seen, strength: float) -> Seen:
+def with_noise(view: RenderedHole, strength: float) -> RenderedHole:
     noise = torch.randn(1, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0)) * view.hole
     return replace(view, color=view.color + strength * noise)
 
 
-def psnr(seen: list[Seen]) -> float:
+def psnr(seen: list[RenderedHole]) -> float:
     return consistency(seen)["psnr/consistency"]
 
 
@@ -51,7 +51,7 @@ def test_a_fill_that_differs_in_one_view_is_less_consistent_the_more_it_differs(
 
 
 def test_only_the_hole_counts():
-    """But for how bright what surrounds it is in all."""
+    """Except for the mean brightness around it."""
     checks = 0.2 * (-1.0) ** (torch.arange(SIDE)[:, None] + torch.arange(SIDE))
     plain = views()[0]
     spoiled = replace(views()[1], color=torch.where(plain.hole > 0, views()[1].color, views()[1].color + checks))
@@ -86,11 +86,11 @@ def test_what_the_neighbor_does_not_see_is_not_compared():
     one, other = views()[:2]
     elsewhere = torch.zeros_like(other.hole)
     occluded = replace(other, depth=torch.full_like(other.depth, 1.0), hole=elsewhere)
-    assert carry(occluded, one).same.sum() == 0
+    assert warp_view(occluded, one).depth_agrees.sum() == 0
     assert consistency([one, occluded]) == {}
-    assert carry(view_of_plane(3.0), one).same.sum() == 0, "out of the frame"
+    assert warp_view(view_of_plane(3.0), one).depth_agrees.sum() == 0, "out of the frame"
     empty = replace(one, depth=torch.zeros_like(one.depth))
-    assert carry(other, empty).same.sum() == 0
+    assert warp_view(other, empty).depth_agrees.sum() == 0
 
 
 def test_views_without_a_common_hole_have_no_consistency():
@@ -99,10 +99,10 @@ def test_views_without_a_common_hole_have_no_consistency():
 
 def test_pictures_are_carried_by_parallax():
     one, other = views()[:2]
-    carried = carry(other, one)
-    inner = carried.same * one.hole
-    error: Tensor = (carried.color - one.color).abs().amax(dim=1, keepdim=True) * inner
+    warped = warp_view(other, one)
+    inner = warped.depth_agrees * one.hole
+    error: Tensor = (warped.color - one.color).abs().amax(dim=1, keepdim=True) * inner
     assert error.max() < 0.01
     assert (other.color - one.color)[:, :, 12:36, 12:36].abs().max() > 0.03
     assert inner.sum() == pytest.approx(24 * 24)
-    assert math.isfinite(float(carried.color.sum()))
+    assert math.isfinite(float(warped.color.sum()))

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from splatpaint.evaluation.metrics import lpips_in_box, psnr, recolored, widened
+from splatpaint.evaluation.metrics import enlarge, fit_exposure, lpips_in_box, psnr
 from splatpaint.image.perceptual import FILE_NAMES, Lpips, _alexnet
 from splatpaint.image.region import Box
 
@@ -28,23 +28,23 @@ def test_exposure_and_white_balance_are_fitted_outside_the_hole_and_taken_out_ev
     off = truth * torch.tensor([0.8, 1.1, 0.9]).view(1, 3, 1, 1) + 0.05
     known = torch.ones(1, 1, 12, 12)
     known[..., 4:8, 4:8] = 0
-    torch.testing.assert_close(recolored(off, truth, region=known), truth, atol=1e-4, rtol=0)
+    torch.testing.assert_close(fit_exposure(off, truth, region=known), truth, atol=1e-4, rtol=0)
     filled = torch.where(known > 0, off, off + 0.1)
-    assert psnr(recolored(filled, truth, region=known), truth, region=1 - known) < 25, "the fill's own error stays"
-    assert torch.equal(recolored(off, truth, region=0 * known), off)
+    assert psnr(fit_exposure(filled, truth, region=known), truth, region=1 - known) < 25, "the fill's own error stays"
+    assert torch.equal(fit_exposure(off, truth, region=0 * known), off)
 
 
 def test_a_small_box_is_widened_about_its_center():
-    assert widened(Box(40, 50, 44, 52), 10, width=100, height=100) == Box(37, 46, 47, 56)
+    assert enlarge(Box(40, 50, 44, 52), 10, width=100, height=100) == Box(37, 46, 47, 56)
 
 
 def test_a_widened_box_stays_inside_the_picture():
-    assert widened(Box(0, 98, 4, 100), 10, width=100, height=100) == Box(0, 90, 10, 100)
-    assert widened(Box(0, 0, 4, 4), 10, width=6, height=8) == Box(0, 0, 6, 8)
+    assert enlarge(Box(0, 98, 4, 100), 10, width=100, height=100) == Box(0, 90, 10, 100)
+    assert enlarge(Box(0, 0, 4, 4), 10, width=6, height=8) == Box(0, 0, 6, 8)
 
 
 def test_a_box_that_is_large_enough_stays():
-    assert widened(Box(5, 6, 50, 60), 10, width=100, height=100) == Box(5, 6, 50, 60)
+    assert enlarge(Box(5, 6, 50, 60), 10, width=100, height=100) == Box(5, 6, 50, 60)
 
 
 def test_lpips_in_a_box_is_lpips_of_the_crops(tmp_path: Path):

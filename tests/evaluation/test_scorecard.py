@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, pad
 
-from splatpaint.evaluation import Pair, Scorecard, evaluate, read_scorecard, table
+from splatpaint.evaluation import Pair, evaluate
 from splatpaint.image.perceptual import FILE_NAMES, Lpips, _alexnet
 
 
@@ -91,18 +91,3 @@ def test_a_view_without_a_hole_has_no_hole_scores_and_does_not_spoil_the_mean():
     card = evaluate([Pair("a", truth + 0.1, truth, hole()), empty])
     assert {name.split("/")[1] for name in card.views["b"]} == {"full", "known"}
     assert card.means["psnr/hole"] == pytest.approx(20, abs=1e-4)
-
-
-def test_a_scorecard_survives_the_disk(tmp_path: Path):
-    card = Scorecard({"a": {"psnr/hole": 20.5, "psnr/ring": math.inf}})
-    card.write(tmp_path / "scores.json")
-    assert read_scorecard(tmp_path / "scores.json") == card
-
-
-def test_a_table_has_a_row_a_method_and_dashes_where_nothing_was_measured():
-    cards = {"ours": Scorecard({"a": {"psnr/hole": 20.0, "ssim/hole": 0.5}}), "none": Scorecard({"a": {"psnr/hole": 9.876}})}
-    assert table(cards, ["psnr/hole", "ssim/hole"]) == [
-        ["method", "psnr/hole", "ssim/hole"],
-        ["ours", "20.00", "0.500"],
-        ["none", "9.88", "-"],
-    ]

@@ -16,7 +16,7 @@ def test_an_affine_change_is_found_exactly():
     torch.testing.assert_close(offset, OFFSET, atol=1e-5, rtol=0)
 
 
-def test_the_more_a_mere_gain_is_preferred_the_less_offset_there_is():
+def test_a_stronger_offset_prior_gives_a_smaller_offset():
     given = pictures()
     offsets = [gain_and_offset(*given, about_black=share)[1].abs() for share in (0.0, 0.3, 1e4)]
     changed = OFFSET != 0
@@ -25,7 +25,7 @@ def test_the_more_a_mere_gain_is_preferred_the_less_offset_there_is():
     torch.testing.assert_close(offsets[2], torch.zeros(3), atol=1e-3, rtol=0)
 
 
-def test_what_does_not_count_says_nothing_channel_by_channel():
+def test_pixels_of_weight_zero_are_ignored_per_channel():
     x, y, _ = pictures()
     weight = torch.ones_like(x)
     weight[:, 1] = 0

@@ -19,7 +19,7 @@ def test_its_gradient_is_that_of_the_formula():
     assert torch.autograd.gradcheck(lambda x: cosine_feature_distance(x, unit), (x,))
 
 
-def test_vectors_without_a_direction_are_pulled_at_by_nothing():
+def test_zero_vectors_have_no_gradient():
     x, unit = torch.zeros(1, 5, 1, 1, requires_grad=True), F.normalize(torch.ones(1, 5, 1, 1), dim=1)
     distance = cosine_feature_distance(x, unit)
     distance.sum().backward()

@@ -11,8 +11,8 @@ def energy(switched, stay, switch, first, second, neither, first_only, second_on
     return float(np.where(switched, switch, stay).sum() + paired.sum())
 
 
-def puzzle(seed: int) -> tuple[np.ndarray, ...]:
-    """Ten elements, any two of which may be coupled, at costs between which a cut can decide."""
+def random_costs(seed: int) -> tuple[np.ndarray, ...]:
+    """Ten nodes with random pairs and submodular random costs."""
     rng = np.random.default_rng(seed)
     pairs = np.array([(i, j) for i in range(10) for j in range(i) if rng.random() < 0.4])
     first_only, second_only = rng.random((2, len(pairs)))
@@ -23,15 +23,15 @@ def puzzle(seed: int) -> tuple[np.ndarray, ...]:
 def test_no_other_choice_costs_less():
     some = 0
     for seed in range(20):
-        given = puzzle(seed)
+        given = random_costs(seed)
         found = best_switch(*given)
         least = min(energy(np.array(each), *given) for each in product([False, True], repeat=10))
-        assert abs(energy(found, *given) - least) < 1e-2, f"puzzle {seed}"
+        assert abs(energy(found, *given) - least) < 1e-2, f"seed {seed}"
         some += int(found.any() and not found.all())
-    assert some > 3, "the puzzles are no puzzles"
+    assert some > 3, "the costs decide nothing"
 
 
-def test_what_is_coupled_switches_together():
+def test_coupled_nodes_switch_together():
     stay, switch = np.array([1.0, 0.0, 0.1]), np.array([0.0, 0.2, 0.0])
     first, second, nothing = np.array([0, 1]), np.array([1, 2]), np.zeros(2)
     assert best_switch(stay, switch, first, second, nothing, nothing, nothing).tolist() == [True, False, True]
@@ -39,7 +39,7 @@ def test_what_is_coupled_switches_together():
     assert best_switch(stay, switch, first, second, nothing, apart, apart).all()
 
 
-def test_without_couples_everyone_does_what_is_best_for_it():
+def test_uncoupled_nodes_take_their_cheaper_choice():
     none = np.zeros(0, dtype=int)
     free = np.zeros(0)
     assert best_switch(np.array([1.0, 0.0]), np.array([0.0, 1.0]), none, none, free, free, free).tolist() == [True, False]

@@ -5,10 +5,10 @@ from splatpaint.image.offsets import candidate_offsets
 HEIGHT, WIDTH = 72, 90
 
 
-def found(image: torch.Tensor, copied: torch.Tensor | None = None) -> set[tuple[int, int]]:
+def found(image: torch.Tensor, source: torch.Tensor | None = None) -> set[tuple[int, int]]:
     hole = torch.zeros(HEIGHT, WIDTH, dtype=torch.bool)
     hole[30:44, 40:56] = True
-    offsets = candidate_offsets(image, hole, ~hole if copied is None else copied, generator=torch.Generator().manual_seed(0))
+    offsets = candidate_offsets(image, hole, ~hole if source is None else source, generator=torch.Generator().manual_seed(0))
     return {tuple(offset) for offset in offsets.tolist()}
 
 
@@ -31,8 +31,8 @@ def test_a_pattern_repeats_also_where_it_is_darker():
     assert sum(exact) > len(exact) / 2
 
 
-def test_what_is_around_the_hole_is_continued_from_its_like():
-    """Noise that is nowhere repeated, but for a copy of what is around the hole."""
+def test_the_hole_boundary_is_matched_to_its_copy():
+    """Noise without repetition, except for one copy of the region around the hole."""
     image = noise(HEIGHT, WIDTH)
     image[:, 3:24, 10:32] = image[:, 27:48, 37:59]
     assert (-24, -27) in found(image)
@@ -40,12 +40,12 @@ def test_what_is_around_the_hole_is_continued_from_its_like():
 
 def test_offsets_lead_to_what_may_be_copied():
     image = noise(12, 15).repeat(1, 6, 6)
-    copied = torch.zeros(HEIGHT, WIDTH, dtype=torch.bool)
-    copied[:30] = True
-    around = found(image, copied)
+    source = torch.zeros(HEIGHT, WIDTH, dtype=torch.bool)
+    source[:30] = True
+    around = found(image, source)
     assert around
     assert min(rows for rows, _ in around) < 0
 
 
 def test_nothing_is_found_where_nothing_may_be_copied():
-    assert not found(noise(HEIGHT, WIDTH), copied=torch.zeros(HEIGHT, WIDTH, dtype=torch.bool))
+    assert not found(noise(HEIGHT, WIDTH), source=torch.zeros(HEIGHT, WIDTH, dtype=torch.bool))

@@ -15,13 +15,13 @@ def middle(height: int, width: int) -> torch.Tensor:
 
 
 def copied_from(left: int, height: int, width: int) -> torch.Tensor:
-    """Which pixel is taken, in the hole of `middle` and right around it: the one so far to the left."""
-    taken = indices(height, width)
-    taken[6:26, 28:48] -= left
-    return taken
+    """Source index in and right around the hole of `middle`: the pixel `left` columns to the left."""
+    source_index = indices(height, width)
+    source_index[6:26, 28:48] -= left
+    return source_index
 
 
-def test_a_piece_from_a_darker_place_continues_what_is_around_the_hole():
+def test_a_region_copied_from_a_darker_place_gets_the_colors_around_the_hole():
     texture = 0.3 + 0.2 * torch.rand(3, 32, 24, generator=torch.Generator().manual_seed(0)).repeat(1, 1, 3)
     brighter = texture.clone()
     brighter[..., 24:] += 0.07
@@ -31,33 +31,33 @@ def test_a_piece_from_a_darker_place_continues_what_is_around_the_hole():
     assert torch.equal(found[:, ~hole], brighter[:, ~hole])
 
 
-def test_two_pieces_of_different_exposure_meet_without_a_seam():
+def test_two_regions_of_different_exposure_meet_without_a_seam():
     image, hole = torch.full((3, 32, 72), 0.5), middle(32, 72)
     image[:, :2], image[:, 2:4] = 0.46, 0.54
-    taken = indices(32, 72)
-    taken[6:26, 28:38], taken[6:26, 38:48] = 5, 3 * 72 + 5
-    found = poisson_blend(image.where(~hole, 0.0), hole, taken, ~hole)
+    source_index = indices(32, 72)
+    source_index[6:26, 28:38], source_index[6:26, 38:48] = 5, 3 * 72 + 5
+    found = poisson_blend(image.where(~hole, 0.0), hole, source_index, ~hole)
     assert (found[:, 8:24, 38] - found[:, 8:24, 37]).abs().max() < 0.02
     assert (found[:, hole] - 0.5).abs().max() < 0.02
 
 
-def test_an_edge_within_a_piece_stays():
+def test_an_edge_within_a_region_stays():
     image, hole = torch.full((3, 32, 72), 0.2), middle(32, 72)
     image[..., 38:] = 0.8
-    taken = indices(32, 72)
-    taken[6:26, 28:48] = (29 * 72 + indices(32, 72) % 72)[6:26, 28:48]
-    found = poisson_blend(image.where(~hole, 0.5), hole, taken, ~hole)
+    source_index = indices(32, 72)
+    source_index[6:26, 28:48] = (29 * 72 + indices(32, 72) % 72)[6:26, 28:48]
+    found = poisson_blend(image.where(~hole, 0.5), hole, source_index, ~hole)
     assert (found - image).abs().max() < 1e-3
 
 
-def test_what_nothing_reaches_keeps_the_color_that_was_copied():
+def test_pixels_without_known_neighbors_keep_the_copied_color():
     image, hole = torch.full((3, 32, 72), 0.2), middle(32, 72)
     image[:, :5, :5] = 0.8
     known = ~hole
     known[6:26, 28:48] = False
-    taken = indices(32, 72)
-    taken[8:24, 30:46] = 2 * 72 + 2
-    island = poisson_blend(image.where(~hole, 0.5), hole, taken, known)
+    source_index = indices(32, 72)
+    source_index[8:24, 30:46] = 2 * 72 + 2
+    island = poisson_blend(image.where(~hole, 0.5), hole, source_index, known)
     assert (island[:, hole] - 0.8).abs().max() < 1e-5
 
 
@@ -66,9 +66,9 @@ def test_a_seam_is_spread_over_some_thirty_pixels_and_no_farther():
     image, hole = torch.full((3, 20, 340), 0.58), torch.zeros(20, 340, dtype=torch.bool)
     hole[:, 8:] = True
     image[..., :4] = 0.5
-    taken = indices(20, 340)
-    taken[:, 6:] = 1
-    found = poisson_blend(image.where(~hole, 0.0), hole, taken, ~hole)[0, 10]
+    source_index = indices(20, 340)
+    source_index[:, 6:] = 1
+    found = poisson_blend(image.where(~hole, 0.0), hole, source_index, ~hole)[0, 10]
     assert abs(float(found[8]) - 0.58) < 5e-3
     left = (found[8 + 32] - 0.5) / 0.08
     assert 0.3 < float(left) < 0.4
@@ -82,10 +82,10 @@ def test_a_hole_from_side_to_side_is_as_bright_as_its_banks(turned):
     brighter[:, :48] += 0.07
     hole[20:36] = True
     columns, rows = torch.arange(40).expand(96, -1), torch.where((rows >= 18) & (rows < 38), rows + 48, rows)
-    taken = rows * 40 + columns
+    source_index = rows * 40 + columns
     if turned:
-        brighter, hole, taken = brighter.mT, hole.mT, (columns * 96 + rows).mT
-    found = poisson_blend(brighter.where(~hole, 1.0), hole, taken, ~hole)
+        brighter, hole, source_index = brighter.mT, hole.mT, (columns * 96 + rows).mT
+    found = poisson_blend(brighter.where(~hole, 1.0), hole, source_index, ~hole)
     assert (found - brighter).abs().max() < 5e-3
 
 
@@ -101,9 +101,9 @@ def test_colors_stay_in_range():
 def test_a_row_does_not_go_on_in_the_next():
     image, hole = torch.full((3, 20, 30), 0.5), torch.zeros(20, 30, dtype=torch.bool)
     image[..., 15:], hole[5:15, 24:] = 0.57, True
-    taken = indices(20, 30)
-    taken[3:17, 22:] = 18
-    found = poisson_blend(image.where(~hole, 0.0), hole, taken, ~hole)
+    source_index = indices(20, 30)
+    source_index[3:17, 22:] = 18
+    found = poisson_blend(image.where(~hole, 0.0), hole, source_index, ~hole)
     assert (found[:, hole] - 0.57).abs().max() < 1e-5
 
 
@@ -112,9 +112,9 @@ def test_nothing_is_looked_at_that_is_unknown():
     hole[:10, :10] = True
     known = ~hole
     known[:, 15:] = known[10:14] = False
-    taken = indices(20, 30)
-    taken[:14, :12] = 18 * 30 + 14
-    found = poisson_blend(image.where(known, 0.46), hole, taken, known)
+    source_index = indices(20, 30)
+    source_index[:14, :12] = 18 * 30 + 14
+    found = poisson_blend(image.where(known, 0.46), hole, source_index, known)
     assert (found[:, hole] - 0.4).abs().max() < 1e-4
 
 

@@ -1,6 +1,6 @@
 import torch
 
-from splatpaint.image.region import Box, bounding_box, components, dilate, erode, feather, masked_mean, ring, to_cells
+from splatpaint.image.region import Box, bounding_box, components, dilate, erode, masked_mean, ring, to_cells
 
 
 def blank(height: int = 21, width: int = 31) -> torch.Tensor:
@@ -35,14 +35,8 @@ def test_a_full_mask_is_not_eaten_from_the_border():
 
 
 def test_an_empty_mask_stays_empty():
-    for grown in (dilate(blank(), 3), feather(blank(), 3), ring(blank(), 3)):
+    for grown in (dilate(blank(), 3), ring(blank(), 3)):
         assert torch.equal(grown, blank())
-
-
-def test_a_feather_covers_the_mask_and_falls_linearly():
-    mask = blank()
-    mask[..., :5] = 1
-    torch.testing.assert_close(feather(mask, 4)[0, 0, 0, 4:10], torch.tensor([1.0, 0.75, 0.5, 0.25, 0.0, 0.0]))
 
 
 def test_ring_and_mask_make_up_the_dilated_mask():

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn.functional import avg_pool2d
 
-from splatpaint.image.resample import resize_area, warp, working_size
+from splatpaint.image.resample import resize_area, working_size
 
 
 def test_a_whole_factor_is_a_block_mean():
@@ -23,20 +23,6 @@ def test_shrinking_keeps_the_mean():
 def test_growing_is_refused():
     with pytest.raises(ValueError, match="only shrinks"):
         resize_area(torch.rand(1, 3, 4, 4), width=5, height=4)
-
-
-def test_warping_by_the_pixel_centers_changes_nothing():
-    x = torch.rand(1, 3, 6, 8)
-    rows, columns = torch.meshgrid(torch.arange(6) + 0.5, torch.arange(8) + 0.5, indexing="ij")
-    torch.testing.assert_close(warp(x, torch.stack([columns, rows], dim=-1)[None]), x)
-
-
-def test_warping_by_whole_pixels_shifts_and_leaves_zeros():
-    x = torch.rand(1, 3, 6, 8)
-    rows, columns = torch.meshgrid(torch.arange(6) + 0.5, torch.arange(8) + 0.5, indexing="ij")
-    shifted = warp(x, torch.stack([columns + 3, rows], dim=-1)[None])
-    torch.testing.assert_close(shifted[..., :5], x[..., 3:])
-    assert not shifted[..., 5:].any()
 
 
 def test_working_sizes_keep_the_aspect_and_are_multiples():

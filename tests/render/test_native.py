@@ -11,9 +11,9 @@ from splatpaint import _kernels
 from splatpaint.render import native, reference
 from splatpaint.render.protocol import Rasterizer, Rendered
 from splatpaint.scene.camera import Cameras, look_at
-from splatpaint.scene.harmonics import rotate_sh
 from splatpaint.scene.rotation import matrices_from_quats
 from splatpaint.scene.splats import Splats, concatenate
+from tests.support.rotations import rotate_sh
 
 
 @pytest.fixture(params=_kernels.targets())

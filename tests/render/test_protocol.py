@@ -11,10 +11,10 @@ from splatpaint.render import reference
 from splatpaint.render.pick import pick_rasterizer
 from splatpaint.render.protocol import Rasterizer, Rendered
 from splatpaint.scene.camera import Cameras
-from splatpaint.scene.harmonics import rotate_sh
-from splatpaint.scene.rotation import matrices_from_quats, multiply_quats
+from splatpaint.scene.rotation import matrices_from_quats
 from splatpaint.scene.splats import Splats
 from tests.support.closeness import cosine, relative_l2
+from tests.support.rotations import multiply_quats, rotate_sh
 from tests.support.scenes import cloud, one_camera, orbit, splat_at
 
 TOLERANCE = {"rtol": 1e-4, "atol": 2e-5}

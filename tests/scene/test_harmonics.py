@@ -6,9 +6,10 @@ import torch
 from numpy.polynomial.legendre import leggauss
 from torch.nn.functional import normalize
 
-from splatpaint.scene.harmonics import colors_seen_from, rotate_sh, sh_basis
+from splatpaint.scene.harmonics import colors_seen_from, sh_basis
 from splatpaint.scene.rotation import matrices_from_quats
 from splatpaint.scene.splats import SH_C0
+from tests.support.rotations import rotate_sh
 from tests.support.scenes import cloud, splat_at
 
 

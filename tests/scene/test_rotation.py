@@ -1,6 +1,6 @@
 import torch
 
-from splatpaint.scene.rotation import matrices_from_quats, multiply_quats, quats_from_matrices
+from splatpaint.scene.rotation import matrices_from_quats, quats_from_matrices
 
 
 def test_matrices_are_rotations_whatever_the_length_of_the_quaternion():
@@ -32,19 +32,7 @@ def test_half_turns_have_quaternions_too():
         torch.testing.assert_close(matrices_from_quats(quat), matrix)
 
 
-def test_products_compose_rotations_right_first():
-    left, right = torch.randn(2, 20, 4, dtype=torch.float64)
-    both = matrices_from_quats(multiply_quats(left, right))
-    torch.testing.assert_close(both, matrices_from_quats(left) @ matrices_from_quats(right))
-
-
-def test_one_quaternion_multiplies_many():
-    one, many = torch.randn(4, dtype=torch.float64), torch.randn(6, 4, dtype=torch.float64)
-    torch.testing.assert_close(multiply_quats(one, many), multiply_quats(one.expand(6, 4), many))
-
-
 def test_rotations_have_the_gradient_of_finite_differences():
     quats = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(matrices_from_quats, quats)
     assert torch.autograd.gradcheck(lambda q: quats_from_matrices(matrices_from_quats(q)), quats)
-    assert torch.autograd.gradcheck(multiply_quats, (quats, quats.detach().flip(0).requires_grad_()))

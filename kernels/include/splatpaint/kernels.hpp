@@ -1,4 +1,4 @@
-// What the kernels compute, as plain pointers: no Python, no torch. The caller allocates every output.
+// Types and functions of the kernels, as plain pointers: no Python, no torch. The caller allocates every output.
 #pragma once
 
 #include <stdint.h>
@@ -49,14 +49,14 @@ struct Projection {
   int32_t* tiles;  // (n) at least the number of tiles touched
 };
 
-// The slot of `shapes` carries d/d(cov_xx, cov_xy, cov_yy, ln alpha at the center): what compositing knows without inverting a shape.
+// `shapes` holds the gradient by (cov_xx, cov_xy, cov_yy, ln alpha at the center), which compositing gets without inverting a shape.
 struct ProjectionGradient {
   const float* means2d;
   const float* shapes;
   const float* depths;
 };
 
-// Added to.
+// Gradients are added to these arrays.
 struct GaussiansGradient {
   float* means;
   float* quats;
@@ -71,7 +71,7 @@ struct Harmonics {
   bool rgb;              // max(.5 + sum, 0), else the sum itself
   const float* sh;       // (n, terms, channels)
   const float* means;    // (n, 3)
-  const int32_t* radii;  // (n) only what is drawn is touched
+  const int32_t* radii;  // (n) splats with 0 are skipped
   float center[3];       // of the camera
 };
 
@@ -88,7 +88,7 @@ struct Lists {
   const int32_t* offsets;  // (tiles + 1)
   const int32_t* splats;
   const uint64_t* blocks;  // bit b: the splat touches block b of the tile
-  const int32_t* slots;    // where backward leaves its sums: those of one splat lie side by side
+  const int32_t* slots;    // index of the entry's partial sums in backward; the slots of one splat are contiguous
 };
 
 struct Canvas {
@@ -97,12 +97,12 @@ struct Canvas {
   float* color;             // (c, h, w)
   float* alpha;             // (h, w)
   float* depth;             // (h, w)
-  int32_t* stops;           // (tiles) entries of the tile's list that were looked at before every pixel was full
+  int32_t* stops;           // (tiles) number of list entries that were processed before every pixel of the tile was full
 };
 
 struct CanvasGradient {
   int width, height;
-  bool geometry;                                      // else only the paint's gradient is wanted
+  bool geometry;                                      // false: only the gradient of the paint is computed
   const float *color, *alpha, *depth;                 // as painted
   const float *color_grad, *alpha_grad, *depth_grad;  // any may be null
   const int32_t* stops;
@@ -117,12 +117,12 @@ static inline int partial_size(const Records& records, const CanvasGradient& g) 
   return ((g.geometry ? 6 : 0) + live_channels(records, g) + 3) / 4 * 4;
 }
 
-// What a stretch of splats touches, in order.
+// The tiles and blocks that a range of splats touches, in the order of the splats.
 struct Touched {
   uint32_t* tiles;
   uint64_t* blocks;
-  int64_t room;     // entries that fit
-  int32_t* counts;  // by splat: its entries
+  int64_t capacity;  // entries that fit
+  int32_t* counts;   // number of entries of each splat
 };
 
 // One instruction set's functions. Ranges are [begin, end).

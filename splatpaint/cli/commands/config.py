@@ -4,11 +4,11 @@ from pathlib import Path
 
 import click
 
-from splatpaint.cli.options import configurable
+from splatpaint.cli.options import with_config
 
 
 @click.command()
-@configurable
+@with_config
 def config(file: Path | None, overrides: tuple[str, ...]) -> None:
     """Print every setting of a run, defaults included, as YAML."""
     from splatpaint.config import dump, load

@@ -11,18 +11,18 @@ from splatpaint.errors import BackendError, SplatpaintError
 
 @click.command()
 def doctor() -> None:
-    """Look at this installation: what works, and what to do about what does not. Exits with 1 if a run could not work."""
+    """Check this installation and say how to fix what is missing. Exits with 1 if a required part is missing."""
     broken = False
     for checks, needed in ((NEEDED, True), (OPTIONAL, False)):
         for name, check in checks.items():
-            works, words = examined(check)
+            works, words = run_check(check)
             broken |= needed and not works
             click.echo(f"{'ok' if works else 'missing':<9}{name:<14}{words}{'' if works or needed else ' (optional)'}")
     sys.exit(1 if broken else 0)
 
 
-def examined(check: Callable[[], str]) -> tuple[bool, str]:
-    """Whether the check passes, and what it says; checks fail by raising an error that names the remedy."""
+def run_check(check: Callable[[], str]) -> tuple[bool, str]:
+    """Whether the check passes, and its message; a check fails by raising an error that names the remedy."""
     try:
         return True, check()
     except (SplatpaintError, ImportError, OSError) as error:

@@ -6,24 +6,27 @@ from pathlib import Path
 import click
 
 from splatpaint.cli.interruption import resumable
-from splatpaint.cli.options import DEVICES, PATH, assignments, configurable, found_from_here, masked
+from splatpaint.cli.options import DEVICES, PATH, assignments, resolve_masks, with_config, with_masks
 
 
 @click.command()
 @click.argument("capture", type=PATH)
-@click.option("-o", "--output", "run_path", type=PATH, required=True, metavar="RUN", help="Run folder; made if need be.")
-@configurable
+@click.option("-o", "--output", "run_path", type=PATH, required=True, metavar="RUN", help="Run folder; created if missing.")
+@with_config
 @click.option("--resume", is_flag=True, help="Continue an unfinished run.")
 @click.option("--device", type=DEVICES, help="auto = a GPU where there is one.")
 @click.option("--seed", type=int, metavar="N", help="Same seed, same machine: same result (on CPUs).")
 @click.option("--max-resolution", type=int, metavar="N", help="Longest image side in pixels.")
 @click.option("--test-every", type=int, metavar="N", help="Hold out every N-th view and measure it.")
-@masked
+@with_masks
 @click.option(
-    "--init-ply", type=PATH, metavar="FILE", help="Splats of the scene in the poses' frame: nothing is reconstructed."
+    "--init-ply",
+    type=PATH,
+    metavar="FILE",
+    help="Splats in the frame of the poses, instead of a reconstruction.",
 )
 @click.option("--prior", metavar="NAME", help="auto, bundled, a hub id, or a local folder of a diffusion inpainting model.")
-@click.option("--prompt", metavar="TEXT", help="What shall appear, for priors that read text.")
+@click.option("--prompt", metavar="TEXT", help="Text prompt, for priors that read text.")
 @click.option("--lora", type=PATH, metavar="FILE", help="A LoRA of the prior, in diffusers' format.")
 def fit(
     capture: Path,
@@ -42,7 +45,7 @@ def fit(
     prompt: str | None,
     lora: Path | None,
 ) -> None:
-    """Reconstruct CAPTURE, remove what its masks mark, and fill what was hidden.
+    """Reconstruct CAPTURE, remove the masked object, and fill the hole behind it.
 
     CAPTURE is a folder with images, masks and poses (transforms.json, COLMAP, or LLFF).
     """
@@ -51,7 +54,7 @@ def fit(
         "seed": seed,
         "capture.max_resolution": max_resolution,
         "capture.test_every": test_every,
-        "capture.masks": found_from_here(masks),
+        "capture.masks": resolve_masks(masks),
         "capture.mask_polarity": mask_polarity,
         "reconstruct.init_ply": str(init_ply.resolve()) if init_ply else None,
         "prior.name": prior,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from splatpaint.cli.options import PATH, assignments, found_from_here, masked
+from splatpaint.cli.options import PATH, assignments, resolve_masks, with_masks
 
 if TYPE_CHECKING:
     from splatpaint.capture import CaptureSummary
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("capture", type=PATH)
-@masked
+@with_masks
 def info(capture: Path, masks: str | None, mask_polarity: str | None) -> None:
-    """Say what CAPTURE holds: layout, cameras, registered share, masks, points, extent."""
+    """Print layout, cameras, registered share, masks, points and extent of CAPTURE."""
     from splatpaint.capture import CaptureConfig, inspect
     from splatpaint.config import load
 
-    options = {"masks": found_from_here(masks), "mask_polarity": mask_polarity}
+    options = {"masks": resolve_masks(masks), "mask_polarity": mask_polarity}
     summary = inspect(capture, load(CaptureConfig, overrides=assignments(options)))
     for name, value in rows(summary):
         click.echo(f"{name:<12}{value}")
@@ -29,7 +29,7 @@ def info(capture: Path, masks: str | None, mask_polarity: str | None) -> None:
 
 
 def rows(summary: "CaptureSummary") -> Iterator[tuple[str, str]]:
-    """What is worth a line, and the line."""
+    """Label and text of every line."""
     yield "layout", summary.layout
     for camera in summary.cameras:
         yield "camera", camera

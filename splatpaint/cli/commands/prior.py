@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from splatpaint.cli.interruption import resumable
-from splatpaint.cli.options import PATH, configurable
+from splatpaint.cli.options import PATH, with_config
 from splatpaint.errors import RunError
 
 
@@ -20,7 +20,7 @@ def prior() -> None:
 @click.option(
     "-o", "--output", "out", type=PATH, required=True, metavar="FOLDER", help="Gets the codec as vae/; made if need be."
 )
-@configurable
+@with_config
 @click.option("--resume", is_flag=True, help="Continue an interrupted training.")
 def train_codec(photos: Path, teacher: Path, out: Path, file: Path | None, overrides: tuple[str, ...], resume: bool) -> None:
     """Train a small codec on a folder of PHOTOS, in the latent space of another.
@@ -44,7 +44,7 @@ def train_codec(photos: Path, teacher: Path, out: Path, file: Path | None, overr
 @click.argument("photos", type=PATH)
 @click.option("--codec", type=PATH, required=True, metavar="FOLDER", help="The vae folder that train-codec made, or another.")
 @click.option("-o", "--output", "out", type=PATH, required=True, metavar="FOLDER", help="Folder of the prior; made if need be.")
-@configurable
+@with_config
 @click.option("--resume", is_flag=True, help="Continue an interrupted training.")
 def train(photos: Path, codec: Path, out: Path, file: Path | None, overrides: tuple[str, ...], resume: bool) -> None:
     """Train a small inpainting prior from scratch on a folder of PHOTOS."""

@@ -19,32 +19,32 @@ if TYPE_CHECKING:
 @click.argument("run_path", type=PATH, metavar="RUN")
 @click.option("-o", "--output", "out", type=PATH, required=True, metavar="DIR", help="Folder of the pictures; made if need be.")
 @click.option("--views", "names", default="all", show_default=True, metavar="all|NAME,...", help="Which captured views.")
-@click.option("--stage", type=SPLAT_STAGES, default="inpaint", show_default=True, help="Whose splats.")
+@click.option("--stage", type=SPLAT_STAGES, default="inpaint", show_default=True, help="Stage whose splats are rendered.")
 @click.option("--what", type=click.Choice(["color", "depth", "alpha"]), default="color", show_default=True)
 @click.option(
     "--exposure",
     type=click.Choice(["photo", "scene"]),
     default="photo",
     show_default=True,
-    help="Each view as its photo was exposed, or all alike, as the exported splats are.",
+    help="Exposure of each photo, or the common exposure of the exported splats.",
 )
 @click.option("--device", type=DEVICES, help="Default: the run's own.")
 def render(run_path: Path, out: Path, names: str, stage: str, what: str, exposure: str, device: str | None) -> None:
-    """Render RUN from the captured views: one PNG a view, named by the view."""
+    """Render RUN from the captured views: one PNG per view, named like the view."""
     from splatpaint.cli.finished import open_run
     from splatpaint.cli.progress import draw
     from splatpaint.scene.exposure import Exposure
     from splatpaint.stages.pictures import render_views
 
     run = open_run(run_path, stage, device)
-    views = chosen(run.capture.all_views, names)
+    views = select_views(run.capture.all_views, names)
     if exposure == "scene":
         views = [replace(view, exposure=Exposure()) for view in views]
     draw(render_views(run.splats, views, run.rasterizer, out, what=what, device=run.device))  # pyright: ignore[reportArgumentType]
 
 
-def chosen(views: "Sequence[View]", names: str) -> "list[View]":
-    """The views that a comma-separated list names, with or without the suffix of the image; `all` means all.
+def select_views(views: "Sequence[View]", names: str) -> "list[View]":
+    """The views named in a comma-separated list, with or without the suffix of the image; `all` selects all.
 
     Raises:
         RunError: if there is no such view.

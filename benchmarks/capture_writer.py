@@ -1,4 +1,4 @@
-"""Captures that splatpaint makes itself, in the layout of transforms.json."""
+"""Writing of synthetic captures in the layout of transforms.json."""
 
 import json
 from collections.abc import Iterable
@@ -19,19 +19,19 @@ OPENGL_FROM_OPENCV = np.diag([1.0, -1.0, -1.0, 1.0])
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One picture to be written."""
+    """One image to be written."""
 
     name: str
     """May contain `/`."""
     camera: Cameras
-    """A batch of one, of the picture's size."""
+    """A batch of one, of the size of the image."""
     image: Float[Tensor, "3 h w"]
     fill_mask: Float[Tensor, "1 h w"] | None = None
-    """1 = remove and paint over."""
+    """1 = removed and filled."""
 
 
 def write_capture(folder: Path, frames: Iterable[Frame], points: PointCloud) -> None:
-    """Writes images/, masks/ (white = fill), points.ply and, last, the transforms.json that makes it a capture."""
+    """Writes images/, masks/ (white = fill), points.ply and, last, transforms.json."""
     listed = []
     for frame in frames:
         write_image(folder / "images" / f"{frame.name}.png", frame.image)

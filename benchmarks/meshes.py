@@ -1,4 +1,4 @@
-"""Triangle meshes: a few solids, and what a camera sees of several of them."""
+"""Triangle meshes of simple solids, and ray casting against several of them."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -35,9 +35,9 @@ def box(low: Sequence[int | float], high: Sequence[int | float]) -> Mesh:
 
 
 def revolved(profile: Sequence[tuple[int | float, int | float]], *, center: Sequence[int | float], sides: int = 64) -> Mesh:
-    """A profile of (radius, height) points, bottom to top, turned around the vertical line through `center`.
+    """A surface of revolution: (radius, height) points from bottom to top, rotated around the vertical line through `center`.
 
-    The surface is closed where the first and the last radius are zero.
+    The surface is closed if the first and the last radius are zero.
     """
     radius, height = torch.tensor(profile, dtype=torch.float32).unbind(dim=1)
     angle = torch.arange(sides) * (2 * math.pi / sides)
@@ -52,7 +52,7 @@ def revolved(profile: Sequence[tuple[int | float, int | float]], *, center: Sequ
 
 
 def ball(center: Sequence[int | float], radius: int | float, *, sides: int = 64) -> Mesh:
-    """A sphere, as fine as `sides` edges around its equator."""
+    """A sphere with `sides` edges around its equator."""
     tilt = torch.linspace(-math.pi / 2, math.pi / 2, sides // 2 + 1, dtype=torch.float64)
     profile = [(radius * float(t.cos()), radius * float(t.sin())) for t in tilt]
     return revolved(profile, center=center, sides=sides)
@@ -68,25 +68,25 @@ def joined(parts: Iterable[Mesh]) -> Mesh:
 
 @dataclass(frozen=True, eq=False)
 class Hits:
-    """What rays meet first."""
+    """First intersections of rays."""
 
     distance: Float[Tensor, "*rays"]
-    """In units of the ray's direction; infinite where nothing is met."""
+    """Distance in units of the ray's direction; infinite where nothing is hit."""
     which: Int[Tensor, "*rays"]
-    """Number of the mesh that is met; -1 where nothing is."""
+    """Index of the mesh that is hit; -1 where nothing is hit."""
     points: Float[Tensor, "*rays 3"]
-    """Where it is met, in the world; meaningless where nothing is."""
+    """World positions of the hits; undefined where nothing is hit."""
     normals: Float[Tensor, "*rays 3"]
     """Unit normals of the triangles, outward."""
 
     @property
-    def met(self) -> Bool[Tensor, "*rays"]:
-        """Whether anything is met."""
+    def hit(self) -> Bool[Tensor, "*rays"]:
+        """Whether a mesh is hit."""
         return self.which >= 0
 
 
 class RayCaster:
-    """Finds the first of several meshes along rays (open3d's RaycastingScene)."""
+    """Casts rays against several meshes (open3d's RaycastingScene)."""
 
     def __init__(self, meshes: Sequence[Mesh]) -> None:
         open3d = import_open3d()
@@ -96,7 +96,7 @@ class RayCaster:
             self._scene.add_triangles(mesh.vertices.float().numpy(), mesh.triangles.int().numpy().astype("uint32"))
 
     def __call__(self, origins: Float[Tensor, "*#rays 3"], directions: Float[Tensor, "*rays 3"]) -> Hits:
-        """What each ray meets first."""
+        """The first intersection of each ray."""
         rays = torch.cat([origins.expand_as(directions), directions], dim=-1).float()
         found = self._scene.cast_rays(import_open3d().core.Tensor(rays.numpy()))
         which = torch.from_numpy(found["geometry_ids"].numpy().astype("int64"))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from splatpaint.capture.synthetic import make_room
+from benchmarks.synthetic_room import make_room
 from splatpaint.capture.transforms import read_transforms
 from splatpaint.image.files import read_image, read_mask
 

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from splatpaint.scene.mesh import RayCaster, ball, box, joined, revolved
+from benchmarks.meshes import RayCaster, ball, box, joined, revolved
 
 
 def test_a_box_has_the_area_of_its_six_sides():
@@ -30,11 +30,11 @@ def test_joining_adds_areas():
 def test_normals_point_outward(solid):
     directions = torch.nn.functional.normalize(torch.randn(50, 3), dim=1)
     hits = RayCaster([solid])(5 * directions, -directions)
-    assert hits.met.all()
+    assert hits.hit.all()
     assert ((hits.normals * directions).sum(dim=1) > 0.5).all()
 
 
-def test_the_nearest_mesh_is_met_where_it_stands():
+def test_rays_hit_the_nearest_mesh():
     caster = RayCaster([box((0, 0, 4), (1, 1, 5)), box((0, 0, 2), (1, 1, 3))])
     hits = caster(torch.tensor([0.5, 0.5, 0.0]), torch.tensor([[0.0, 0, 2], [0, 0, -1]]))
     torch.testing.assert_close(hits.distance, torch.tensor([1.0, torch.inf]))

@@ -1,6 +1,6 @@
-"""A made-up capture with known truth: a small furnished room with an object in it, and the same room without.
+"""A synthetic capture with ground truth: a furnished room with an object in it, and the same room without the object.
 
-It is ray-cast (open3d), not splatted, so nothing that splatpaint fits to it is flattered by its own renderer.
+The images are ray-cast (open3d), not splatted, so the renderer of splatpaint has no advantage.
 """
 
 import math
@@ -15,68 +15,68 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, max_pool2d, normalize
 
-from splatpaint.capture import textures
-from splatpaint.capture.textures import Noise
-from splatpaint.capture.writer import Frame, write_capture
+from benchmarks import textures
+from benchmarks.capture_writer import Frame, write_capture
+from benchmarks.meshes import Hits, Mesh, RayCaster, ball, box, joined, revolved
+from benchmarks.textures import Noise
 from splatpaint.image.files import write_image
 from splatpaint.scene.camera import Cameras, look_at
-from splatpaint.scene.mesh import Hits, Mesh, RayCaster, ball, box, joined, revolved
 from splatpaint.scene.views import PointCloud
 
 SUPERSAMPLING = 2
-"""Rays a pixel along each axis."""
+"""Rays per pixel along each axis."""
 POINTS_PER_VIEW = 250
-"""Sparse points sampled a view, about what a structure-from-motion run finds."""
+"""Sparse points sampled per view, about as many as structure from motion finds."""
 TARGET = (0.05, 1.1, 0.42)
-"""What the cameras look at, meters: the middle of the object."""
+"""Point that the cameras look at, in meters: the middle of the object."""
 OBJECT_AT = (0.05, 1.25)
-"""Where the object stands on the floor."""
+"""Position (x, y) of the object on the floor, in meters."""
 RADIUS_M = 2.3
 """Horizontal distance of the cameras from their target."""
 ARC_DEG = 115.0
-"""How far around the target the cameras go."""
+"""Angle of the camera arc around the target."""
 
 Paint = Callable[[Float[Tensor, "n 3"], Noise], Float[Tensor, "n 3"]]
-"""Points on a surface to colors."""
+"""Function from points of a surface to sRGB colors."""
 
 
 @dataclass(frozen=True)
 class Solid:
-    """A thing in the room."""
+    """A textured mesh in the room."""
 
     mesh: Mesh
     paint: Paint
 
 
 def make_room(folder: Path, *, views: int = 36, size: tuple[int, int] = (320, 240), seed: int = 0) -> None:
-    """Writes the room as a capture in transforms.json layout, and what is behind the object beside it.
+    """Writes the room as a capture in transforms.json layout, with ground truth without the object.
 
-    images/ and masks/ (white = the object) are the capture, with points.ply. truth/ holds the pictures without the object under
+    images/ and masks/ (white = the object) are the capture, with points.ply. truth/ holds the images without the object under
     the same names, truth_depth/ their z-depth in 16-bit millimeters; nothing in the capture refers to them.
 
     Args:
-        folder: made if missing; files in it are written over.
-        views: number of pictures.
-        size: width and height of the pictures in pixels.
-        seed: decides every texture and which points are sampled.
+        folder: created if missing; existing files are overwritten.
+        views: number of images.
+        size: width and height of the images in pixels.
+        seed: seed of the textures and of the point sampling.
     """
     noise = Noise(seed)
     generator = torch.Generator().manual_seed(seed)
-    furniture, thing = _furniture(), _thing()
-    with_object = RayCaster([*(solid.mesh for solid in furniture), thing.mesh])
+    furniture, target_object = _furniture(), _object()
+    with_object = RayCaster([*(solid.mesh for solid in furniture), target_object.mesh])
     without = RayCaster([solid.mesh for solid in furniture])
     cameras = _cameras(views, *size)
     frames, positions, colors = [], [], []
     for index in range(views):
         camera, name = cameras[index], f"{index:03d}"
         fine = camera.resized(size[0] * SUPERSAMPLING, size[1] * SUPERSAMPLING)
-        behind = _shaded(_cast(without, fine), dict(enumerate(furniture)), noise)
+        behind = _shade(_cast(without, fine), dict(enumerate(furniture)), noise)
         front = _cast(with_object, fine)
         covered = front.which == len(furniture)
-        image = _averaged(torch.where(covered[..., None], _shaded(front, {len(furniture): thing}, noise), behind))
+        image = _downsample(torch.where(covered[..., None], _shade(front, {len(furniture): target_object}, noise), behind))
         mask = max_pool2d(covered.float()[None], SUPERSAMPLING)
         frames.append(Frame(name=name, camera=camera, image=image, fill_mask=mask))
-        write_image(folder / "truth" / f"{name}.png", _averaged(behind))
+        write_image(folder / "truth" / f"{name}.png", _downsample(behind))
         _write_depth(folder / "truth_depth" / f"{name}.png", _cast(without, camera).distance)
         seen = torch.randint(size[0] * size[1], (POINTS_PER_VIEW,), generator=generator)
         positions.append(_cast(with_object, camera).points.reshape(-1, 3)[seen])
@@ -98,13 +98,14 @@ def _cameras(views: int, width: int, height: int) -> Cameras:
 
 
 def _cast(caster: RayCaster, camera: Cameras) -> Hits:
-    """What every pixel center of one camera sees; distances are z-depths, because camera rays have z = 1."""
+    """The intersection at every pixel center of one camera; distances are z-depths, because camera rays have z = 1."""
     directions = camera.rays()[0] @ camera.world_from_cam[0, :3, :3].T
     return caster(camera.centers[0], directions)
 
 
-def _shaded(hits: Hits, solids: Mapping[int, Solid], noise: Noise) -> Float[Tensor, "h w 3"]:
-    """Diffuse colors under two fixed lights, dimmer near floor and walls; the object casts no shadow, so truth stays truth."""
+def _shade(hits: Hits, solids: Mapping[int, Solid], noise: Noise) -> Float[Tensor, "h w 3"]:
+    """Diffuse colors under two fixed lights, darker near floor and walls. The object casts no shadow, so the truth stays
+    valid."""
     color = torch.zeros_like(hits.points)
     for index, solid in solids.items():
         here = hits.which == index
@@ -117,7 +118,7 @@ def _shaded(hits: Hits, solids: Mapping[int, Solid], noise: Noise) -> Float[Tens
     return (color * ((0.6 + lambert) * dimmed)[..., None]).clamp(0, 1)
 
 
-def _averaged(samples: Float[Tensor, "h w 3"]) -> Float[Tensor, "3 hp wp"]:
+def _downsample(samples: Float[Tensor, "h w 3"]) -> Float[Tensor, "3 hp wp"]:
     return avg_pool2d(samples.permute(2, 0, 1), SUPERSAMPLING)
 
 
@@ -145,7 +146,7 @@ def _furniture() -> list[Solid]:
     ]
 
 
-def _thing() -> Solid:
+def _object() -> Solid:
     """The object to be removed: a painted urn on a crate."""
     x, y = OBJECT_AT
     crate = box((x - 0.2, y - 0.2, 0.012), (x + 0.2, y + 0.2, 0.32))

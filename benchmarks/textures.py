@@ -1,6 +1,6 @@
-"""Solid textures for made-up scenes: a color for every point of space, with detail at several scales and no files.
+"""Procedural textures for synthetic scenes.
 
-All lengths are meters, all colors sRGB in [0, 1].
+Lengths are in meters, colors are sRGB in [0, 1].
 """
 
 from collections.abc import Sequence
@@ -12,11 +12,11 @@ from torch.nn.functional import grid_sample, interpolate, pad
 
 
 class Noise:
-    """Smooth noise over the plane, periodic every `SIDE` units; the seed decides everything."""
+    """Smooth noise over the plane, periodic every `SIDE` units, determined by the seed."""
 
     SIDE = 64
     FINENESS = 8
-    """Samples a unit in the table that smooth values are read from."""
+    """Samples per unit of the table of smooth values."""
 
     def __init__(self, seed: int) -> None:
         generator = torch.Generator().manual_seed(seed)
@@ -30,11 +30,11 @@ class Noise:
         return grid_sample(self._fine, where[None, None], align_corners=False)[0, 0, 0]
 
     def cell(self, i: Float[Tensor, " n"], j: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
-        """One random value in [0, 1] a whole-numbered cell, without smoothing."""
+        """One random value in [0, 1] per integer cell, without smoothing."""
         return self._table[i.long() % self.SIDE, j.long() % self.SIDE]
 
     def octaves(self, u: Float[Tensor, " n"], v: Float[Tensor, " n"], count: int) -> Float[Tensor, " n"]:
-        """Noise of falling size and strength, in [0, 1]: clouds, grain, stains."""
+        """Sum of noise at `count` octaves of decreasing size and strength, in [0, 1]."""
         weights = [0.5**k for k in range(count)]
         layers = [w * self(u * 2**k + 17.3 * k, v * 2**k + 5.9 * k) for k, w in enumerate(weights)]
         return torch.stack(layers).sum(dim=0) / sum(weights)
