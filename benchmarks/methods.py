@@ -69,8 +69,8 @@ ADDITIONS = {
     "haze": ("inpaint.exemplar_weight=0.4",),
 }
 """What `ours+PART` adds: perceptual, adversarial and distill = that objective; update = the last round begins from the
-rendering (a dataset update by partial denoising); lora = the prior learns the scene; novel = samples at novel poses; reference =
-holes are painted beside a context view; warped = what was painted in other views is warped in; haze = a finish that is mostly
+rendering (a dataset update by partial denoising); lora = the prior learns the scene; novel = samples at novel poses; reference
+= holes are painted beside a context view; warped = what was painted in other views is warped in; haze = a finish that is mostly
 its guide."""
 
 

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from splatpaint.fill.views import ObservedView
 from splatpaint.image.region import components, ring
-from splatpaint.masks.visibility import DepthView
+from splatpaint.masks.visibility import DepthView, as_half
 from splatpaint.scene.views import spread
 
 INDIRECT_WEIGHT = 0.5
@@ -46,7 +46,7 @@ class DepthConsensus:
         """
         self.views = views
         in_holes = [
-            (view, DepthView(view.camera, depth * view.in_fill_region))
+            (view, DepthView(view.camera, as_half(depth * view.in_fill_region)))
             for view, depth in zip(views, depths, strict=True)
             if view.in_fill_region.any()
         ]

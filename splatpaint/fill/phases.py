@@ -42,7 +42,7 @@ from splatpaint.priors.protocol import Prior, PriorQuery
 from splatpaint.render.protocol import Rasterizer
 from splatpaint.scene.photos import Photos
 from splatpaint.scene.splats import Splats, concatenate
-from splatpaint.streams import generator
+from splatpaint.streams import generator, stream_seed
 
 MISPLACED = 0.3
 """Fill splats go, before the training and after it, that have no more than this share of their rendered weight in fill regions:
@@ -94,7 +94,7 @@ def paint_targets(state: FillState, tools: Tools, config: FillConfig) -> Events[
 
 def fit_round(state: FillState, tools: Tools, config: FillConfig) -> Events[FillState]:
     """The state after its splats were fitted to its targets."""
-    torch.manual_seed(tools.seed * 1009 + state.round)  # splats that are split draw from torch's own stream
+    torch.manual_seed(stream_seed(tools.seed, "fit", state.round))  # splats that are split draw from torch's own stream
     parameters = SplatParameters(state.trained, config.rates, group=state.group)
     objectives = fill_objectives(tools, config)
     if state.training:
@@ -102,7 +102,7 @@ def fit_round(state: FillState, tools: Tools, config: FillConfig) -> Events[Fill
         for objective, carried in zip(objectives, state.training["objectives"], strict=True):
             if isinstance(objective, Stateful):
                 objective.restore(carried)
-    seed = tools.seed * 1009 + state.round
+    seed = stream_seed(tools.seed, "objectives", state.round)
     loop = LoopConfig(steps=config.steps, sh_every=0.0, round=state.round + 1, rounds=config.rounds, seed=seed)
     novel = novel_view_samplers(state, parameters, loop, tools, config)
     crops = CropSampler(state.crops, state.targets, state.frozen, first=state.round * config.steps, seed=tools.seed)

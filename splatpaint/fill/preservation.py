@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Float16
 from torch import Tensor
 
 from splatpaint.fill.boundary import fill_neighborhood
@@ -23,7 +23,9 @@ from splatpaint.render.protocol import Rasterizer
 from splatpaint.scene.camera import Cameras
 from splatpaint.scene.splats import Splats, concatenate
 
-CHANGED = 1 / 255
+ROUNDING = 2.0**-12
+"""Half of the distance between half floats in [0.5, 1): what keeping colors before the training so may be off by."""
+CHANGED = 1 / 255 - ROUNDING
 """Colors that differ by no more are the same in an image of 8 bits."""
 SHRINK = 0.8
 """Scale of a fill splat that changes protected pixels, applied as often as it helps."""
@@ -38,8 +40,8 @@ class ProtectedView:
     camera: Cameras
     protected: Bool[Tensor, "1 1 h w"]
     """Pixels that are to stay."""
-    color: Float[Tensor, "1 3 h w"]
-    """Their rendered color before the training, as half floats."""
+    color: Float16[Tensor, "1 3 h w"]
+    """Their rendered color before the training."""
 
 
 Changes = list[tuple[ProtectedView, Float[Tensor, "1 1 _ _"]]]
@@ -124,7 +126,7 @@ class PreservationConstraint:
         for view in self.views:
             protected = (view.observed > 0) & (fill_neighborhood(view, self.config) == 0)
             if protected.any():
-                result.append(ProtectedView(view.camera, protected, self._color(before, view.camera)))
+                result.append(ProtectedView(view.camera, protected, self._color(before, view.camera).half()))
         return result
 
     def _changes(self, scene: Splats, views: Sequence[ProtectedView]) -> Changes:

@@ -16,11 +16,13 @@ from splatpaint.fill.tools import Tools
 from splatpaint.fill.views import ObservedView
 from splatpaint.image.region import dilate
 from splatpaint.image.shift_map import shift_map_inpaint
+from splatpaint.masks.visibility import as_half
 from splatpaint.priors.cloning import poisson_clone
 from splatpaint.priors.crops import inpaint as paint
 from splatpaint.priors.protocol import Prior, PriorQuery, Reference
 from splatpaint.render.protocol import Rendered
 from splatpaint.scene.splats import Splats
+from splatpaint.streams import generator
 
 MAX_WARPS = 3
 """Number of painted views that a hole is prefilled from, at most."""
@@ -88,7 +90,7 @@ def generate_targets(
         if beside_context:
             others = [references[each] for each in order if each != place]
             query = replace(query, reference=reference_for(references[place], view.unobserved, others))
-        noise = torch.Generator().manual_seed((tools.seed * 1009 + number) * 100_003 + crop.view)
+        noise = generator(tools.seed, "paint", number, crop.view)
         painted = current
         if number == 0 or not finishing:
             # Before a finish only colors and shape matter: one step gives the mean of all that is plausible.
@@ -162,4 +164,5 @@ def reference_view(view: ObservedView, rendered: Rendered) -> ReferenceView:
 
 def painted_reference(view: ObservedView, rendered: Rendered, painted: Float[Tensor, "1 3 h w"]) -> ReferenceView:
     """A view as others may look at it once its hole is painted. Kept until the round is painted, hence in half floats."""
-    return ReferenceView(view.camera, painted, rendered.depth, torch.ones_like(view.unobserved))
+    known = torch.ones_like(view.unobserved).half()
+    return ReferenceView(view.camera, painted.half(), as_half(rendered.depth), known)

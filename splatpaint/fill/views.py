@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Float16, UInt8
 from torch import Tensor
 
 from splatpaint.masks.removal import Removal
-from splatpaint.masks.visibility import DepthView
+from splatpaint.masks.visibility import DepthView, as_half
 from splatpaint.render.protocol import Rasterizer
 from splatpaint.scene.camera import Cameras
 from splatpaint.scene.photos import Photos
@@ -18,8 +18,6 @@ KEPT, REMOVED = 0, 1
 """Whether the splats that show a pixel were kept, or went with the object."""
 MIN_ALPHA = 0.1
 """Colors are divided by no smaller opacity: where the kept splats are fainter, they say nothing about color."""
-MAX_DEPTH = 65504.0
-"""World units; the largest half float."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,12 +26,9 @@ class ObservedView:
 
     camera: Cameras
     """A batch of one."""
-    _image: Tensor
-    """(1, 3, h, w) bytes."""
-    _depth: Tensor
-    """(1, 1, h, w) half floats."""
-    _alpha: Tensor
-    """(1, 1, h, w) half floats."""
+    _image: UInt8[Tensor, "1 3 h w"]
+    _depth: Float16[Tensor, "1 1 h w"]
+    _alpha: Float16[Tensor, "1 1 h w"]
     source: UInt8[Tensor, "1 1 h w"]
     """THIS_PHOTO, OTHER_PHOTO or NOBODY."""
     support: UInt8[Tensor, "1 1 h w"]
@@ -65,7 +60,12 @@ class ObservedView:
         source = torch.where(observed > 0, THIS_PHOTO, OTHER_PHOTO)
         source = torch.where(unobserved > 0, NOBODY, source).byte()
         return cls(
-            camera, _pack_image(image), _pack(depth.clamp_max(MAX_DEPTH)), _pack(alpha), source, _pack_mask(support_removed)
+            camera,
+            image.clamp(0, 1).mul(255).round().byte(),
+            as_half(depth),
+            alpha.half(),
+            source,
+            (support_removed > 0).byte(),
         )
 
     def with_maps(self, **maps: Tensor) -> "ObservedView":
@@ -76,7 +76,7 @@ class ObservedView:
     @property
     def image(self) -> Float[Tensor, "1 3 h w"]:
         """sRGB in [0, 1]."""
-        return _unpack_image(self._image)
+        return self._image.float() / 255
 
     @property
     def depth(self) -> Float[Tensor, "1 1 h w"]:
@@ -121,22 +121,6 @@ class ObservedView:
     def depth_where(self, mask: Bool[Tensor, "1 1 h w"]) -> DepthView:
         """The depth of the kept splats where the mask is true, unknown elsewhere."""
         return DepthView(self.camera, self._depth * mask)
-
-
-def _pack_image(image: Tensor) -> Tensor:
-    return image
-
-
-def _unpack_image(image: Tensor) -> Tensor:
-    return image
-
-
-def _pack_mask(mask: Tensor) -> Tensor:
-    return (mask > 0).byte()
-
-
-def _pack(values: Tensor) -> Tensor:
-    return values
 
 
 def observed_views(photos: Photos, removal: Removal, rasterizer: Rasterizer) -> list[ObservedView]:

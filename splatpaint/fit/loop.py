@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
-
 from splatpaint.events import Events, Progressed, SceneChanged
 from splatpaint.fit.background_only import BackgroundOnlySteps
 from splatpaint.fit.checkpoint import Stateful, load_checkpoint, save_checkpoint
@@ -17,6 +15,7 @@ from splatpaint.fit.samplers import Sampler, first_example
 from splatpaint.objectives.protocol import Objective, Step
 from splatpaint.render.protocol import Rasterizer
 from splatpaint.scene.splats import Splats, concatenate
+from splatpaint.streams import generator
 
 
 @dataclass(frozen=True)
@@ -111,7 +110,7 @@ def optimize(
             trained,
             number=step,
             progress=config.progress(step),
-            generator=torch.Generator().manual_seed(config.seed * 1_000_003 + step),
+            generator=generator(config.seed, "step", step),
             disparity_hint=example.disparity_hint,
         )
         losses = backward_routed(parameters, objectives, given)

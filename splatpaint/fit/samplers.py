@@ -10,6 +10,7 @@ from torch import Tensor
 
 from splatpaint.scene.camera import Cameras
 from splatpaint.scene.splats import Splats
+from splatpaint.streams import generator
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,5 +64,4 @@ def first_example(samplers: Sequence[Sampler], step: int) -> Example:
 def view_of_step(step: int, views: int, seed: int) -> int:
     """The view that a step, counted from 1, looks at: each epoch is a new permutation, determined by seed and epoch."""
     epoch, place = divmod(step - 1, views)
-    generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
-    return int(torch.randperm(views, generator=generator)[place])
+    return int(torch.randperm(views, generator=generator(seed, "epoch", epoch))[place])

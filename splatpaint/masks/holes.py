@@ -85,7 +85,7 @@ def _hole(index: int, views: Sequence[RemovalView], config: HolesConfig) -> Floa
     hole = exposed * occluded
     surface = (hole > 0) & (view.kept_alpha >= MIN_ALPHA)
     if config.use_other_views and surface.any():
-        points = view.camera.unproject_where(view.kept_depth, surface)
+        points = view.camera.unproject_where(view.kept_depth.float(), surface)
         observed = torch.zeros(len(points), dtype=torch.bool, device=points.device)
         for other in views:
             if other is not view:

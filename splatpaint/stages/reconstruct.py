@@ -31,6 +31,7 @@ from splatpaint.scene.frames import in_world
 from splatpaint.scene.photos import Photos
 from splatpaint.scene.splats import Splats
 from splatpaint.scene.views import Capture, PointCloud, spread, with_exposures
+from splatpaint.streams import generator
 
 STAGE = "reconstruct"
 RATES = LearningRates()
@@ -249,7 +250,7 @@ def background_of_step(step: int, config: ReconstructConfig, seed: int, device: 
         case "black":
             return None
         case "random":
-            return torch.rand(3, generator=torch.Generator().manual_seed(seed * 1_000_003 + step)).to(device)
+            return torch.rand(3, generator=generator(seed, "background", step)).to(device)
 
 
 @torch.no_grad()

@@ -13,6 +13,7 @@ from splatpaint.masks.holes import RemovalView, find_holes
 from splatpaint.masks.lift import MaskedView, Region, Votes, lift, rendered_share
 from splatpaint.masks.removal import Hole, Removal
 from splatpaint.masks.selection import RemoveConfig, masked_view, select_object
+from splatpaint.masks.visibility import as_half
 from splatpaint.render.protocol import Rasterizer
 from splatpaint.scene.photos import Photo, Photos
 from splatpaint.scene.splats import Splats
@@ -98,7 +99,8 @@ def _removal_view(
     # In the mask's margin the object may show; farther out, and where mere background went, the photo shows the scene.
     occluded = photo.fill.bool() | (shows_object & mask.with_margin)
     exposed = dilate(exposed.float(), photo.camera.px(EXPOSED_GROW_PX)).bool()
-    return RemovalView(photo.camera, exposed, occluded, photo.usable.bool(), full.depth, left.depth, left.alpha)
+    depths = (as_half(full.depth), as_half(left.depth))
+    return RemovalView(photo.camera, exposed, occluded, photo.usable.bool(), *depths, left.alpha.half())
 
 
 def _hole(
