@@ -78,7 +78,7 @@ def drift(run: Path) -> dict[str, float]:
 
 def away(folder: RunFolder, view: View) -> Tensor:
     """Pixels farther than `FAR_PX` from the removed object and its holes, (1, 1, h, w) bool."""
-    kinds = (folder.path / "remove" / kind / f"{view.name}.png" for kind in ("covered", "holes", "torn"))
+    kinds = (folder.path / "remove" / kind / f"{view.name}.png" for kind in ("occluded", "holes", "support_removed"))
     touched = torch.stack([read_mask(file) for file in kinds]).amax(dim=0)[None]
     return dilate(touched, FAR_PX) == 0
 

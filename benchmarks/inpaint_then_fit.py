@@ -21,11 +21,11 @@ from splatpaint.fit.density import Density
 from splatpaint.fit.exposures import Exposures, exposures_of
 from splatpaint.fit.loop import LoopConfig, optimize
 from splatpaint.fit.parameters import SplatParameters
-from splatpaint.fit.samplers import Example, view_of_step
+from splatpaint.fit.samplers import Example
 from splatpaint.formats import read_splats, write_splats
 from splatpaint.image.files import read_image, read_mask
 from splatpaint.objectives.perceptual import Perceptual, PerceptualConfig
-from splatpaint.objectives.photometric import Photometric
+from splatpaint.objectives.photometric import Photometric, PhotometricConfig
 from splatpaint.priors.crops import inpaint
 from splatpaint.priors.load import load_prior
 from splatpaint.priors.protocol import Codec, PriorQuery
@@ -40,7 +40,7 @@ from splatpaint.scene.views import Capture, Similarity, View
 from splatpaint.stages.config import RunConfig
 from splatpaint.stages.exposures import read_exposures, write_exposures
 from splatpaint.stages.folder import RunFolder, is_run
-from splatpaint.stages.reconstruct import Reconstruction, background_of_step, near_floaters_of, reconstruct, seed_splats
+from splatpaint.stages.reconstruct import RATES, PhotoSampler, Reconstruction, near_floaters_of, reconstruct, seed_splats
 from splatpaint.stages.run import pick_device
 
 TELEA_RADIUS_PX = 5
@@ -89,7 +89,8 @@ class InpaintThenFit:
                 codec = load_prior(config.prior, device).codec
                 found = fit_in_features(capture, holes, codec, rasterizer, config, device)
             else:
-                found = drain(reconstruct(capture, rasterizer, config.reconstruct, device=device, seed=config.seed))
+                photos = Photos(capture.views, device)
+                found = drain(reconstruct(capture, photos, rasterizer, config.reconstruct, seed=config.seed))
             (folder / "seconds").write_text(str(time.perf_counter() - start))
             write_exposures(folder, found.exposures)
             write_splats(product, in_input_frame(found.splats, capture.world_from_input))
@@ -110,25 +111,26 @@ def fit_in_features(
     wanted = config.reconstruct
     photos = Photos(capture.views, device)
     assert capture.points is not None
-    parameters = SplatParameters(seed_splats(capture.points, wanted).to(device), wanted.rates)
+    parameters = SplatParameters(seed_splats(capture.points, wanted).to(device), RATES)
+    whole = PhotoSampler(photos, parameters, wanted, config.seed)
 
     def sample(step: int) -> Example:
-        index = view_of_step(step, len(photos), config.seed)
-        photo = photos[index]
-        behind = background_of_step(step, wanted, config.seed, device)
-        return Example(photo.camera, photo.image, photo.usable, holes[index], photo=index, background=behind)
+        example = whole(step)
+        assert example.photo is not None
+        return replace(example, holes=holes[example.photo])
 
     # A larger weight than next to a pixel loss: this is the only loss of the holes.
-    objectives = [Photometric(replace(wanted.photometric, holes=0.0), "known"), Perceptual(PerceptualConfig(weight=0.5), codec)]
+    features = Perceptual(PerceptualConfig(weight=0.5), codec)
+    objectives = [Photometric(PhotometricConfig(pixels="observed")), features]
     torch.manual_seed(config.seed)
     fit = optimize(
         parameters,
-        sample,
+        [sample],
         objectives,
         rasterizer,
         LoopConfig(steps=wanted.steps),
         stage="fit",
-        density=Density(wanted.density, parameters, veils=near_floaters_of(photos, capture.points, wanted)),
+        density=Density(wanted.density, parameters, near_floaters=near_floaters_of(photos, capture.points, wanted)),
         exposures=Exposures(len(photos), device) if wanted.exposures else None,
     )
     drain(fit)

@@ -14,10 +14,10 @@ from torch import Tensor
 from benchmarks.nerf import Field, NerfConfig, Trainer, budget, draw_nerf, new_field, rays_of, render
 from splatpaint.fill.config import FillConfig, strength_of_round
 from splatpaint.image.region import Box
-from splatpaint.objectives.perceptual import Perceptual
-from splatpaint.objectives.photometric import Photometric, PhotometricConfig
-from splatpaint.objectives.protocol import Objective, Step
-from splatpaint.objectives.shape import Shape
+from splatpaint.objectives.build import build_objectives
+from splatpaint.objectives.disparity import DisparityConfig
+from splatpaint.objectives.photometric import PhotometricConfig
+from splatpaint.objectives.protocol import Step
 from splatpaint.priors.crops import inpaint as paint
 from splatpaint.priors.protocol import Prior, PriorQuery
 from splatpaint.render.protocol import Rendered
@@ -37,9 +37,8 @@ def fill_nerf(
     photos = Photos(capture.views, device)
     field = new_field(capture, nerf, seed=seed, device=device)
     trainer = Trainer(field)
-    objectives: list[Objective] = [Photometric(PhotometricConfig()), Shape(config.shape)]
-    if config.perceptual.weight:
-        objectives.append(Perceptual(config.perceptual, prior.codec))
+    others = [each for each in config.objectives if not isinstance(each, PhotometricConfig | DisparityConfig)]
+    objectives = build_objectives([PhotometricConfig(), *others], prior=prior, device=device, seed=seed)
     generator = torch.Generator().manual_seed(seed)
     holed = [index for index, photo in enumerate(photos) if photo.fill.any()]
     images: list[Tensor] = []

@@ -36,7 +36,8 @@ def fit(capture: Capture, config: ReconstructConfig, *, device: torch.device, se
     """One fit: seconds (without scoring), number of splats, held-out PSNR."""
     rasterizer = pick_rasterizer("auto", device)
     start = time.perf_counter()
-    found = drain(reconstruct(replace(capture, held_out=()), rasterizer, config, device=device, seed=seed))
+    photos = Photos(capture.views, device)
+    found = drain(reconstruct(replace(capture, held_out=()), photos, rasterizer, config, seed=seed))
     seconds = time.perf_counter() - start
     scores = held_out_psnr(found.splats, Photos(with_exposures(capture, found.exposures).held_out, device), rasterizer)
     return {"seconds": seconds, "splats": float(len(found.splats)), **scores}

@@ -7,13 +7,14 @@ import torch
 from splatpaint.events import Progressed, Skipped, drain
 from splatpaint.formats import write_splats
 from splatpaint.image.files import image_size, read_image, write_image, write_mask
+from splatpaint.image.sheet import CAPTION_PX
 from splatpaint.render.reference import rasterize
 from splatpaint.scene.camera import Cameras
 from splatpaint.scene.photos import Photos
 from splatpaint.scene.splats import Splats
 from splatpaint.scene.views import Capture, Similarity, View
 from splatpaint.stages.folder import RunFolder
-from splatpaint.stages.pictures import CAPTION_PX, What, before_after, colored_depth, draw_strips, painted, render_views
+from splatpaint.stages.pictures import What, before_after, colored_depth, draw_strips, painted, render_views
 
 CPU = torch.device("cpu")
 WIDTH, HEIGHT = 32, 24
@@ -135,10 +136,10 @@ def test_a_finished_run_is_drawn_once(views: tuple[View, ...], tmp_path: Path):
             write_splats(folder.splats(stage), blob(0.3))
         for view in capture.views:
             write_mask(folder.path / "remove" / "holes" / f"{view.name}.png", torch.zeros(1, HEIGHT, WIDTH))
-        sheet = drain(before_after(folder, capture, rasterize, device=CPU))
+        sheet = drain(before_after(folder, Photos(capture.all_views, CPU), rasterize))
         assert sheet == tmp_path / "run" / "pictures" / "contact-sheet.png"
         assert sorted(path.stem for path in (sheet.parent / "left").iterdir()) == [str(i) for i in range(8)]
-        assert list(before_after(folder, capture, rasterize, device=CPU)) == [Skipped("pictures", sheet)]
+        assert list(before_after(folder, Photos(capture.all_views, CPU), rasterize)) == [Skipped("pictures", sheet)]
 
 
 def test_a_view_without_a_hole_of_its_own_shows_its_fill_mask(views: tuple[View, ...], tmp_path: Path):

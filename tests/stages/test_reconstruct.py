@@ -11,7 +11,7 @@ from splatpaint.fit.density import DensityConfig
 from splatpaint.fit.samplers import view_of_step
 from splatpaint.image.files import read_image, write_image, write_mask
 from splatpaint.image.region import dilate
-from splatpaint.masks.selection import RemoveConfig, object_of
+from splatpaint.masks.selection import RemoveConfig, masked_view, select_object
 from splatpaint.render.reference import rasterize
 from splatpaint.scene.photos import Photos
 from splatpaint.scene.views import PointCloud, with_exposures
@@ -34,7 +34,9 @@ def test_held_out_views_get_better_with_training(tmp_path):
     capture = replace(capture, views=capture.views[1:], held_out=capture.views[:1])
 
     def score(steps: int) -> float:
-        events = reconstruct(capture, rasterize, ReconstructConfig(steps=steps, sh_degree=0), device=CPU, seed=0)
+        events = reconstruct(
+            capture, Photos(capture.views, CPU), rasterize, ReconstructConfig(steps=steps, sh_degree=0), seed=0
+        )
         (measured,) = [event for event in events if isinstance(event, Measured)]
         return measured.values["held_out_psnr"]
 
@@ -65,7 +67,7 @@ def test_photos_that_are_exposed_unlike_show_one_scene(tmp_path):
 
     def fit(*, exposures: bool) -> Reconstruction:
         config = ReconstructConfig(steps=60, sh_degree=0, exposures=exposures)
-        return drain(reconstruct(wall.capture, rasterize, config, device=CPU, seed=0))
+        return drain(reconstruct(wall.capture, Photos(wall.capture.views, CPU), rasterize, config, seed=0))
 
     def error(found: Reconstruction) -> float:
         """Of what the photos are said to show."""
@@ -89,7 +91,7 @@ def test_black_things_are_things(tmp_path):
 
     def opacity(background: Literal["random", "black"]) -> float:
         config = ReconstructConfig(steps=150, sh_degree=0, exposures=False, background=background)
-        splats = drain(reconstruct(capture, rasterize, config, device=CPU, seed=0)).splats
+        splats = drain(reconstruct(capture, Photos(capture.views, CPU), rasterize, config, seed=0)).splats
         return float(sum(rasterize(splats, view.camera).alpha.mean() for view in capture.views)) / len(capture.views)
 
     assert opacity("random") > 0.95
@@ -104,16 +106,16 @@ def test_what_is_behind_the_splats_changes_with_every_step_and_with_nothing_else
     assert background_of_step(1, ReconstructConfig(background="black"), 0, CPU) is None
 
 
-def test_the_scene_learns_to_do_without_the_object(tmp_path):
-    """Right around the ball, where the photos show the wall, what is kept shows it better if it was told apart."""
+def test_background_only_steps_leave_fewer_artifacts(tmp_path):
+    """Right around the ball, where the photos show the wall, what is kept shows it better if the background was trained without it."""
     wall = wall_with_ball(tmp_path)
     photos = Photos(wall.capture.views, CPU)
 
     def error(*, removing: RemoveConfig | None) -> float:
-        config = ReconstructConfig(steps=400, sh_degree=0, apart=0.4, background="black")
-        fit = reconstruct(wall.capture, rasterize, config, device=CPU, seed=0, removing=removing)
+        config = ReconstructConfig(steps=400, sh_degree=0, background_only_share=0.4, background="black")
+        fit = reconstruct(wall.capture, Photos(wall.capture.views, CPU), rasterize, config, seed=0, removing=removing)
         splats = drain(fit).splats
-        kept = splats[~object_of(splats, photos, rasterize, SHARP)]
+        kept = splats[~select_object(splats, [masked_view(photo, SHARP) for photo in photos], rasterize, SHARP)]
         around = [dilate(photo.fill, 3) * (1 - photo.fill) for photo in photos]
         wrong = [(rasterize(kept, photo.camera).color - photo.image).abs() for photo in photos]
         return sum(float((each * where).sum() / where.sum()) for each, where in zip(wrong, around, strict=True))
@@ -122,30 +124,30 @@ def test_the_scene_learns_to_do_without_the_object(tmp_path):
 
 
 @pytest.mark.parametrize("share", [-0.1, 0.5])
-def test_the_object_is_told_apart_when_no_splats_are_added_any_more(share):
-    with pytest.raises(ConfigError, match=f"apart is {share}, expected a share from 0 to 0.4"):
-        ReconstructConfig(apart=share)
+def test_the_object_leaves_the_training_when_no_splats_are_added_any_more(share):
+    with pytest.raises(ConfigError, match=f"background_only_share is {share}, expected a share from 0 to 0.4"):
+        ReconstructConfig(background_only_share=share)
 
 
 def test_what_hangs_right_before_a_camera_goes(tmp_path):
     capture = wall_with_ball(tmp_path).capture
     points, camera = capture.points, capture.views[0].camera
     middle = camera.unproject(torch.full((1, 1, camera.height, camera.width), 0.05))[0, camera.height // 2, camera.width // 2]
-    veiled = PointCloud(torch.cat([points.positions, middle[None]]), torch.cat([points.colors, points.colors[:1]]))
+    with_a_stray = PointCloud(torch.cat([points.positions, middle[None]]), torch.cat([points.colors, points.colors[:1]]))
 
-    def nearest(veil: float) -> float:
-        config = ReconstructConfig(steps=20, sh_degree=0, veil=veil, density=DensityConfig(every=10))
-        fit = reconstruct(replace(capture, points=veiled), rasterize, config, device=CPU, seed=0)
+    def nearest(bound: float) -> float:
+        config = ReconstructConfig(steps=20, sh_degree=0, near_floater_depth=bound, density=DensityConfig(every=10))
+        fit = reconstruct(replace(capture, points=with_a_stray), Photos(capture.views, CPU), rasterize, config, seed=0)
         _, _, depth, within = camera.find(drain(fit).splats.means)
         return float(depth[within].min())
 
     assert nearest(0.0) < 0.2 < nearest(0.25)
 
 
-@pytest.mark.parametrize("veil", [-0.1, 1.0])
-def test_a_share_that_would_call_everything_a_veil_is_refused(veil):
-    with pytest.raises(ConfigError, match=f"veil is {veil}, expected a share from 0 to below 1"):
-        ReconstructConfig(veil=veil)
+@pytest.mark.parametrize("depth", [-0.1, 1.0])
+def test_a_share_that_would_call_everything_a_near_floater_is_refused(depth):
+    with pytest.raises(ConfigError, match=f"near_floater_depth is {depth}, expected a share from 0 to below 1"):
+        ReconstructConfig(near_floater_depth=depth)
 
 
 @pytest.mark.parametrize("wrong", [{"steps": 0}, {"sh_degree": 4}, {"sh_degree": -1}])
@@ -155,5 +157,5 @@ def test_numbers_that_no_fit_can_have_are_refused(wrong):
         ReconstructConfig(**wrong)
 
 
-def test_the_object_may_be_told_apart_as_soon_as_no_splats_are_added():
-    assert ReconstructConfig(apart=0.2, density=DensityConfig(stop=0.8)).apart == 0.2
+def test_the_object_may_leave_the_training_as_soon_as_no_splats_are_added():
+    assert ReconstructConfig(background_only_share=0.2, density=DensityConfig(stop=0.8)).background_only_share == 0.2
