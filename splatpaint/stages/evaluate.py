@@ -5,7 +5,7 @@ pixels are scored against the photos (the held-out ones, if any), and the fill b
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -93,6 +93,7 @@ def evaluate_run(
     truth: Path | None,
     out: Path,
     device: torch.device,
+    left_out: Collection[str] = (),
 ) -> Events[EvaluationReport]:
     """Renders the views with the exposures of their photos, scores them, and writes a contact sheet to `out/eval.png`.
 
@@ -105,11 +106,13 @@ def evaluate_run(
         truth: a folder of images without the object, with the names and sizes of the views.
         out: the folder of the contact sheet.
         device: device of the computation.
+        left_out: names of supervising views that are not scored: a view with a wrong pose says nothing about the fill.
 
     Raises:
         RunError: if a truth is missing or has another aspect ratio than its view.
     """
-    views = capture.all_views if truth or not capture.held_out else capture.held_out
+    everything = capture.all_views if truth or not capture.held_out else capture.held_out
+    views = [view for view in everything if view.name not in left_out]
     truths = None if truth is None else {view.name: _truth_of(view.name, truth) for view in views}
     photos = Photos(views, device).as_taken()
     pairs, holes, drifts = [], [], []
@@ -143,7 +146,8 @@ def evaluate_run(
     yield Saved(STAGE, "truth, render and error", sheet)
     kind = "all" if truth or not capture.held_out else "held-out"
     against = "the truth" if truth else "the known pixels of the photos"
-    return EvaluationReport(f"{len(views)} {kind} views against {against}", scorecard, scene)
+    but = f", {len(everything) - len(views)} with contradicting poses left out" if len(views) < len(everything) else ""
+    return EvaluationReport(f"{len(views)} {kind} views against {against}{but}", scorecard, scene)
 
 
 def between_sets(pairs: Sequence[Pair], net: Lpips) -> dict[str, float]:

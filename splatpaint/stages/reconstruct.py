@@ -100,6 +100,8 @@ class Reconstruction:
     splats: Splats
     exposures: Mapping[str, Exposure]
     """By name of a view that supervises; empty if all are taken to be exposed alike."""
+    contradicting: tuple[str, ...] = ()
+    """Names of the views whose poses contradict the others', once that is known (see fit/contradicting_views.py)."""
 
 
 def reconstruct(

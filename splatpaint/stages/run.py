@@ -4,7 +4,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -29,6 +29,7 @@ from splatpaint.scene.splats import Splats
 from splatpaint.scene.views import Capture, with_exposures
 from splatpaint.stages import customize, inpaint, reconstruct, remove
 from splatpaint.stages.config import RunConfig
+from splatpaint.stages.contradicting_views import find_contradicting, read_contradicting, without_views, write_contradicting
 from splatpaint.stages.exposures import read_exposures, write_exposures
 from splatpaint.stages.folder import RunFolder, SplatStage
 from splatpaint.stages.pictures import before_after, draw_synthetic_views
@@ -97,12 +98,18 @@ def run(capture: Path, folder: RunFolder, config: RunConfig) -> Events[Splats]:
     photos = Photos(prepared.views, device)
     found = yield from _reconstructed(this, prepared, photos)
     prepared = with_exposures(prepared, found.exposures)
-    photos = photos.of(prepared.views)
-    removal = yield from _removed(this, found.splats, prepared, photos)
+    agreeing = without_views(prepared, found.contradicting)
+    if masked(prepared) and not masked(agreeing):
+        raise MaskError(
+            f"the poses of all views with masks contradict the others ({', '.join(found.contradicting)}): repair them, or mask"
+            " other views too"
+        )
+    photos = photos.of(agreeing.views)
+    removal = yield from _removed(this, found.splats, agreeing, photos)
     scene = yield from _inpainted(this, removal, photos)
     yield from before_after(folder, photos.of(prepared.all_views), this.rasterizer)
     if unobserved.enabled:
-        cameras = synthetic_cameras([view.camera.to(device) for view in prepared.views], unobserved)
+        cameras = synthetic_cameras([view.camera.to(device) for view in agreeing.views], unobserved)
         out = folder.stage("pictures") / "unobserved.png"
         yield from draw_synthetic_views(cameras, kept=removal.kept, filled=scene, rasterizer=this.rasterizer, out=out)
     return scene
@@ -177,23 +184,31 @@ def _reconstructed(this: Run, capture: Capture, photos: Photos) -> Events[Recons
     config = this.config.reconstruct
 
     def read(folder: Path) -> Reconstruction:
-        return Reconstruction(read_splats(this.folder.splats(reconstruct.STAGE)).to(this.device), read_exposures(folder))
+        splats = read_splats(this.folder.splats(reconstruct.STAGE)).to(this.device)
+        return Reconstruction(splats, read_exposures(folder), read_contradicting(folder))
 
     def make(checkpoint: Path) -> Events[Reconstruction]:
         if config.init_ply is not None:
-            return reconstruct.adopt(Path(config.init_ply).expanduser(), capture, photos, this.rasterizer, config)
-        return reconstruct.reconstruct(
-            capture,
-            photos,
-            this.rasterizer,
-            config,
-            seed=this.config.seed,
-            removing=this.config.remove if masked(capture) else None,
-            checkpoint=checkpoint,
-        )
+            file = Path(config.init_ply).expanduser()
+            found = yield from reconstruct.adopt(file, capture, photos, this.rasterizer, config)
+        else:
+            found = yield from reconstruct.reconstruct(
+                capture,
+                photos,
+                this.rasterizer,
+                config,
+                seed=this.config.seed,
+                removing=this.config.remove if masked(capture) else None,
+                checkpoint=checkpoint,
+            )
+        assert capture.points is not None, "prepare() gives every capture points"
+        points = capture.points.positions.to(this.device)
+        names = yield from find_contradicting(found.splats, photos, points, this.rasterizer, stage=reconstruct.STAGE)
+        return replace(found, contradicting=names)
 
     def write(folder: Path, found: Reconstruction) -> None:
         write_exposures(folder, found.exposures)
+        write_contradicting(folder, found.contradicting)
         write_splats(this.folder.splats(reconstruct.STAGE), found.splats)
 
     return (yield from this.stage_product(reconstruct.STAGE, read=read, make=make, write=write))

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from splatpaint.image.files import image_size, read_image, read_mask, write_image
+from splatpaint.stages.contradicting_views import write_contradicting
 from tests.cli.conftest import Cli
 
 VIEWS = ("left/0", "left/2", "left/4", "right/1", "right/3")
@@ -49,6 +50,14 @@ def test_a_run_that_shows_the_truth_scores_perfectly_against_it(cli: Cli, run: P
     assert report["means"]["flip/full"] < 0.02
     assert "LPIPS" in result.output
     assert image_size(run / "pictures" / "eval.png")[0] > 100
+
+
+def test_views_with_contradicting_poses_are_not_judged_and_the_report_says_so(cli: Cli, run: Path, truth: Path):
+    write_contradicting(run / "reconstruct", ["left/2", "right/1"])
+    cli("eval", run, "--truth", truth)
+    report = json.loads((run / "eval.json").read_text())
+    assert set(report["views"]) == set(VIEWS) - {"left/2", "right/1"}
+    assert report["judged"].endswith("2 with contradicting poses left out")
 
 
 def test_another_truth_scores_worse_where_it_differs(cli: Cli, run: Path, truth: Path, wall: Path):

@@ -36,6 +36,7 @@ def evaluate(run_path: Path, truth: Path | None, weights: Path | None, device: s
     from splatpaint.cli.finished import open_run
     from splatpaint.cli.progress import draw
     from splatpaint.formats import read_splats
+    from splatpaint.stages.contradicting_views import read_contradicting
     from splatpaint.stages.evaluate import evaluate_run, find_metrics
     from splatpaint.stages.folder import RunFolder
 
@@ -52,6 +53,7 @@ def evaluate(run_path: Path, truth: Path | None, weights: Path | None, device: s
             truth=truth,
             out=folder.stage("pictures"),
             device=run.device,
+            left_out=read_contradicting(folder.stage("reconstruct")),
         )
     )
     report.write(run_path / "eval.json", folder.metrics)
