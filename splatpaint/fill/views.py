@@ -65,7 +65,7 @@ class ObservedView:
             as_half(depth),
             alpha.half(),
             source,
-            (support_removed > 0).byte(),
+            torch.where(support_removed > 0, REMOVED, KEPT).byte(),
         )
 
     def with_maps(self, **maps: Tensor) -> "ObservedView":
