@@ -76,6 +76,24 @@ def test_imports_only_point_down():
     assert not upward, upward
 
 
+STAGES = {"reconstruct", "remove", "customize", "inpaint", "export", "evaluate", "pictures"}
+COMPOSERS = {"run", "config"}
+"""`run` calls the stages one after the other, and `config` puts their settings together."""
+
+
+def test_no_stage_but_run_imports_a_stage():
+    siblings = [
+        f"{name} imports {target}"
+        for top, name, tree in modules()
+        for target in imported(tree)
+        if top == "stages" and name.split("/")[1] not in COMPOSERS
+        for other in STAGES - {name.split("/")[1]}
+        if target.startswith(f"splatpaint.stages.{other}")
+    ]
+    assert not siblings, siblings
+    assert {name.split("/")[1] for top, name, _ in modules() if top == "stages"} >= STAGES | COMPOSERS
+
+
 def test_heavy_packages_stay_where_they_belong():
     strays = [
         f"{name} imports {target}"

@@ -96,7 +96,7 @@ def fit_round(state: FillState, tools: Tools, config: FillConfig) -> Events[Fill
     """The state after its splats were fitted to its targets."""
     torch.manual_seed(stream_seed(tools.seed, "fit", state.round))  # splats that are split draw from torch's own stream
     parameters = SplatParameters(state.trained, config.rates, group=state.group)
-    objectives = fill_objectives(tools, config)
+    objectives = fill_objectives(state, tools, config)
     if state.training:
         parameters.restore(state.training["parameters"])
         for objective, carried in zip(objectives, state.training["objectives"], strict=True):
@@ -149,9 +149,13 @@ def constraint(state: FillState, tools: Tools, config: FillConfig) -> Preservati
     return PreservationConstraint(state.boundary, state.frozen, state.views, tools.rasterizer, config)
 
 
-def fill_objectives(tools: Tools, config: FillConfig) -> list[Objective]:
+def fill_objectives(state: FillState, tools: Tools, config: FillConfig) -> list[Objective]:
     """The objectives of every round; disparity is compared only where a network estimates it."""
     configs = [each for each in config.objectives if tools.depth is not None or not isinstance(each, DisparityConfig)]
+    px = max(view.camera.px(1) for view in state.views)
+    configs = [
+        replace(each, boundary_px=px * each.boundary_px) if isinstance(each, DisparityConfig) else each for each in configs
+    ]
     return build_objectives(configs, prior=tools.prior, device=tools.device, seed=tools.seed)
 
 

@@ -15,7 +15,7 @@ from splatpaint.fill.references import ReferenceView, nearest_first, reference_f
 from splatpaint.fill.tools import Tools
 from splatpaint.fill.views import ObservedView
 from splatpaint.image.region import dilate
-from splatpaint.image.shift_map import shift_map_inpaint
+from splatpaint.image.shift_map import GUIDE_DECAY_PX, shift_map_inpaint
 from splatpaint.masks.visibility import as_half
 from splatpaint.priors.cloning import poisson_clone
 from splatpaint.priors.crops import inpaint as paint
@@ -98,7 +98,10 @@ def generate_targets(
             painted = paint(tools.prior, query, start=current, strength=strength, steps=steps, generator=noise)
         if finishing:
             guide = poisson_clone(query.images, query.holes, Reference(painted, torch.zeros_like(query.holes)))
-            copied = shift_map_inpaint(query.images, query.holes, view.observed, guide=guide, generator=noise)
+            decay_px = view.camera.px(GUIDE_DECAY_PX)
+            copied = shift_map_inpaint(
+                query.images, query.holes, view.observed, guide=guide, generator=noise, decay_px=decay_px
+            )
             painted = torch.lerp(guide, copied, config.exemplar_weight)
         if beside_context or use_warps:
             references[place] = painted_reference(view, rendered, painted)

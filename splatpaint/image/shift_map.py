@@ -72,6 +72,7 @@ def shift_map_inpaint(
     guide: Float[Tensor, "1 3 h w"],
     *,
     generator: torch.Generator,
+    decay_px: float = GUIDE_DECAY_PX,
 ) -> Float[Tensor, "1 3 h w"]:
     """The image with its hole filled by regions copied from the source; pixels outside the hole are returned bit-identical.
 
@@ -81,6 +82,7 @@ def shift_map_inpaint(
         source: 1 where pixels may be copied from; pixels of the hole are excluded.
         guide: approximate colors in the hole; they are the result if nothing can be copied.
         generator: samples the patches that give candidate offsets, and the order of the expansion moves.
+        decay_px: see GUIDE_DECAY_PX.
     """
     inside = hole > 0.5
     if not inside.any():
@@ -88,7 +90,7 @@ def shift_map_inpaint(
     image = torch.where(inside, guide, image)
     allowed = (source > 0.5) & ~inside
     boundary_px = torch.from_numpy(distance_transform_edt(inside.cpu().numpy())).to(image)
-    levels = _pyramid(image, inside, allowed, torch.cat([guide, torch.exp(-boundary_px / GUIDE_DECAY_PX)], dim=1))
+    levels = _pyramid(image, inside, allowed, torch.cat([guide, torch.exp(-boundary_px / decay_px)], dim=1))
     coarsest = levels[-1]
     offsets = candidate_offsets(coarsest.image, coarsest.hole, coarsest.source, generator=generator)
     if not len(offsets):

@@ -5,7 +5,7 @@ of pixel pairs (SparseNeRF, eq. 3).
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -13,22 +13,33 @@ from torch import Tensor
 from splatpaint.image.region import dilate
 from splatpaint.objectives.protocol import Step, TrainableProperties
 
+MARGIN = 1e-4
+"""Least difference of the rendered disparities of a pair in the right order, relative to their mean."""
+MIN_DIFFERENCE = 0.02
+"""Least difference of a pair in the network's disparity, as a share of its range; other pairs do not count."""
+PAIRS = 1024
+"""Random pairs of pixels a view."""
+
 
 @dataclass(frozen=True)
 class DisparityConfig:
-    """Weights of the terms that compare with a network's disparity; they count only in runs that have a depth model."""
+    """Weights of the terms that compare with a network's disparity; they count only in runs that have a depth network."""
+
+    RENAMED: ClassVar[dict[str, str]] = {
+        "rim_px": "boundary_px",
+        "margin": "",
+        "least_difference": "",
+        "pairs": "",
+        "reach": "",
+    }
 
     kind: Literal["disparity"] = "disparity"
     correlation: float = 0.05
-    """Of 1 - Pearson's correlation, over the holes and `boundary_px` around them: free of scale and shift."""
+    """Weight of 1 - Pearson's correlation over the holes and `boundary_px` around them: free of scale and shift."""
     ranking: float = 0.1
-    """Of the hinge on pairs of pixels whose order is wrong."""
-    margin: float = 1e-4
-    """Minimum difference of disparities of a pair, relative to the mean disparity."""
-    least_difference: float = 0.02
-    """Minimum difference of a pair in the guide, as a share of its range."""
-    pairs: int = 1024
-    boundary_px: int = 16
+    """Weight of the hinge on pairs of pixels whose order is wrong."""
+    boundary_px: float = 16.0
+    """Width around the holes in which disparities are compared; pixels of a 480-px image."""
 
 
 class Disparity:
@@ -56,10 +67,10 @@ class Disparity:
         return {"correlation": self.config.correlation * correlation, "ranking": self.config.ranking * ranking}
 
     def _ranking(self, have: Tensor, want: Tensor, generator: torch.Generator) -> Tensor:
-        one, other = torch.randint(len(have), (2, self.config.pairs), generator=generator).to(have.device)
+        one, other = torch.randint(len(have), (2, PAIRS), generator=generator).to(have.device)
         nearer = want[one] - want[other]
-        clear = nearer.abs() > self.config.least_difference * (want.max() - want.min())
-        wrong = (self.config.margin - nearer.sign() * (have[one] - have[other])).clamp_min(0) * clear
+        clear = nearer.abs() > MIN_DIFFERENCE * (want.max() - want.min())
+        wrong = (MARGIN - nearer.sign() * (have[one] - have[other])).clamp_min(0) * clear
         return wrong.sum() / clear.sum().clamp_min(1)
 
 

@@ -4,7 +4,7 @@ import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -53,6 +53,18 @@ VALIDATION_BATCHES = 3
 class CustomizeConfig:
     """Settings of the customization of the prior to the scene."""
 
+    RENAMED: ClassVar[dict[str, str]] = {
+        "looks": "customize.perceptual_net",
+        "lessons": "customize.pair_share; its other settings are constants",
+        "course": "",
+        "pure_noise_share": "",
+        "no_prompt_share": "",
+        "known_weight": "",
+        "perceptual_share": "",
+        "check_every": "",
+        "patience": "",
+    }
+
     steps: int = 0
     """Most optimizer steps; 0 = the prior is not customized. It may end earlier, when the validation loss stops falling."""
     rank: int = 16
@@ -68,7 +80,7 @@ class CustomizeConfig:
     side_px: int | None = None
     """Side of the crops in pixels; None = the side at which the largest square of these photos is inpainted."""
     pair_share: float = 0.0
-    """Share of batches of pairs [neighbor | photo]; above 0 for `inpaint.reference=beside`."""
+    """Share of batches of pairs [neighbor | photo]; above 0 for `inpaint.reference=context_view`."""
     perceptual_weight: float = 0.0
     """Weight of the perceptual loss of decoded estimates; 0 = none. 1.1 suits the bundled prior, whose fills get blurred
     without. Not for priors that predict noise, whose estimates at high noise levels are meaningless."""

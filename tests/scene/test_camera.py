@@ -115,3 +115,9 @@ def test_points_are_found_in_their_pixels_and_strangers_at_the_border():
     assert not inside.any(), "left of the frame, and behind the camera"
     assert column[0] == 0
     assert (row < camera.height).all()
+
+
+def test_lengths_are_given_on_images_of_480_px_and_grow_with_larger_ones():
+    camera = one_camera()
+    lengths = [replace(camera, width=width, height=height).px(16) for width, height in ((160, 90), (480, 270), (540, 960))]
+    assert lengths == [16, 16, 32]

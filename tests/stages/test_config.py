@@ -1,9 +1,12 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from splatpaint.config import differences, dump, from_tree, load, load_tree, parse, to_tree
 from splatpaint.errors import ConfigError
+from splatpaint.fill.novel_views import NovelViewsConfig
+from splatpaint.objectives.perceptual import PerceptualConfig
 from splatpaint.stages.config import RunConfig
 
 RECIPES = sorted((Path(__file__).resolve().parents[2] / "configs").glob("*.yaml"))
@@ -15,6 +18,20 @@ def leaves(tree: dict) -> int:
 
 def test_the_defaults_survive_being_written_and_read():
     assert from_tree(RunConfig, parse(dump(RunConfig()))) == RunConfig()
+
+
+def printed_leaves(tree: object) -> int:
+    """Values that `splatpaint config` prints, a list of plain values as one."""
+    match tree:
+        case dict():
+            return sum(printed_leaves(value) for value in tree.values())
+        case [dict(), *_]:
+            return sum(printed_leaves(value) for value in tree)
+    return 1
+
+
+def test_there_are_at_most_a_hundred_settings():
+    assert 50 < printed_leaves(parse(dump(RunConfig()))) <= 100
 
 
 def test_there_are_recipes():
@@ -47,3 +64,59 @@ def test_settings_of_every_depth_are_checked(assignment: str, message: str):
     with pytest.raises(ConfigError) as caught:
         load(RunConfig, overrides=[assignment])
     assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("old", "message"),
+    [
+        ("reconstruct.veil=0.2", "reconstruct.veil: is now reconstruct.near_floater_depth"),
+        ("reconstruct.apart=0.2", "reconstruct.apart: is now reconstruct.background_only_share"),
+        (
+            "reconstruct.photometric.dssim=0",
+            "reconstruct.photometric: is now reconstruct.objectives, the one of kind: photometric",
+        ),
+        ("inpaint.leash=false", "inpaint.leash: is now inpaint.preserve_observed"),
+        ("inpaint.rim_px=8", "inpaint.rim_px: is now inpaint.boundary_px"),
+        ("inpaint.pieces=1", "inpaint.pieces: is now inpaint.exemplar_weight"),
+        ("inpaint.unseen.margin=1", "inpaint.unseen: is now inpaint.unobserved"),
+        ("inpaint.seed.borne_out=0", "inpaint.seed.borne_out: is now inpaint.seed.min_view_support"),
+        (
+            "inpaint.novel.share=0.2",
+            "inpaint.novel: is now in a list: --set 'inpaint.samplers+={kind: novel_views, share: 0.2}'",
+        ),
+        (
+            "inpaint.adversarial.weight=0.3",
+            "inpaint.adversarial: is now in a list: --set 'inpaint.objectives+={kind: adversarial, weight: 0.3}'",
+        ),
+        ("remove.visible_alpha=0.3", "remove.visible_alpha: is no setting any more, it is a constant in the code"),
+        (
+            "remove.holes.min_views=1000000",
+            "remove.holes.min_views: is now remove.holes.use_other_views (false where it was 1000000)",
+        ),
+        ("customize.looks=vgg", "customize.looks: is now customize.perceptual_net"),
+        ("inpaint.reference=beside", "inpaint.reference: 'beside' is not one of none, context_view, warp"),
+    ],
+)
+def test_old_names_are_answered_with_the_new_ones(tmp_path, old: str, message: str):
+    with pytest.raises(ConfigError) as caught:
+        load(RunConfig, overrides=[old])
+    assert str(caught.value) == message
+    dotted, _, value = old.partition("=")
+    nested: object = parse(value)
+    for step in reversed(dotted.split(".")):
+        nested = {step: nested}
+    file = tmp_path / "old.yaml"
+    file.write_text(yaml.safe_dump(nested))
+    with pytest.raises(ConfigError) as caught:
+        load(RunConfig, file)
+    assert str(caught.value) == message
+
+
+def test_an_objective_or_a_sampler_is_added_to_its_list():
+    config = load(RunConfig, overrides=["inpaint.objectives+={kind: perceptual}", "inpaint.samplers+={kind: novel_views}"])
+    assert config.inpaint.objectives == (*RunConfig().inpaint.objectives, PerceptualConfig())
+    assert config.inpaint.samplers == (NovelViewsConfig(),)
+    with pytest.raises(ConfigError, match=r"inpaint\.rounds: is no list"):
+        load(RunConfig, overrides=["inpaint.rounds+=3"])
+    with pytest.raises(ConfigError, match=r"inpaint\.objectives\[4\]\.kind: 'sdss' is not one of photometric"):
+        load(RunConfig, overrides=["inpaint.objectives+={kind: sdss}"])
