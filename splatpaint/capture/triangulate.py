@@ -97,9 +97,9 @@ def neighboring_pairs(cam_from_world: Float[np.ndarray, "v 4 4"]) -> list[tuple[
     """
     rotation = cam_from_world[:, :3, :3]
     centers = -np.einsum("vji,vj->vi", rotation, cam_from_world[:, :3, 3])
-    apart = np.linalg.norm(centers[:, None] - centers[None], axis=-1)
+    distances = np.linalg.norm(centers[:, None] - centers[None], axis=-1)
     axes = rotation[:, 2]
-    cost = apart / max(float(np.median(apart)), 1e-12) + np.arccos(np.clip(axes @ axes.T, -1, 1))
+    cost = distances / max(float(np.median(distances)), 1e-12) + np.arccos(np.clip(axes @ axes.T, -1, 1))
     np.fill_diagonal(cost, np.inf)
     nearest = np.argsort(cost, axis=1)[:, : min(NEIGHBORS, len(cost) - 1)]
     return sorted({(min(i, int(j)), max(i, int(j))) for i, row in enumerate(nearest) for j in row})

@@ -33,8 +33,8 @@ def boundary_splats(
     """The kept splats that show in the fill regions or right around them, and hardly anywhere else."""
     weight = kept.means.new_zeros(len(kept), 3)
     for view in views:
-        near = fill_neighborhood(view, config)
-        pixels = torch.cat([near, 1 - near, view.observed * (1 - near)], dim=1)
+        neighborhood = fill_neighborhood(view, config)
+        pixels = torch.cat([neighborhood, 1 - neighborhood, view.observed * (1 - neighborhood)], dim=1)
         weight += rendered_weight(kept, view.camera, pixels, rasterizer)
     inside, outside, observed_outside = weight.unbind(dim=1)
     found = inside > config.boundary_share * (inside + outside).clamp_min(MIN_WEIGHT)

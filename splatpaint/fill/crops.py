@@ -66,9 +66,9 @@ def choose_crops(
     areas = {place: view.fill_region for place, view in enumerate(views) if view.in_fill_region.any()}
     if config.unobserved.enabled:
         for place in set(range(len(views))) - set(areas):
-            shown = rasterizer(fill, views[place].camera).alpha > FILL_SHOWS
-            if shown.any():
-                areas[place] = shown.float()
+            fill_shows = rasterizer(fill, views[place].camera).alpha > FILL_SHOWS
+            if fill_shows.any():
+                areas[place] = fill_shows.float()
     crops = []
     for place in spread(sorted(areas), config.views):
         view = views[place]
@@ -77,9 +77,9 @@ def choose_crops(
         assert box is not None, "the view was chosen because there is something in it"
         camera = view.camera.cropped(box.left, box.top, box.width, box.height)
         visible_frozen = torch.nonzero(rasterizer(frozen, camera).radii[0] > 0)[:, 0]
-        hole, near = view.unobserved > 0, fill_neighborhood(view, config) > 0
-        supervised = hole | ((view.observed > 0) & near)
-        counted = ~near | supervised
+        hole, neighborhood = view.unobserved > 0, fill_neighborhood(view, config) > 0
+        supervised = hole | ((view.observed > 0) & neighborhood)
+        counted = ~neighborhood | supervised
         crops.append(
             TrainingCrop(place, box, camera, visible_frozen, *(box.crop(each) for each in (hole, supervised, counted)))
         )

@@ -144,27 +144,27 @@ class NovelViewSampler:
     def _sampled(self, progress: float, scene: Scene) -> Example | None:
         for _ in range(MAX_TRIES):
             camera = propose(self.cameras, self.center, self.config, self.generator)
-            seen = render_novel(camera, scene, self.rasterizer)
-            if is_useful(seen, self.center):
+            novel = render_novel(camera, scene, self.rasterizer)
+            if is_useful(novel, self.center):
                 break
         else:
             return None
         weakest = 1 - progress
         strength = weakest + (1 - weakest) * float(torch.rand(1, generator=self.generator))
-        shown = (seen.alpha > VISIBLE).to(seen.hole)
+        opaque = (novel.alpha > VISIBLE).to(novel.hole)
         painted = paint(
             self.prior,
-            PriorQuery(seen.color, torch.maximum(seen.hole, 1 - shown)),
-            start=seen.color,
+            PriorQuery(novel.color, torch.maximum(novel.hole, 1 - opaque)),
+            start=novel.color,
             strength=strength,
             steps=self.config.denoise_steps,
             generator=self.generator,
         )
-        box = bounding_box(seen.hole[0], grow=CONTEXT, least_px=round(camera.px(BOUNDARY_PX)))
+        box = bounding_box(novel.hole[0], grow=CONTEXT, least_px=round(camera.px(BOUNDARY_PX)))
         assert box is not None, "the pose shows the fill"
-        camera = seen.camera.cropped(box.left, box.top, box.width, box.height)
+        camera = novel.camera.cropped(box.left, box.top, box.width, box.height)
         frozen = scene.frozen[torch.nonzero(self.rasterizer(scene.frozen, camera).radii[0] > 0)[:, 0]]
-        return Example(camera, box.crop(painted), box.crop(shown), box.crop(seen.hole), frozen)
+        return Example(camera, box.crop(painted), box.crop(opaque), box.crop(novel.hole), frozen)
 
 
 def propose(
@@ -202,10 +202,10 @@ def render_novel(camera: Cameras, scene: Scene, rasterizer: Rasterizer) -> Novel
     return NovelRender(camera, rendered.color.clamp(0, 1), rendered.alpha, rendered.depth, hole.to(fill))
 
 
-def is_useful(seen: NovelRender, center: Float[Tensor, " 3"]) -> bool:
+def is_useful(novel: NovelRender, center: Float[Tensor, " 3"]) -> bool:
     """Whether a pose shows enough of the fill, more of what is known, and is inside nothing."""
-    unknown = torch.maximum(seen.hole, (seen.alpha <= VISIBLE).to(seen.hole))
-    if float(seen.hole.mean()) < MIN_HOLE or float(unknown.mean()) > 0.5:
+    unknown = torch.maximum(novel.hole, (novel.alpha <= VISIBLE).to(novel.hole))
+    if float(novel.hole.mean()) < MIN_HOLE or float(unknown.mean()) > 0.5:
         return False
-    nearest = NEAREST * float((seen.camera.centers[0] - center).norm())
-    return float(((seen.depth > 0) & (seen.depth < nearest)).float().mean()) <= MAX_TOO_NEAR
+    nearest = NEAREST * float((novel.camera.centers[0] - center).norm())
+    return float(((novel.depth > 0) & (novel.depth < nearest)).float().mean()) <= MAX_TOO_NEAR

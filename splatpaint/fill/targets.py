@@ -115,7 +115,7 @@ def generate_targets(
 
 
 def finishes_with_exemplar(prior: Prior, config: FillConfig) -> bool:
-    """Whether the last round is painted with pieces of the photos."""
+    """Whether the last round is copied from the photos."""
     match config.finish:
         case "auto":
             return prior.max_steps is not None

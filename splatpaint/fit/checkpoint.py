@@ -13,7 +13,7 @@ from splatpaint.errors import RunError
 
 @runtime_checkable
 class Stateful(Protocol):
-    """What a checkpoint carries beside the splats: critics, density control, exposures."""
+    """What a checkpoint carries beside the splats: discriminators, density control, exposures."""
 
     def state(self) -> dict[str, Any]:
         """All that `restore` needs to continue exactly here: tensors and plain values."""

@@ -54,22 +54,22 @@ class Density:
     def _reset(self) -> None:
         device = self.parameters.params["means"].device
         self.gradient = torch.zeros(len(self.parameters), device=device)
-        self.seen = torch.zeros(len(self.parameters), device=device)
+        self.drawn = torch.zeros(len(self.parameters), device=device)
 
     def observe(self, means2d_grad: Float[Tensor, "v n 2"], radii: Int[Tensor, "v n"], *, width: int, height: int) -> None:
         """Adds the screen-space gradient of each drawn splat in the last backward pass. To be called before the step."""
         half = torch.tensor([width / 2.0, height / 2.0]).to(means2d_grad)
-        drawn = radii > 0
-        self.gradient += ((means2d_grad * half).norm(dim=-1) * drawn).sum(dim=0)
-        self.seen += drawn.sum(dim=0)
+        visible = radii > 0
+        self.gradient += ((means2d_grad * half).norm(dim=-1) * visible).sum(dim=0)
+        self.drawn += visible.sum(dim=0)
 
     def state(self) -> dict[str, Any]:
         """All that `restore` needs to continue exactly here."""
-        return {"gradient": self.gradient, "seen": self.seen, "initial": self.initial}
+        return {"gradient": self.gradient, "drawn": self.drawn, "initial": self.initial}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continues from what `state` returned."""
-        self.gradient, self.seen, self.initial = state["gradient"], state["seen"], state["initial"]
+        self.gradient, self.drawn, self.initial = state["gradient"], state["drawn"], state["initial"]
 
     def is_due(self, step: int, total: int) -> bool:
         """Whether `refine` shall be called after this step (counted from 1)."""
@@ -91,7 +91,7 @@ class Density:
         if self.near_floaters is not None:
             drop |= self.near_floaters.among(params["means"])
         drop &= self.parameters.is_fill
-        gradient = self.gradient / self.seen.clamp_min(1) * self.parameters.is_fill
+        gradient = self.gradient / self.drawn.clamp_min(1) * self.parameters.is_fill
         state: dict[str, Any] = {"gradient": gradient, "group": self.parameters.group}
         if drop.any() and not drop.all():
             remove(params, optimizers, state, drop)

@@ -80,18 +80,18 @@ def select_object(
         MaskError: if the masks select no splats, or all of them.
     """
     votes = lift(splats, views, rasterizer) if votes is None else votes
-    seen = votes.total > MIN_WEIGHT
+    visible = votes.total > MIN_WEIGHT
     mostly_elsewhere = votes.inside < config.min_inside * (votes.inside + votes.outside_margin)
     spared = votes.share_outside_margin > config.background_share
     spared &= on_background(splats, ((view, rasterizer(splats, view.camera).depth) for view in views))
     buried = centers_inside(splats, views) > BURIED
-    gone = torch.where(seen, (votes.share > config.threshold) & ~spared & ~mostly_elsewhere, buried)
+    gone = torch.where(visible, (votes.share > config.threshold) & ~spared & ~mostly_elsewhere, buried)
     if not gone.any():
         raise MaskError(
             f"the masks select none of the {len(splats)} splats: check that white marks the object (--mask-polarity) and that "
             "the masks belong to these images"
         )
-    if (gone | ~seen).all():
+    if (gone | ~visible).all():
         raise MaskError(
             "the masks select every splat: check their polarity (--mask-polarity); nothing would be left to fill from"
         )

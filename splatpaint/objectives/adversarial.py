@@ -80,11 +80,13 @@ class Adversarial:
         with torch.no_grad():
             _, wanted = self.critic(real)
         self.critic.requires_grad_(True)
-        apart = [(a.mean(dim=(0, 2, 3)) - b.mean(dim=(0, 2, 3))).abs().mean() for a, b in zip(activations, wanted, strict=True)]
+        distances = [
+            (a.mean(dim=(0, 2, 3)) - b.mean(dim=(0, 2, 3))).abs().mean() for a, b in zip(activations, wanted, strict=True)
+        ]
         weight = self.config.weight * strength
         return {
             "adversarial": weight * F.softplus(-verdict).mean(),
-            "matching": weight * self.config.features * torch.stack(apart).mean(),
+            "matching": weight * self.config.features * torch.stack(distances).mean(),
         }
 
     def _learn(self, real: Tensor, fake: Tensor) -> None:

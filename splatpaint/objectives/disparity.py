@@ -69,9 +69,9 @@ class Disparity:
     def _ranking(self, have: Tensor, want: Tensor, generator: torch.Generator) -> Tensor:
         one, other = torch.randint(len(have), (2, PAIRS), generator=generator).to(have.device)
         nearer = want[one] - want[other]
-        clear = nearer.abs() > MIN_DIFFERENCE * (want.max() - want.min())
-        wrong = (MARGIN - nearer.sign() * (have[one] - have[other])).clamp_min(0) * clear
-        return wrong.sum() / clear.sum().clamp_min(1)
+        distinct = nearer.abs() > MIN_DIFFERENCE * (want.max() - want.min())
+        wrong = (MARGIN - nearer.sign() * (have[one] - have[other])).clamp_min(0) * distinct
+        return wrong.sum() / distinct.sum().clamp_min(1)
 
 
 def pearson(x: Tensor, y: Tensor) -> Tensor:

@@ -1,1 +1,1 @@
-"""Generative priors: what unseen places may look like."""
+"""Generative priors: what unobserved places may look like."""

@@ -88,7 +88,7 @@ def test_splats_that_were_not_drawn_do_not_dilute_the_mean():
     gradient = torch.ones(1, 2, 2)
     density.observe(gradient, torch.tensor([[1, 0]], dtype=torch.int32), width=2, height=2)
     density.observe(gradient, torch.tensor([[1, 1]], dtype=torch.int32), width=2, height=2)
-    torch.testing.assert_close(density.gradient / density.seen, torch.full((2,), 2**0.5))
+    torch.testing.assert_close(density.gradient / density.drawn, torch.full((2,), 2**0.5))
 
 
 def test_boundary_splats_neither_go_nor_grow_wherever_they_stand():

@@ -82,7 +82,7 @@ def test_what_is_hidden_is_not_drawn_and_does_not_learn():
     assert drawn == [7] * 4
     assert torch.equal(after.sh[hidden], before.sh[hidden])
     assert (after.sh[~hidden] != before.sh[~hidden]).any()
-    assert density.seen.sum() == 0
+    assert density.drawn.sum() == 0
 
 
 def test_an_interrupted_training_ends_where_a_straight_one_does(tmp_path):
