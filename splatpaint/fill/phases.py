@@ -94,7 +94,7 @@ def paint_targets(state: FillState, tools: Tools, config: FillConfig) -> Events[
 
 def fit_round(state: FillState, tools: Tools, config: FillConfig) -> Events[FillState]:
     """The state after its splats were fitted to its targets."""
-    torch.manual_seed(stream_seed(tools.seed, "fit", state.round))  # splats that are split draw from torch's own stream
+    torch.manual_seed(stream_seed(tools.seed, round=state.round))  # splats that are split draw from torch's own stream
     parameters = SplatParameters(state.trained, config.rates, group=state.group)
     objectives = fill_objectives(state, tools, config)
     if state.training:
@@ -102,7 +102,7 @@ def fit_round(state: FillState, tools: Tools, config: FillConfig) -> Events[Fill
         for objective, carried in zip(objectives, state.training["objectives"], strict=True):
             if isinstance(objective, Stateful):
                 objective.restore(carried)
-    seed = stream_seed(tools.seed, "objectives", state.round)
+    seed = stream_seed(tools.seed, round=state.round)
     loop = LoopConfig(steps=config.steps, sh_every=0.0, round=state.round + 1, rounds=config.rounds, seed=seed)
     novel = novel_view_samplers(state, parameters, loop, tools, config)
     crops = CropSampler(state.crops, state.targets, state.frozen, first=state.round * config.steps, seed=tools.seed)
@@ -176,7 +176,7 @@ def novel_view_samplers(
             tools.rasterizer,
             scene=scene_now,
             progress=loop.progress,
-            generator=generator(tools.seed, "novel views", place, state.round),
+            generator=generator(tools.seed, round=state.round, step=place),
         )
         for place, each in enumerate(config.samplers)
     ]
@@ -186,7 +186,7 @@ def hint_from_prior(prior: Prior, depth: DepthPrior, seed: int) -> DepthHint:
     """Estimates disparity in a view as the prior paints it."""
 
     def hint(view: ObservedView) -> Float[Tensor, "1 1 h w"]:
-        noise = generator(seed, "depth hint")
+        noise = generator(seed)
         return depth(paint(prior, PriorQuery(view.image, view.unknown), steps=1, generator=noise))
 
     return hint

@@ -90,7 +90,7 @@ def generate_targets(
         if beside_context:
             others = [references[each] for each in order if each != place]
             query = replace(query, reference=reference_for(references[place], view.unobserved, others))
-        noise = generator(tools.seed, "paint", number, crop.view)
+        noise = generator(tools.seed, round=number, view=crop.view)
         painted = current
         if number == 0 or not finishing:
             # Before a finish only colors and shape matter: one step gives the mean of all that is plausible.

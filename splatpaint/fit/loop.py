@@ -110,7 +110,7 @@ def optimize(
             trained,
             number=step,
             progress=config.progress(step),
-            generator=generator(config.seed, "step", step),
+            generator=generator(config.seed, step=step),
             disparity_hint=example.disparity_hint,
         )
         losses = backward_routed(parameters, objectives, given)

@@ -64,4 +64,4 @@ def first_example(samplers: Sequence[Sampler], step: int) -> Example:
 def view_of_step(step: int, views: int, seed: int) -> int:
     """The view that a step, counted from 1, looks at: each epoch is a new permutation, determined by seed and epoch."""
     epoch, place = divmod(step - 1, views)
-    return int(torch.randperm(views, generator=generator(seed, "epoch", epoch))[place])
+    return int(torch.randperm(views, generator=generator(seed, epoch=epoch))[place])

@@ -252,7 +252,7 @@ def background_of_step(step: int, config: ReconstructConfig, seed: int, device: 
         case "black":
             return None
         case "random":
-            return torch.rand(3, generator=generator(seed, "background", step)).to(device)
+            return torch.rand(3, generator=generator(seed, step=step)).to(device)
 
 
 @torch.no_grad()
