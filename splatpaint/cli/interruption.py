@@ -6,10 +6,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import click
 
-from splatpaint.events import Events, Product
+if TYPE_CHECKING:
+    from splatpaint.events import Events, Product
 
 INTERRUPTED = 128 + signal.SIGINT
 """Exit code of a process that Ctrl-C ended, as shells report it."""
@@ -32,7 +34,7 @@ class Interruption:
         self.signum = signum
         raise KeyboardInterrupt
 
-    def stop_on_signal(self, events: Events[Product]) -> Events[Product]:
+    def stop_on_signal(self, events: "Events[Product]") -> "Events[Product]":
         """The same events and product, stopped after the event during which a signal was received.
 
         Raises:

@@ -159,12 +159,12 @@ def test_without_masks_what_lies_beyond_the_frames_is_filled(cli: Cli, capture: 
     for mask in (capture / "masks").rglob("*.png"):
         mask.unlink()
     expand = ROOT / "configs" / "expand.yaml"
-    wide = ["--set", "inpaint.views=2", "--set", "inpaint.unseen.margin=1.0"]
+    wide = ["--set", "inpaint.views=2", "--set", "inpaint.unobserved.margin=1.0"]
     result = cli("fit", capture, "-o", tmp_path / "run", "--config", expand, *wide, *settings)
     assert result.exit_code == 0, result.output
     before, after = (read_splats(tmp_path / "run" / stage / "splats.safetensors") for stage in ("reconstruct", "inpaint"))
     assert len(after) > len(before)
-    assert (tmp_path / "run" / "pictures" / "unseen.png").exists()
+    assert (tmp_path / "run" / "pictures" / "unobserved.png").exists()
     frames = [view.camera for view in drain(prepare(capture, CaptureConfig(), cache=tmp_path / "again")).all_views]
     added = after.means[-(len(after) - len(before)) :]
     seen = torch.stack([camera.find(added)[3] for camera in frames]).any(dim=0)
