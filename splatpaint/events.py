@@ -79,10 +79,17 @@ Events = Generator[Event, None, Product]
 """Return type of a stage function: `def reconstruct(...) -> Events[Reconstruction]`."""
 
 
-def drain(events: Events[Product]) -> Product:
-    """Runs a stage, ignores its events, and returns its product."""
+def drain(events: Events[Product], show: Callable[[Event], object] | None = None) -> Product:
+    """Runs a stage to its end and returns its product.
+
+    Args:
+        events: the stage.
+        show: called with every event, such as `print`; None: events are ignored.
+    """
     while True:
         try:
-            next(events)
+            event = next(events)
         except StopIteration as stop:
             return stop.value
+        if show is not None:
+            show(event)

@@ -22,6 +22,12 @@ def test_drain_returns_the_product():
     assert drain(counting(4)) == 4
 
 
+def test_drain_shows_every_event_in_order():
+    shown: list[Event] = []
+    assert drain(counting(3), shown.append) == 3
+    assert shown == [Progressed("count", done, 3) for done in (1, 2, 3)]
+
+
 def test_stages_compose_and_keep_the_order_of_their_events():
     def seen() -> Iterator[Event]:
         product = yield from composed()

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.table import Column, Table
 from rich.text import Text
 
-from splatpaint.events import Event, Events, Measured, Noted, Progressed, Saved, SceneChanged, Skipped
+from splatpaint.events import Event, Events, Measured, Noted, Progressed, Saved, SceneChanged, Skipped, drain
 
 Product = TypeVar("Product")
 
@@ -23,12 +23,7 @@ def draw(events: Events[Product]) -> Product:
     """Runs the stage, displays its events, and returns its product."""
     console = Console()
     with Bars(console) if console.is_terminal else Lines() as screen:
-        while True:
-            try:
-                event = next(events)
-            except StopIteration as stop:
-                return stop.value
-            screen.show(event)
+        return drain(events, screen.show)
 
 
 class Lines:
