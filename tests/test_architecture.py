@@ -109,7 +109,7 @@ NOT_CALLED_BY_NAME = {
     "construct_mapping": "PyYAML calls it (config.py)",
     "train_codec": "click collects it (cli/commands/prior.py)",
     "look_at": "camera poses for scripts and notebooks (scene/camera.py)",
-    "drain": "for callers of stages that ignore the events: scripts, notebooks, tests (events.py)",
+    "load_capture": "a capture for scripts and notebooks (capture/preparation.py)",
 }
 """Public names that nothing in the package mentions, and why they are in it all the same."""
 

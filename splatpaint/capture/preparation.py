@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +21,7 @@ from splatpaint.capture.split import split
 from splatpaint.capture.triangulate import LONGEST_SIDE_PX, PinholeImage, triangulate
 from splatpaint.capture.undistort import undistortion
 from splatpaint.errors import CaptureError, ConfigError, MaskError
-from splatpaint.events import Events, Measured, Noted, Progressed, Skipped
+from splatpaint.events import Event, Events, Measured, Noted, Progressed, Skipped, drain
 from splatpaint.scene.camera import Cameras
 from splatpaint.scene.views import Capture, PointCloud, Similarity, View
 
@@ -101,6 +101,22 @@ def prepare(path: Path, config: CaptureConfig, *, cache: Path) -> Events[Capture
     yield Measured(STAGE, {name: float(count) for name, count in counts.items()})
     undistortion.cache_clear()
     return capture
+
+
+def load_capture(path: Path, config: CaptureConfig, *, cache: Path, show: Callable[[Event], object] | None = None) -> Capture:
+    """The prepared capture, for callers that want no generator.
+
+    Args:
+        path: folder with images, their poses, and masks.
+        config: see there.
+        cache: folder of the undistorted and resized photos, which the capture refers to; made if it does not exist.
+        show: called with every event of `prepare`, whose warnings state problems of the capture; None: they are ignored.
+
+    Raises:
+        CaptureError: if the capture cannot be used.
+        MaskError: if its masks cannot be used.
+    """
+    return drain(prepare(path, config, cache=cache), show)
 
 
 def inputs(path: Path, config: CaptureConfig) -> list[Path]:
