@@ -7,11 +7,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from benchmarks.capture_writer import Frame, write_capture
 from splatpaint.cli.app import main
-from splatpaint.image.files import read_image, read_mask
 from tests.support.diffusion import save_toy_prior
-from tests.support.walls import wall_with_ball
+from tests.support.walls import write_wall
 
 QUICK = {
     "reconstruct.steps": 10,
@@ -54,16 +52,7 @@ def refused(cli: Cli) -> Callable[..., str]:
 @pytest.fixture(scope="session")
 def wall(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The capture; not to be changed."""
-    folder = tmp_path_factory.mktemp("wall")
-    capture = wall_with_ball(tmp_path_factory.mktemp("drawn")).capture
-    frames = [
-        Frame(f"{side}/{view.name}", view.camera, read_image(view.image), read_mask(view.fill_mask))
-        for view, side in zip(capture.views, ("left", "right", "left", "right", "left"), strict=True)
-        if view.fill_mask
-    ]
-    assert capture.points
-    write_capture(folder, frames, capture.points)
-    return folder
+    return write_wall(tmp_path_factory.mktemp("wall"))
 
 
 @pytest.fixture

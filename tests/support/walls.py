@@ -6,7 +6,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from splatpaint.image.files import write_image, write_mask
+from benchmarks.capture_writer import Frame, write_capture
+from splatpaint.image.files import read_image, read_mask, write_image, write_mask
 from splatpaint.masks.removal import Hole, Removal
 from splatpaint.render.reference import rasterize
 from splatpaint.scene.camera import Cameras, look_at
@@ -67,6 +68,19 @@ def wall_with_ball(folder: Path, *, views: int = 5, ball_z: float = 0.6) -> Wall
         made.append(View(f"{index}", camera, image, fill_mask=mask))
     points = PointCloud(scene.means, (scene.sh[:, 0] * SH_C0 + 0.5).clamp(0, 1).mul(255).byte())
     return Wall(wall_splats, ball_splats, Capture(tuple(made), (), points, Similarity()))
+
+
+def write_wall(folder: Path, *, ball_z: float = 0.6) -> Path:
+    """A folder with photos, masks, poses and points of the wall and its ball; the names of the views have folders."""
+    capture = wall_with_ball(folder / "drawn", ball_z=ball_z).capture
+    frames = [
+        Frame(f"{side}/{view.name}", view.camera, read_image(view.image), read_mask(view.fill_mask))
+        for view, side in zip(capture.views, ("left", "right", "left", "right", "left"), strict=True)
+        if view.fill_mask
+    ]
+    assert capture.points
+    write_capture(folder / "capture", frames, capture.points)
+    return folder / "capture"
 
 
 def holed_wall(folder: Path) -> tuple[Wall, Removal]:
