@@ -209,6 +209,9 @@ def _dataclass(cls: type[Config], tree: Any, where: str, default: Any) -> Config
     for name, field in known.items():
         fallback = getattr(default, name) if isinstance(default, cls) else _default(field)
         if name in tree:
+            renamed = getattr(cls, "RENAMED", {}).get(f"{name}={tree[name]}")
+            if renamed is not None:
+                raise ConfigError(f"{_joined(where, name)}: {tree[name]!r} is now {renamed}")
             values[name] = _value(hints[name], tree[name], _joined(where, name), fallback)
         elif fallback is MISSING:
             raise ConfigError(f"{_joined(where, name)}: is missing and has no default")
@@ -293,7 +296,7 @@ def _of_kind(alternatives: list[Any], tree: Mapping[str, Any], where: str, defau
 def _unknown(key: str, renamed: str | None, known: Iterable[str]) -> str:
     if renamed is None:
         return f"unknown key, {_suggestion(key, known)}"
-    return f"is now {renamed}" if renamed else "is no setting any more, it is a constant in the code"
+    return f"is now {renamed}" if renamed else "is no setting any more: it is a constant in the code, or gone"
 
 
 def _suggestion(key: str, known: Iterable[str]) -> str:

@@ -2,8 +2,9 @@
 
 import torch
 
-MULTIPLIERS = {"round": 1009, "view": 100_003, "epoch": 1_000_003, "step": 1_000_003}
-"""Primes, so that streams of one kind do not meet. The draws of published results depend on them."""
+MULTIPLIERS = {"round": 1009, "view": 100_003, "epoch": 1_000_003, "step": 1_000_003, "sampler": 10_007}
+"""Primes, so that streams of one name do not meet; streams of different names may, which are drawn from for different things.
+The draws of published results depend on the values."""
 
 
 def stream_seed(seed: int, **place: int) -> int:

@@ -26,6 +26,8 @@ class FillConfig:
         "rim_share": "inpaint.boundary_share",
         "leash": "inpaint.preserve_observed",
         "pieces": "inpaint.exemplar_weight",
+        "reference=beside": "context_view",
+        "reference=warped": "warp",
         "min_inside": "",
         "known": "inpaint.objectives, the photometric one with pixels: observed",
         "painted": "inpaint.objectives, the photometric one with pixels: painted",

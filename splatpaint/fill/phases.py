@@ -8,45 +8,32 @@ surroundings. With a noise level that falls from round to round, a round begins 
 what the views agree on (the dataset update of Instruct-NeRF2NeRF, with the square-root schedule of MALD-NeRF).
 """
 
-from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import replace
 
 import torch
-from jaxtyping import Bool, Float
-from torch import Tensor
 
 from splatpaint.events import Events, Measured, Noted
 from splatpaint.fill.boundary import boundary_splats
 from splatpaint.fill.config import STAGE, FillConfig
 from splatpaint.fill.crops import CropSampler, choose_crops
-from splatpaint.fill.novel_views import NovelViewSampler, Scene
 from splatpaint.fill.preservation import PreservationConstraint
-from splatpaint.fill.seeding import DepthHint, add_occluded_holes, seed_fill
-from splatpaint.fill.state import FillState, planned
+from splatpaint.fill.seeding import add_occluded_holes, misplaced_fill, seed_fill
+from splatpaint.fill.state import FillState, initial_state
 from splatpaint.fill.targets import generate_targets
 from splatpaint.fill.tools import Tools
+from splatpaint.fill.training import fill_objectives, hint_from_prior, novel_view_samplers
 from splatpaint.fill.unobserved import add_synthetic_views
-from splatpaint.fill.views import ObservedView, observed_views, with_context
+from splatpaint.fill.views import observed_views, with_context
 from splatpaint.fit.checkpoint import Stateful
 from splatpaint.fit.density import Density, DensityConfig
 from splatpaint.fit.loop import LoopConfig, optimize
 from splatpaint.fit.parameters import SplatParameters
-from splatpaint.masks.lift import Region, rendered_share
 from splatpaint.masks.removal import Removal
-from splatpaint.objectives.build import build_objectives
-from splatpaint.objectives.disparity import DisparityConfig
-from splatpaint.objectives.protocol import Objective
-from splatpaint.priors.crops import inpaint as paint
-from splatpaint.priors.depth import DepthPrior
-from splatpaint.priors.protocol import Prior, PriorQuery
-from splatpaint.render.protocol import Rasterizer
 from splatpaint.scene.photos import Photos
 from splatpaint.scene.splats import Splats, concatenate
-from splatpaint.streams import generator, stream_seed
+from splatpaint.streams import stream_seed
 
-MISPLACED = 0.3
-"""Fill splats go, before the training and after it, that have no more than this share of their rendered weight in fill regions:
-a seed that is right from afar may be before the lens of a nearer camera."""
 GROW_EVERY = 50
 """Steps between two times that a fill grows, if it may."""
 
@@ -64,6 +51,7 @@ def plan_fill(photos: Photos, removal: Removal, tools: Tools, config: FillConfig
     with torch.no_grad():
         observed = observed_views(photos, removal, rasterizer)
         completed = add_synthetic_views(observed, removal.kept, rasterizer, config.unobserved, max_views=config.views)
+    photo_cameras = [view.camera for view in observed]
     del observed
     views, kept = with_context(completed.views), completed.kept
     if not any(view.in_fill_region.any() for view in completed.views):
@@ -82,26 +70,35 @@ def plan_fill(photos: Photos, removal: Removal, tools: Tools, config: FillConfig
     yield Noted(STAGE, f"{holes} views have holes, {len(fill)} splats seeded to fill them")
     boundary = boundary_splats(kept, views, rasterizer, config)
     frozen = kept[~boundary]
-    return planned(views, frozen, kept[boundary], fill, choose_crops(views, frozen, fill, rasterizer, config))
+    crops = choose_crops(views, frozen, fill, rasterizer, config)
+    return initial_state(views, frozen, kept[boundary], fill, crops, photo_cameras)
 
 
 def paint_targets(state: FillState, tools: Tools, config: FillConfig) -> Events[FillState]:
     """The state with the targets of its next round."""
-    kept = concatenate([state.frozen, state.boundary])
-    targets = yield from generate_targets(state.views, state.crops, kept, state.scene, tools, config, number=state.round)
+    targets = yield from generate_targets(state.views, state.crops, state.kept, state.scene, tools, config, number=state.round)
     return replace(state, targets=tuple(targets))
 
 
-def fit_round(state: FillState, tools: Tools, config: FillConfig) -> Events[FillState]:
-    """The state after its splats were fitted to its targets."""
+def fit_round(
+    state: FillState, tools: Tools, config: FillConfig, constraint: PreservationConstraint | None
+) -> Events[FillState]:
+    """The state after its splats were fitted to its targets.
+
+    Args:
+        state: with the targets of its next round. It stays as it is.
+        tools: see there.
+        config: see there.
+        constraint: reverts what changes observed pixels; None: nothing is reverted.
+    """
     torch.manual_seed(stream_seed(tools.seed, round=state.round))  # splats that are split draw from torch's own stream
     parameters = SplatParameters(state.trained, config.rates, group=state.group)
     objectives = fill_objectives(state, tools, config)
     if state.training:
-        parameters.restore(state.training["parameters"])
+        parameters.restore_optimizers(state.training["optimizers"])
         for objective, carried in zip(objectives, state.training["objectives"], strict=True):
             if isinstance(objective, Stateful):
-                objective.restore(carried)
+                objective.restore(deepcopy(carried))
     seed = stream_seed(tools.seed, round=state.round)
     loop = LoopConfig(steps=config.steps, sh_every=0.0, round=state.round + 1, rounds=config.rounds, seed=seed)
     novel = novel_view_samplers(state, parameters, loop, tools, config)
@@ -119,81 +116,39 @@ def fit_round(state: FillState, tools: Tools, config: FillConfig) -> Events[Fill
     )
     if any(sampler.config.share and not sampler.samples for sampler in novel):
         yield Noted(STAGE, "from no new pose enough of the fill was seen: none was learned from", "warning")
-    if config.preserve_observed:
+    if constraint is not None:
         trained = parameters.splats(parameters.sh_degree).detach()
-        parameters.assign(constraint(state, tools, config).revert_leaks(trained, parameters.group))
+        parameters.assign(constraint.revert_leaks(trained, parameters.group))
     training = {
-        "parameters": parameters.state(),
+        "optimizers": parameters.optimizer_state(),
         "objectives": [each.state() if isinstance(each, Stateful) else {} for each in objectives],
     }
     trained = parameters.splats(parameters.sh_degree).detach()
     return replace(state, trained=trained, group=parameters.group, round=state.round + 1, targets=(), training=training)
 
 
-def finish_fill(state: FillState, tools: Tools, config: FillConfig) -> Events[Splats]:
-    """The finished scene: frozen, boundary and fill splats, without fill that is misplaced or changes protected pixels."""
+def finish_fill(state: FillState, tools: Tools, constraint: PreservationConstraint | None) -> Events[Splats]:
+    """The finished scene: frozen, boundary and fill splats, without fill that is misplaced or changes protected pixels.
+
+    Args:
+        state: after the last round.
+        tools: see there.
+        constraint: as for `fit_round`.
+    """
     boundary, fill = state.trained[~state.is_fill], state.trained[state.is_fill]
     kept = concatenate([state.frozen, boundary])
     fill = fill[~misplaced_fill(fill, kept, state.views, tools.rasterizer)]
-    if config.preserve_observed:
+    if constraint is not None:
         trained = concatenate([boundary, fill])
         is_fill = torch.arange(len(trained), device=fill.means.device) >= len(boundary)
-        stays = constraint(state, tools, config).prune_leaks(trained, is_fill.byte())
+        stays = constraint.prune_leaks(trained, is_fill.byte())
         fill = fill[stays[len(boundary) :]]
     yield Measured(STAGE, {"fill": float(len(fill)), "boundary": float(len(boundary)), "views": float(len(state.crops))})
     return concatenate([state.frozen, boundary, fill])
 
 
-def constraint(state: FillState, tools: Tools, config: FillConfig) -> PreservationConstraint:
-    """What keeps observed pixels as they were before the training."""
+def preservation_constraint(state: FillState, tools: Tools, config: FillConfig) -> PreservationConstraint | None:
+    """What keeps observed pixels as they were before the training; None if nothing shall."""
+    if not config.preserve_observed:
+        return None
     return PreservationConstraint(state.boundary, state.frozen, state.views, tools.rasterizer, config)
-
-
-def fill_objectives(state: FillState, tools: Tools, config: FillConfig) -> list[Objective]:
-    """The objectives of every round; disparity is compared only where a network estimates it."""
-    configs = [each for each in config.objectives if tools.depth is not None or not isinstance(each, DisparityConfig)]
-    px = max(view.camera.px(1) for view in state.views)
-    configs = [
-        replace(each, boundary_px=px * each.boundary_px) if isinstance(each, DisparityConfig) else each for each in configs
-    ]
-    return build_objectives(configs, prior=tools.prior, device=tools.device, seed=tools.seed)
-
-
-def novel_view_samplers(
-    state: FillState, parameters: SplatParameters, loop: LoopConfig, tools: Tools, config: FillConfig
-) -> list[NovelViewSampler]:
-    """The samplers of novel views that the settings name."""
-
-    def scene_now() -> Scene:
-        return Scene(state.frozen, parameters.splats(parameters.sh_degree).detach(), parameters.is_fill)
-
-    return [
-        NovelViewSampler(
-            each,
-            [view.camera for view in state.views],
-            state.trained.means[state.is_fill].median(dim=0).values,
-            tools.prior,
-            tools.rasterizer,
-            scene=scene_now,
-            progress=loop.progress,
-            generator=generator(tools.seed, round=state.round, step=place),
-        )
-        for place, each in enumerate(config.samplers)
-    ]
-
-
-def hint_from_prior(prior: Prior, depth: DepthPrior, seed: int) -> DepthHint:
-    """Estimates disparity in a view as the prior paints it."""
-
-    def hint(view: ObservedView) -> Float[Tensor, "1 1 h w"]:
-        noise = generator(seed)
-        return depth(paint(prior, PriorQuery(view.image, view.unknown), steps=1, generator=noise))
-
-    return hint
-
-
-@torch.no_grad()
-def misplaced_fill(fill: Splats, kept: Splats, views: Sequence[ObservedView], rasterizer: Rasterizer) -> Bool[Tensor, " n"]:
-    """Fill splats that show mainly where photos show something else, or nowhere, in a scene with the kept ones."""
-    regions = (Region(view.camera, view.fill_region, torch.maximum(view.fill_region, view.observed)) for view in views)
-    return rendered_share(concatenate([kept, fill]), regions, rasterizer)[len(kept) :] <= MISPLACED

@@ -22,6 +22,7 @@ from splatpaint.fit.seeding import round_splats
 from splatpaint.image.harmonic import harmonic_fill
 from splatpaint.image.region import dilate, erode, ring
 from splatpaint.masks.background import extrapolate_depth
+from splatpaint.masks.lift import Region, rendered_share
 from splatpaint.masks.visibility import OCCLUDES, SURFACE, VISIBLE, DepthView, free_space_violation
 from splatpaint.priors.depth import fitted_disparity
 from splatpaint.render.protocol import Rasterizer, Rendered
@@ -35,6 +36,9 @@ MIN_AREA_PX = 10
 """A view has no turn that has fewer pixels uncovered; pixels of a 480-px image."""
 HINT_BOUNDARY_PX = 32
 """A depth hint is fitted to the depth known this near to the hole; pixels of a 480-px image."""
+MISPLACED = 0.3
+"""Fill splats are misplaced that have no more than this share of their rendered weight in fill regions: a seed that is right
+from afar may be before the lens of a nearer camera."""
 MAX_PUSH = 3.0
 """A seed that would have to be pushed back to more than so many times its depth is dropped."""
 MAX_VIOLATION = 0.25
@@ -250,3 +254,10 @@ def push_behind_observed(
         lost = occluding & (found > MAX_PUSH * depth)
         found[lost], occluding = 0.0, occluding & ~lost
     return found
+
+
+@torch.no_grad()
+def misplaced_fill(fill: Splats, kept: Splats, views: Sequence[ObservedView], rasterizer: Rasterizer) -> Bool[Tensor, " n"]:
+    """Fill splats that show mainly where photos show something else, or nowhere, in a scene with the kept ones."""
+    regions = (Region(view.camera, view.fill_region, torch.maximum(view.fill_region, view.observed)) for view in views)
+    return rendered_share(concatenate([kept, fill]), regions, rasterizer)[len(kept) :] <= MISPLACED

@@ -1,21 +1,21 @@
 """A fill between two of its parts: one frozen value that is saved and loaded whole."""
 
-import dataclasses
-import types
-import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from splatpaint.errors import RunError
 from splatpaint.fill.crops import Target, TrainingCrop
 from splatpaint.fill.views import ObservedView
 from splatpaint.fit.checkpoint import load_checkpoint, save_checkpoint
 from splatpaint.fit.parameters import BOUNDARY, FILL
+from splatpaint.fit.tree import from_tree, to_tree
+from splatpaint.scene.camera import Cameras
 from splatpaint.scene.splats import Splats, concatenate
 
 
@@ -35,6 +35,10 @@ class FillState:
     """BOUNDARY or FILL, one label a trained splat."""
     seeds: int
     """Number of fill splats before the training."""
+    center: Float[Tensor, " 3"]
+    """Median of their centers, in the world."""
+    photo_cameras: tuple[Cameras, ...]
+    """Cameras of all supervising photos."""
     crops: tuple[TrainingCrop, ...]
     """The parts of the views that are trained."""
     round: int = 0
@@ -42,7 +46,7 @@ class FillState:
     targets: tuple[Target, ...] = ()
     """What the crops shall look like in the round that comes next; empty until it is painted."""
     training: Mapping[str, Any] = field(default_factory=dict)
-    """What optimizer and objectives carry from round to round; empty before the first."""
+    """`optimizers` and `objectives`: what they carry from round to round; empty before the first."""
 
     @property
     def is_fill(self) -> Tensor:
@@ -60,48 +64,42 @@ class FillState:
         return concatenate([self.frozen, self.trained])
 
 
-def planned(views: list[ObservedView], frozen: Splats, boundary: Splats, seeds: Splats, crops: list[TrainingCrop]) -> FillState:
+def initial_state(
+    views: Sequence[ObservedView],
+    frozen: Splats,
+    boundary: Splats,
+    seeds: Splats,
+    crops: Sequence[TrainingCrop],
+    photo_cameras: Sequence[Cameras],
+) -> FillState:
     """The state before the first round."""
     group = torch.cat([torch.full((len(boundary),), BOUNDARY), torch.full((len(seeds),), FILL)]).to(seeds.means.device)
-    return FillState(tuple(views), frozen, boundary, concatenate([boundary, seeds]), group.byte(), len(seeds), tuple(crops))
+    return FillState(
+        views=tuple(views),
+        frozen=frozen,
+        boundary=boundary,
+        trained=concatenate([boundary, seeds]),
+        group=group.byte(),
+        seeds=len(seeds),
+        center=seeds.means.median(dim=0).values,
+        photo_cameras=tuple(photo_cameras),
+        crops=tuple(crops),
+    )
 
 
 def save_state(path: Path, state: FillState) -> None:
     """Writes the state, whole or not at all, with the state of torch's random generator."""
-    save_checkpoint(path, _to_tree(state))
+    save_checkpoint(path, to_tree(state))
 
 
 def load_state(path: Path, device: torch.device) -> FillState | None:
     """The state that `save_state` wrote; None if there is no such file.
 
     Raises:
-        RunError: if the file is damaged.
+        RunError: if the file is damaged, or of another version.
     """
     tree = load_checkpoint(path, device)
-    return None if tree is None else _from_tree(FillState, tree)
-
-
-def _to_tree(value: Any) -> Any:
-    """Dataclasses as dicts, tuples as lists, all the way down; tensors and plain values as they are."""
-    match value:
-        case _ if dataclasses.is_dataclass(value):
-            return {each.name: _to_tree(getattr(value, each.name)) for each in dataclasses.fields(value)}
-        case dict():
-            return {name: _to_tree(item) for name, item in value.items()}
-        case tuple() | list():
-            return [_to_tree(item) for item in value]
-        case _:
-            return value
-
-
-def _from_tree(hint: Any, tree: Any) -> Any:
-    """The value of that type whose `_to_tree` the tree is."""
-    origin, choices = typing.get_origin(hint), typing.get_args(hint)
-    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
-        hints = typing.get_type_hints(hint)
-        return hint(**{name: _from_tree(hints[name], item) for name, item in tree.items()})
-    if origin is tuple and isinstance(tree, list):
-        return tuple(_from_tree(choices[0], item) for item in tree)
-    if origin in (typing.Union, types.UnionType):
-        return None if tree is None else _from_tree(next(choice for choice in choices if choice is not type(None)), tree)
-    return tree
+    try:
+        return None if tree is None else from_tree(FillState, tree)
+    except (KeyError, TypeError) as error:
+        raise RunError(f"{path} is the checkpoint of another version; delete it to start its stage again") from error

@@ -161,11 +161,11 @@ def _rendered(scene: Splats, view: ObservedView, tools: Tools) -> Rendered:
 
 
 def reference_view(view: ObservedView, rendered: Rendered) -> ReferenceView:
-    """A view as others may look at it before its hole is painted."""
-    return ReferenceView(view.camera, view.image, rendered.depth, 1 - view.unknown)
+    """A view as others may look at it before its hole is painted; in half floats, as many views are kept at a time."""
+    return ReferenceView(view.camera, view.image.half(), as_half(rendered.depth), (1 - view.unknown).half())
 
 
 def painted_reference(view: ObservedView, rendered: Rendered, painted: Float[Tensor, "1 3 h w"]) -> ReferenceView:
-    """A view as others may look at it once its hole is painted. Kept until the round is painted, hence in half floats."""
+    """A view as others may look at it once its hole is painted."""
     known = torch.ones_like(view.unobserved).half()
     return ReferenceView(view.camera, painted.half(), as_half(rendered.depth), known)

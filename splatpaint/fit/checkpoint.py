@@ -30,6 +30,8 @@ def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
     Raises:
         OSError: if the file cannot be written; the previous one is then still there.
     """
+    for orphan in path.parent.glob(f".*.{path.name}"):  # of a process that was killed while it wrote
+        orphan.unlink(missing_ok=True)
     write_tensors(path, {**state, "random": torch.get_rng_state()})
 
 

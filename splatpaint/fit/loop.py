@@ -87,8 +87,8 @@ def optimize(
         first = state["step"] + 1
 
     def scene_now() -> Splats:
-        trained = parameters.splats(parameters.sh_degree).detach()
-        return trained if surroundings is None else concatenate([surroundings, trained])
+        trained = parameters.splats(parameters.sh_degree).detach()  # shares memory with what the next step changes
+        return concatenate([trained[:0] if surroundings is None else surroundings, trained])
 
     for step in range(first, config.steps + 1):
         example = first_example(samplers, step)

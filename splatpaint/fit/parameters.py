@@ -6,6 +6,7 @@ removed together with their optimizer state.
 
 import math
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -105,12 +106,21 @@ class SplatParameters:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
 
+    def optimizer_state(self) -> dict[str, Any]:
+        """The Adam states by property, for `restore_optimizers`."""
+        return {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()}
+
+    def restore_optimizers(self, state: Mapping[str, Any]) -> None:
+        """Continues from what `optimizer_state` returned, of as many splats; the state itself stays as it is."""
+        for name, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(deepcopy(state[name]))
+
     def state(self) -> dict[str, Any]:
         """All that `restore` needs to continue exactly here."""
         return {
             "params": {name: value.detach() for name, value in self.params.items()},
             "group": self.group,
-            "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
+            "optimizers": self.optimizer_state(),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -119,7 +129,7 @@ class SplatParameters:
         for name, value in state["params"].items():
             self.params[name] = nn.Parameter(value.clone())
             self.optimizers[name] = self._adam(name)
-            self.optimizers[name].load_state_dict(state["optimizers"][name])
+        self.restore_optimizers(state["optimizers"])
 
 
 def _by_name(splats: Splats) -> dict[str, Tensor]:

@@ -1,6 +1,6 @@
 """Which loss changes which splats: gradients are routed by property, and apart for boundary and fill splats."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -34,7 +34,7 @@ def backward_routed(parameters: SplatParameters, objectives: Sequence[Objective]
     """
     terms: dict[TrainableProperties, dict[str, Tensor]] = {}
     for objective in objectives:
-        terms.setdefault(objective.trains, {}).update(objective(step))
+        _add(terms.setdefault(objective.trains, {}), objective(step))
     losses = {trains: torch.stack(list(named.values())).sum() for trains, named in terms.items()}
     routed = [(trains, loss) for trains, loss in losses.items() if loss.requires_grad and (trains.fill or trains.boundary)]
     for left, (trains, loss) in zip(range(len(routed) - 1, -1, -1), routed, strict=True):
@@ -45,7 +45,16 @@ def backward_routed(parameters: SplatParameters, objectives: Sequence[Objective]
         else:
             with _gradient_unchanged(step.rendered.means2d):
                 _backward_to(parameters, loss, trains, keep_graph=left > 0)
-    return {name: value for named in terms.values() for name, value in named.items()}
+    total: dict[str, Tensor] = {}
+    for named in terms.values():
+        _add(total, named)
+    return total
+
+
+def _add(terms: dict[str, Tensor], more: Mapping[str, Tensor]) -> None:
+    """Adds terms to others in place; those of one name are summed."""
+    for name, value in more.items():
+        terms[name] = terms[name] + value if name in terms else value
 
 
 @contextmanager

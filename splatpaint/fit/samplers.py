@@ -40,7 +40,8 @@ class Example:
 class Sampler(Protocol):
     """Chooses what a training step renders.
 
-    It must depend on nothing but the step, its seed and the present splats, so that a resumed training sees the same.
+    In a training with a checkpoint it must depend on nothing but the step, its seed and the present splats, so that a resumed
+    training sees the same. One that keeps samples of its own is for trainings that are resumed from their beginning.
     """
 
     def __call__(self, step: int) -> Example | None:

@@ -120,7 +120,7 @@ class Region:
     inside: Float[Tensor, "1 1 h w"]
     """1 in the region."""
     counted: Float[Tensor, "1 1 h w"]
-    """1 in the region, and where weight counts as outside it."""
+    """1 where weight counts, inside the region or outside it."""
 
 
 def rendered_share(splats: Splats, regions: Iterable[Region], rasterizer: Rasterizer) -> Float[Tensor, " n"]:
@@ -135,7 +135,7 @@ def rendered_share(splats: Splats, regions: Iterable[Region], rasterizer: Raster
     """
     weight = splats.means.new_zeros(len(splats), 2)
     for region in regions:
-        pixels = torch.cat([region.inside, region.counted], dim=1)
+        pixels = torch.cat([region.inside * region.counted, region.counted], dim=1)
         weight += rendered_weight(splats, region.camera, pixels, rasterizer)
     inside, counted = weight.unbind(dim=1)
     return inside / counted.clamp_min(MIN_WEIGHT)

@@ -60,6 +60,7 @@ def masked_view(photo: Photo, config: RemoveConfig) -> MaskedView:
     return MaskedView(photo.camera, mask.bool(), margin.bool(), photo.usable.bool())
 
 
+@torch.no_grad()
 def select_object(
     splats: Splats,
     views: Sequence[MaskedView],

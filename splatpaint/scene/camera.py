@@ -24,6 +24,8 @@ class Cameras:
     """Rigid transforms, translation in world units."""
     width: int
     height: int
+    full_side_px: float | None = None
+    """Longer side of the whole images, of which these are crops or which these extend; None: these are the whole images."""
 
     def __post_init__(self) -> None:
         if self.K.ndim != 3 or self.K.shape[1:] != (3, 3):
@@ -60,24 +62,30 @@ class Cameras:
         return replace(self, K=self.K.to(target), cam_from_world=self.cam_from_world.to(target))
 
     def px(self, length: int | float) -> float:
-        """A length, given in pixels of an image 480 px long, in pixels of these images; never fewer than are given.
+        """A length, given in pixels of an image 480 px long, in pixels of these images; never fewer than are given. Crops have
+        the pixels of the whole image.
 
         So what is done to an image of 960 px is what is done to one of 480, at twice the size. Below 480 px lengths stay:
         windows of losses and steps of kernels have so many pixels at any size.
         """
-        return length * max(1.0, max(self.width, self.height) / REFERENCE_SIDE_PX)
+        return length * max(1.0, self._full_side_px / REFERENCE_SIDE_PX)
+
+    @property
+    def _full_side_px(self) -> float:
+        return float(max(self.width, self.height)) if self.full_side_px is None else self.full_side_px
 
     def resized(self, width: int, height: int) -> "Cameras":
         """The cameras with the same frustum and another image size."""
         scale = torch.tensor([width / self.width, height / self.height, 1.0]).to(self.K)
-        return replace(self, K=self.K * scale[:, None], width=width, height=height)
+        full_side_px = None if self.full_side_px is None else self.full_side_px * max(width / self.width, height / self.height)
+        return replace(self, K=self.K * scale[:, None], width=width, height=height, full_side_px=full_side_px)
 
     def cropped(self, left: int, top: int, width: int, height: int) -> "Cameras":
         """The cameras cropped to a pixel rectangle, which may extend beyond the frame."""
         K = self.K.clone()
         K[:, 0, 2] -= left
         K[:, 1, 2] -= top
-        return replace(self, K=K, width=width, height=height)
+        return replace(self, K=K, width=width, height=height, full_side_px=self._full_side_px)
 
     def project(self, points: Float[Tensor, "n 3"]) -> tuple[Float[Tensor, "v n 2"], Float[Tensor, "v n"]]:
         """Pixel coordinates and z-depths of world points; pixels are undefined where the depth is not positive."""

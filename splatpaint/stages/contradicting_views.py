@@ -17,7 +17,7 @@ from splatpaint.render.protocol import Rasterizer
 from splatpaint.scene.photos import Photos
 from splatpaint.scene.splats import Splats
 from splatpaint.scene.views import Capture
-from splatpaint.stages.folder import write_whole
+from splatpaint.stages.folder import read_json, write_whole
 
 FILE = "contradicting_views.json"
 MAX_LISTED = 10
@@ -71,8 +71,12 @@ def write_contradicting(folder: Path, names: Sequence[str]) -> None:
 
 
 def read_contradicting(folder: Path) -> tuple[str, ...]:
-    """What was kept there; nothing if nothing was."""
-    return tuple(json.loads((folder / FILE).read_text())) if (folder / FILE).exists() else ()
+    """What was kept there; nothing if nothing was.
+
+    Raises:
+        RunError: if it is damaged.
+    """
+    return tuple(read_json(folder / FILE)) if (folder / FILE).exists() else ()
 
 
 def listed_views(names: Sequence[str], order: Sequence[str]) -> str:

@@ -35,7 +35,7 @@ STAGE = "eval"
 SHEET_VIEWS = 6
 """Rows of the sheet."""
 FAR_PX = 16
-"""Distance from the mask beyond which the scene should not change."""
+"""Distance from the mask beyond which the scene should not change; pixels of a 480-px image."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ def between_sets(pairs: Sequence[Pair], net: Lpips) -> dict[str, float]:
 
 def _away_from_mask(change: Float[Tensor, "1 3 h w"], photo: Photo) -> Float[Tensor, " n"]:
     """The mean change over channels, at the pixels farther than `FAR_PX` from the mask."""
-    return change.mean(dim=1, keepdim=True)[dilate(photo.fill, FAR_PX) == 0]
+    return change.mean(dim=1, keepdim=True)[dilate(photo.fill, photo.camera.px(FAR_PX)) == 0]
 
 
 def _known_only(scores: Mapping[str, float]) -> dict[str, float]:

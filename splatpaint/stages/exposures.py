@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from splatpaint.scene.exposure import Exposure
-from splatpaint.stages.folder import write_whole
+from splatpaint.stages.folder import read_json, write_whole
 
 FILE = "exposures.json"
 
@@ -22,8 +22,12 @@ def write_exposures(folder: Path, exposures: Mapping[str, Exposure]) -> None:
 
 
 def read_exposures(folder: Path) -> dict[str, Exposure]:
-    """What was kept there; nothing if the photos were taken to be exposed alike."""
+    """What was kept there; nothing if the photos were taken to be exposed alike.
+
+    Raises:
+        RunError: if it is damaged.
+    """
     if not (folder / FILE).exists():
         return {}
-    kept = json.loads((folder / FILE).read_text())
+    kept = read_json(folder / FILE)
     return {name: Exposure(tuple(each["gain"]), tuple(each["offset"])) for name, each in kept.items()}

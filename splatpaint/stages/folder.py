@@ -23,7 +23,7 @@ from typing import IO, Any, Literal, TypeVar, get_args
 
 from splatpaint.atomic import write_text
 from splatpaint.config import Tree, differences, dump, from_tree, load_tree, parse
-from splatpaint.errors import CaptureError, RunError
+from splatpaint.errors import CaptureError, ConfigError, RunError
 from splatpaint.events import Event, Events, Measured, Progressed, SceneChanged
 
 Config = TypeVar("Config")
@@ -96,7 +96,7 @@ class RunFolder:
         """
         if not is_run(path):
             raise RunError(f"{path} is not a run folder: give the folder that `splatpaint fit -o` made")
-        return cls(path, Path(_read_json(path / "capture.json")["path"]), None)
+        return cls(path, Path(read_json(path / "capture.json")["path"]), None)
 
     def __enter__(self) -> "RunFolder":
         return self
@@ -119,15 +119,20 @@ class RunFolder:
     def metrics(self) -> dict[str, dict[str, float | None]]:
         """Everything recorded so far, by stage."""
         file = self.path / "metrics.json"
-        return _read_json(file) if file.exists() else {}
+        return read_json(file) if file.exists() else {}
 
     def config(self, cls: type[Config]) -> Config:
         """The run's config.
 
         Raises:
-            ConfigError: if it was written by a version of splatpaint with other keys.
+            RunError: if it was written by a version of splatpaint with other settings.
         """
-        return from_tree(cls, self._tree())
+        try:
+            return from_tree(cls, self._tree())
+        except ConfigError as error:
+            raise RunError(
+                f"{self.path} was made by another version of splatpaint ({error}): start the run again in another folder"
+            ) from error
 
     def stage(self, name: str) -> Path:
         """The folder of a stage's products, made if need be."""
@@ -188,12 +193,13 @@ class RunFolder:
         return load_tree(self.path / "config.yaml")
 
     def _refuse_another(self, identity: Mapping[str, str], config: Any) -> None:
-        before = _read_json(self.path / "capture.json")
+        before = read_json(self.path / "capture.json")
         if before["fingerprint"] != identity["fingerprint"]:
             what = f"of {before['path']}, not {identity['path']}"
             if before["path"] == identity["path"]:
                 what = f"of {identity['path']} as it was before its files changed"
             raise RunError(f"{self.path} holds a run {what}: choose another folder, or delete this one")
+        self.config(type(config))  # a run of another version has other settings
         changed = differences(self._tree(), parse(dump(config)))
         if changed:
             shown = "; ".join(changed[:5]) + (f"; and {len(changed) - 5} more" if len(changed) > 5 else "")
@@ -288,7 +294,12 @@ def plain(value: Any) -> Any:
             return value
 
 
-def _read_json(path: Path) -> Any:
+def read_json(path: Path) -> Any:
+    """What the JSON file of a run says.
+
+    Raises:
+        RunError: if it cannot be read.
+    """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from splatpaint.events import Events
 from splatpaint.fill.config import STAGE, FillConfig
-from splatpaint.fill.phases import finish_fill, fit_round, paint_targets, plan_fill
+from splatpaint.fill.phases import finish_fill, fit_round, paint_targets, plan_fill, preservation_constraint
 from splatpaint.fill.state import FillState, load_state, save_state
 from splatpaint.fill.tools import Tools
 from splatpaint.masks.removal import Removal
@@ -32,13 +32,14 @@ def inpaint(
         if state is None:
             return removal.kept
         _keep(checkpoint, state)
+    constraint = preservation_constraint(state, tools, config)
     while state.round < config.rounds:
         if not state.targets:
             state = yield from paint_targets(state, tools, config)
             _keep(checkpoint, state)
-        state = yield from fit_round(state, tools, config)
+        state = yield from fit_round(state, tools, config, constraint)
         _keep(checkpoint, state)
-    return (yield from finish_fill(state, tools, config))
+    return (yield from finish_fill(state, tools, constraint))
 
 
 def _keep(checkpoint: Path | None, state: FillState) -> None:

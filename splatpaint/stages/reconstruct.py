@@ -25,6 +25,7 @@ from splatpaint.masks.lift import MaskedView
 from splatpaint.masks.selection import RemoveConfig, masked_view, select_object
 from splatpaint.objectives.build import ObjectiveConfig, build_objectives
 from splatpaint.objectives.photometric import PhotometricConfig
+from splatpaint.objectives.shape import ShapeConfig
 from splatpaint.render.protocol import Rasterizer
 from splatpaint.scene.exposure import Exposure
 from splatpaint.scene.frames import in_world
@@ -76,12 +77,18 @@ class ReconstructConfig:
     """Color behind the splats: another at every step, so that they must be opaque; or black, and then black things may be
     left transparent, and what is filled in behind them shows through."""
     objectives: tuple[ObjectiveConfig, ...] = (PhotometricConfig(),)
-    """What the training minimizes; objectives that need a prior have none here."""
+    """What the training minimizes: photometric and shape terms."""
     density: DensityConfig = field(default_factory=DensityConfig)
 
     def __post_init__(self) -> None:
         if self.steps < 1 and self.init_ply is None:
             raise ConfigError(f"steps is {self.steps}, expected at least 1")
+        for each in self.objectives:
+            if not isinstance(each, PhotometricConfig | ShapeConfig):
+                raise ConfigError(
+                    f"objectives: {each.kind} compares holes with what a prior painted, and a reconstruction has none: "
+                    "put it into inpaint.objectives"
+                )
         if not 0 <= self.sh_degree <= 3:
             raise ConfigError(f"sh_degree is {self.sh_degree}, expected 0 to 3")
         if not 0 <= self.near_floater_depth < 1:

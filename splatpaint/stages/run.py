@@ -56,7 +56,7 @@ class Run:
         make: Callable[[Path], Events[Product]],
         write: Callable[[Path, Product], None],
     ) -> Events[Product]:
-        """What a stage makes: read if it is there, else made, measured and written.
+        """What a stage makes: read if it is there, else made and written.
 
         Args:
             stage: its name.
@@ -69,7 +69,7 @@ class Run:
             yield Skipped(stage, self.folder.splats(stage))
             return read(folder)
         checkpoint = folder / "checkpoint.pt"
-        product = yield from timed(stage, make(checkpoint))
+        product = yield from make(checkpoint)
         write(folder, product)
         checkpoint.unlink(missing_ok=True)
         return product
@@ -85,7 +85,7 @@ def run(capture: Path, folder: RunFolder, config: RunConfig) -> Events[Splats]:
     if config.reconstruct.init_ply is not None:
         check_splats(Path(config.reconstruct.init_ply).expanduser())
     torch.manual_seed(config.seed)
-    this = Run(folder, config, pick_rasterizer(config.rasterizer, device), device)
+    context = Run(folder, config, pick_rasterizer(config.rasterizer, device), device)
     prepared = yield from timed("capture", prepare(capture, config.capture, cache=folder.stage("capture")))
     unobserved = config.inpaint.unobserved
     if not (masked(prepared) or unobserved.enabled):
@@ -96,7 +96,7 @@ def run(capture: Path, folder: RunFolder, config: RunConfig) -> Events[Splats]:
     if not folder.finished:
         check(prepared, config)
     photos = Photos(prepared.views, device)
-    found = yield from _reconstructed(this, prepared, photos)
+    found = yield from _reconstructed(context, prepared, photos)
     prepared = with_exposures(prepared, found.exposures)
     agreeing = without_views(prepared, found.contradicting)
     if masked(prepared) and not masked(agreeing):
@@ -105,13 +105,13 @@ def run(capture: Path, folder: RunFolder, config: RunConfig) -> Events[Splats]:
             " other views too"
         )
     photos = photos.of(agreeing.views)
-    removal = yield from _removed(this, found.splats, agreeing, photos)
-    scene = yield from _inpainted(this, removal, photos)
-    yield from before_after(folder, photos.of(prepared.all_views), this.rasterizer)
+    removal = yield from _removed(context, found.splats, agreeing, photos)
+    scene = yield from _inpainted(context, removal, photos)
+    yield from before_after(folder, photos.of(prepared.all_views), context.rasterizer)
     if unobserved.enabled:
         cameras = synthetic_cameras([view.camera.to(device) for view in agreeing.views], unobserved)
         out = folder.stage("pictures") / "unobserved.png"
-        yield from draw_synthetic_views(cameras, kept=removal.kept, filled=scene, rasterizer=this.rasterizer, out=out)
+        yield from draw_synthetic_views(cameras, kept=removal.kept, filled=scene, rasterizer=context.rasterizer, out=out)
     return scene
 
 
@@ -180,88 +180,94 @@ def timed(stage: str, events: Events[Product]) -> Events[Product]:
     return product
 
 
-def _reconstructed(this: Run, capture: Capture, photos: Photos) -> Events[Reconstruction]:
-    config = this.config.reconstruct
+def _reconstructed(context: Run, capture: Capture, photos: Photos) -> Events[Reconstruction]:
+    config = context.config.reconstruct
 
     def read(folder: Path) -> Reconstruction:
-        splats = read_splats(this.folder.splats(reconstruct.STAGE)).to(this.device)
+        splats = read_splats(context.folder.splats(reconstruct.STAGE)).to(context.device)
         return Reconstruction(splats, read_exposures(folder), read_contradicting(folder))
 
     def make(checkpoint: Path) -> Events[Reconstruction]:
+        return timed(reconstruct.STAGE, fit_or_adopt(checkpoint))
+
+    def fit_or_adopt(checkpoint: Path) -> Events[Reconstruction]:
         if config.init_ply is not None:
             file = Path(config.init_ply).expanduser()
-            found = yield from reconstruct.adopt(file, capture, photos, this.rasterizer, config)
+            found = yield from reconstruct.adopt(file, capture, photos, context.rasterizer, config)
         else:
             found = yield from reconstruct.reconstruct(
                 capture,
                 photos,
-                this.rasterizer,
+                context.rasterizer,
                 config,
-                seed=this.config.seed,
-                removing=this.config.remove if masked(capture) else None,
+                seed=context.config.seed,
+                removing=context.config.remove if masked(capture) else None,
                 checkpoint=checkpoint,
             )
         assert capture.points is not None, "prepare() gives every capture points"
-        points = capture.points.positions.to(this.device)
-        names = yield from find_contradicting(found.splats, photos, points, this.rasterizer, stage=reconstruct.STAGE)
+        points = capture.points.positions.to(context.device)
+        names = yield from find_contradicting(found.splats, photos, points, context.rasterizer, stage=reconstruct.STAGE)
         return replace(found, contradicting=names)
 
     def write(folder: Path, found: Reconstruction) -> None:
         write_exposures(folder, found.exposures)
         write_contradicting(folder, found.contradicting)
-        write_splats(this.folder.splats(reconstruct.STAGE), found.splats)
+        write_splats(context.folder.splats(reconstruct.STAGE), found.splats)
 
-    return (yield from this.stage_product(reconstruct.STAGE, read=read, make=make, write=write))
+    return (yield from context.stage_product(reconstruct.STAGE, read=read, make=make, write=write))
 
 
-def _removed(this: Run, splats: Splats, capture: Capture, photos: Photos) -> Events[Removal]:
+def _removed(context: Run, splats: Splats, capture: Capture, photos: Photos) -> Events[Removal]:
     def read(folder: Path) -> Removal:
         holes = []
         for view in capture.views:
-            masks = (read_mask(_hole_file(folder, kind, view.name))[None].bool().to(this.device) for kind in HOLE_KINDS)
+            masks = (read_mask(_hole_file(folder, kind, view.name))[None].bool().to(context.device) for kind in HOLE_KINDS)
             holes.append(Hole(view.name, *masks))
-        return Removal(read_splats(this.folder.splats(remove.STAGE)).to(this.device), tuple(holes))
+        return Removal(read_splats(context.folder.splats(remove.STAGE)).to(context.device), tuple(holes))
 
     def make(_checkpoint: Path) -> Events[Removal]:
         if masked(capture):
-            return remove.remove(splats, photos, this.rasterizer, this.config.remove)
+            return timed(remove.STAGE, remove.remove(splats, photos, context.rasterizer, context.config.remove))
         return nothing_to_do(nothing_removed(splats, capture))
 
     def write(folder: Path, removal: Removal) -> None:
         for hole in removal.holes:
             for kind, mask in zip(HOLE_KINDS, (hole.occluded, hole.unobserved, hole.support_removed), strict=True):
                 write_mask(_hole_file(folder, kind, hole.name), mask[0].float().cpu())
-        write_splats(this.folder.splats(remove.STAGE), removal.kept)
+        write_splats(context.folder.splats(remove.STAGE), removal.kept)
 
-    removal = yield from this.stage_product(remove.STAGE, read=read, make=make, write=write)
-    yield Saved(remove.STAGE, "holes", this.folder.stage(remove.STAGE) / "holes")
+    is_new = not context.folder.splats(remove.STAGE).exists()
+    removal = yield from context.stage_product(remove.STAGE, read=read, make=make, write=write)
+    if is_new:
+        yield Saved(remove.STAGE, "holes", context.folder.stage(remove.STAGE) / "holes")
     return removal
 
 
-def _inpainted(this: Run, removal: Removal, photos: Photos) -> Events[Splats]:
-    config = this.config
+def _inpainted(context: Run, removal: Removal, photos: Photos) -> Events[Splats]:
+    config = context.config
 
     def make(checkpoint: Path) -> Events[Splats]:
-        prior = yield from _customized(this, photos)
-        tools = Tools(prior, this.rasterizer, this.device, config.seed, load_depth(config.depth, this.device))
-        return (yield from inpaint.inpaint(photos, removal, tools, config.inpaint, checkpoint=checkpoint))
+        prior = yield from _customized(context, photos)
+        tools = Tools(prior, context.rasterizer, context.device, config.seed, load_depth(config.depth, context.device))
+        fill = inpaint.inpaint(photos, removal, tools, config.inpaint, checkpoint=checkpoint)
+        return (yield from timed(inpaint.STAGE, fill))
 
     return (
-        yield from this.stage_product(
+        yield from context.stage_product(
             inpaint.STAGE,
-            read=lambda _: read_splats(this.folder.splats(inpaint.STAGE)).to(this.device),
+            read=lambda _: read_splats(context.folder.splats(inpaint.STAGE)).to(context.device),
             make=make,
-            write=lambda _, scene: write_splats(this.folder.splats(inpaint.STAGE), scene),
+            write=lambda _, scene: write_splats(context.folder.splats(inpaint.STAGE), scene),
         )
     )
 
 
-def _customized(this: Run, photos: Photos) -> Events[LatentInpaintingPrior]:
-    config = this.config
-    prior = load_prior(config.prior, this.device)
+def _customized(context: Run, photos: Photos) -> Events[LatentInpaintingPrior]:
+    config = context.config
+    prior = load_prior(config.prior, context.device)
     if config.customize.steps == 0:
         return prior
-    product = this.folder.stage(customize.STAGE) / "lora.safetensors"
+    product = context.folder.stage(customize.STAGE) / "lora.safetensors"
     if product.exists():
         yield Skipped(customize.STAGE, product)
         load_customization(prior, product)

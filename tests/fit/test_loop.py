@@ -153,6 +153,14 @@ def test_the_scene_can_be_looked_at_after_every_step_and_the_training_be_stopped
         assert torch.equal(looks[2].tensors()[name][1:], value), "the last look shows what has been learned"
 
 
+def test_a_scene_that_was_looked_at_does_not_change_with_later_steps():
+    events = optimize(start(), [examples(cloud(12, seed=1))], [PIXELS], rasterize, LoopConfig(steps=4), stage="fit")
+    scene = next(event.splats() for event in events if isinstance(event, SceneChanged))
+    before = {name: value.clone() for name, value in scene.tensors().items()}
+    drain(events)
+    assert all(torch.equal(value, before[name]) for name, value in scene.tensors().items())
+
+
 def test_samplers_are_asked_in_turn():
     one, other = (Example(CAMERAS[place], *[torch.ones(1, 3, 12, 16)] * 1, *[torch.ones(1, 1, 12, 16)] * 2) for place in (0, 1))
     samplers = [lambda step: one if step % 2 else None, lambda _: other]

@@ -81,3 +81,9 @@ def test_what_reaches_nothing_pulls_at_nothing():
 def test_all_losses_are_told_under_their_names():
     losses, _, _ = routed(Photometric(PhotometricConfig()), Louder(TrainableProperties(boundary=())))
     assert set(losses) == {"photometric", "louder"}
+
+
+def test_two_objectives_of_one_name_add_up():
+    once, twice = (routed(*[Photometric(PhotometricConfig())] * count) for count in (1, 2))
+    torch.testing.assert_close(twice[0]["photometric"], 2 * once[0]["photometric"])
+    torch.testing.assert_close(twice[1]["sh0"], 2 * once[1]["sh0"])

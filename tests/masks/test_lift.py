@@ -112,3 +112,10 @@ def test_the_share_of_a_region_is_that_of_the_weight_in_counted_pixels():
     torch.testing.assert_close(half[0], torch.tensor(0.5))
     unseen = splat_at((0.0, 0.0, -2.0))
     assert rendered_share(unseen, [Region(camera, everywhere, everywhere)], rasterize).tolist() == [0.0]
+
+
+def test_pixels_that_do_not_count_are_in_no_region():
+    camera = one_camera()
+    everywhere = torch.ones(1, 1, camera.height, camera.width)
+    share = rendered_share(splat_at((0.0, 0.0, 2.0), opacity=0.9), [Region(camera, everywhere, 0 * everywhere)], rasterize)
+    assert share.tolist() == [0.0]

@@ -121,3 +121,10 @@ def test_lengths_are_given_on_images_of_480_px_and_grow_with_larger_ones():
     camera = one_camera()
     lengths = [replace(camera, width=width, height=height).px(16) for width, height in ((160, 90), (480, 270), (540, 960))]
     assert lengths == [16, 16, 32]
+
+
+def test_a_crop_and_a_widened_frame_have_the_pixels_of_the_whole_image():
+    camera = replace(one_camera(), width=960, height=540)
+    assert camera.cropped(100, 100, 50, 40).px(16) == 32
+    assert camera.cropped(-480, -270, 1920, 1080).px(16) == 32
+    assert camera.cropped(0, 0, 50, 40).resized(25, 20).px(16) == 16

@@ -88,13 +88,13 @@ def test_settings_of_every_depth_are_checked(assignment: str, message: str):
             "inpaint.adversarial.weight=0.3",
             "inpaint.adversarial: is now in a list: --set 'inpaint.objectives+={kind: adversarial, weight: 0.3}'",
         ),
-        ("remove.visible_alpha=0.3", "remove.visible_alpha: is no setting any more, it is a constant in the code"),
+        ("remove.visible_alpha=0.3", "remove.visible_alpha: is no setting any more: it is a constant in the code, or gone"),
         (
             "remove.holes.min_views=1000000",
             "remove.holes.min_views: is now remove.holes.use_other_views (false where it was 1000000)",
         ),
         ("customize.looks=vgg", "customize.looks: is now customize.perceptual_net"),
-        ("inpaint.reference=beside", "inpaint.reference: 'beside' is not one of none, context_view, warp"),
+        ("inpaint.reference=beside", "inpaint.reference: 'beside' is now context_view"),
     ],
 )
 def test_old_names_are_answered_with_the_new_ones(tmp_path, old: str, message: str):
@@ -110,6 +110,18 @@ def test_old_names_are_answered_with_the_new_ones(tmp_path, old: str, message: s
     with pytest.raises(ConfigError) as caught:
         load(RunConfig, file)
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("kind", ["perceptual", "adversarial", "distill", "disparity"])
+def test_what_compares_holes_is_refused_in_a_reconstruction(kind: str):
+    with pytest.raises(ConfigError, match=f"reconstruct: objectives: {kind} compares holes .* put it into inpaint.objectives"):
+        load(RunConfig, overrides=[f"reconstruct.objectives+={{kind: {kind}}}"])
+
+
+def test_the_recipe_for_replacing_begins_with_the_default_objectives():
+    recipe = load(RunConfig, next(recipe for recipe in RECIPES if recipe.stem == "replace"))
+    default = RunConfig().inpaint.objectives
+    assert recipe.inpaint.objectives[: len(default)] == default
 
 
 def test_an_objective_or_a_sampler_is_added_to_its_list():
