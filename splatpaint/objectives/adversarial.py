@@ -1,8 +1,8 @@
-"""Masked adversarial loss (MALD-NeRF, sec. 3.3): a critic distinguishes patches of target images from rendered patches.
+"""Masked adversarial loss (MALD-NeRF, sec. 3.3): a discriminator distinguishes patches of target images from rendered patches.
 
-Both kinds of patches are black outside the same mask. So the critic sees neither the seam around a hole nor the differences
+Both kinds of patches are black outside the same mask. So the discriminator sees neither the seam around a hole nor the differences
 between photos and renderings outside it. Losses are those of StyleGAN (non-saturating, R1). Patches of both kinds get the same
-augmentation (DiffAugment, Zhao et al. 2020), because a critic overfits a few dozen images quickly.
+augmentation (DiffAugment, Zhao et al. 2020), because a discriminator overfits a few dozen images quickly.
 """
 
 from collections.abc import Mapping
@@ -25,15 +25,15 @@ TRIES = 8
 
 @dataclass(frozen=True)
 class AdversarialConfig:
-    """Settings of the critic, which is trained together with the splats."""
+    """Settings of the discriminator, which is trained together with the splats."""
 
     kind: Literal["adversarial"] = "adversarial"
     weight: float = 0.3
     """Of the non-saturating loss, at its full height."""
     features: float = 1.0
-    """Weight of the distance between mean activations of the critic, relative to `weight`."""
+    """Weight of the distance between mean activations of the discriminator, relative to `weight`."""
     start: float = 0.25
-    """Share of the training at which the critic starts; the fill must have formed before."""
+    """Share of the training at which the discriminator starts; the fill must have formed before."""
     ramp: float = 0.15
     """Share of the training over which the weight rises from zero."""
     patch_px: int = 64
@@ -43,7 +43,7 @@ class AdversarialConfig:
     least_hole: float = 0.3
     """Share of a patch that must be hole, if the crop has such a position."""
     width: int = 32
-    """Channels of the critic's first layer."""
+    """Channels of the discriminator's first layer."""
     r1: float = 0.2
     """Weight of the squared gradient at real patches, halved (Mescheder et al. 2018, eq. 9; GANeRF's value)."""
     learning_rate: float = 1e-3
@@ -64,38 +64,38 @@ class Adversarial:
         self.config = config
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.critic = PatchDiscriminator(config.width, spectral=False).to(device)
-        self.optimizer = torch.optim.RMSprop(self.critic.parameters(), lr=config.learning_rate)
+            self.discriminator = PatchDiscriminator(config.width, spectral=False).to(device)
+        self.optimizer = torch.optim.RMSprop(self.discriminator.parameters(), lr=config.learning_rate)
 
     def __call__(self, step: Step) -> dict[str, Tensor]:
-        """The terms `adversarial` and `matching`, zero before `start`. Trains the critic by one step first."""
+        """The terms `adversarial` and `matching`, zero before `start`. Trains the discriminator by one step first."""
         strength = min(max((step.progress - self.config.start) / max(self.config.ramp, 1e-6), 0.0), 1.0)
         if strength == 0.0 or not bool((step.holes > 0.5).any()):
             nothing = step.rendered.color.new_zeros(())
             return {"adversarial": nothing, "matching": nothing}
         real, fake = self._patches(step)
         self._learn(real, fake.detach())
-        self.critic.requires_grad_(False)
-        verdict, activations = self.critic(fake)
+        self.discriminator.requires_grad_(False)
+        logits, activations = self.discriminator(fake)
         with torch.no_grad():
-            _, wanted = self.critic(real)
-        self.critic.requires_grad_(True)
+            _, wanted = self.discriminator(real)
+        self.discriminator.requires_grad_(True)
         distances = [
             (a.mean(dim=(0, 2, 3)) - b.mean(dim=(0, 2, 3))).abs().mean() for a, b in zip(activations, wanted, strict=True)
         ]
         weight = self.config.weight * strength
         return {
-            "adversarial": weight * F.softplus(-verdict).mean(),
+            "adversarial": weight * F.softplus(-logits).mean(),
             "matching": weight * self.config.features * torch.stack(distances).mean(),
         }
 
     def _learn(self, real: Tensor, fake: Tensor) -> None:
-        """One step of the critic: softplus losses and R1."""
+        """One step of the discriminator: softplus losses and R1."""
         real = real.detach().requires_grad_(True)
-        verdict = self.critic(real)[0]
-        (slope,) = torch.autograd.grad(verdict.mean(dim=(1, 2, 3)).sum(), real, create_graph=True)
+        logits = self.discriminator(real)[0]
+        (slope,) = torch.autograd.grad(logits.mean(dim=(1, 2, 3)).sum(), real, create_graph=True)
         penalty = 0.5 * self.config.r1 * slope.square().sum(dim=(1, 2, 3)).mean()
-        loss = F.softplus(-verdict).mean() + F.softplus(self.critic(fake)[0]).mean() + penalty
+        loss = F.softplus(-logits).mean() + F.softplus(self.discriminator(fake)[0]).mean() + penalty
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
@@ -115,11 +115,11 @@ class Adversarial:
 
     def state(self) -> dict[str, Any]:
         """The state that `restore` needs."""
-        return {"critic": self.critic.state_dict(), "optimizer": self.optimizer.state_dict()}
+        return {"discriminator": self.discriminator.state_dict(), "optimizer": self.optimizer.state_dict()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Restores a state returned by `state`."""
-        self.critic.load_state_dict(state["critic"])
+        self.discriminator.load_state_dict(state["discriminator"])
         self.optimizer.load_state_dict(state["optimizer"])
 
 

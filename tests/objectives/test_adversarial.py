@@ -53,7 +53,7 @@ def test_a_flat_fill_is_driven_to_the_texture_of_the_painted_one():
     assert after > 0.4 * wanted
 
 
-def test_the_critic_comes_late_and_grows_strong_slowly():
+def test_the_discriminator_comes_late_and_grows_strong_slowly():
     step = step_of(torch.rand(1, 3, 32, 32), torch.rand(1, 3, 32, 32), holes=HOLE)
     config = replace(CONFIG, start=0.5, ramp=0.2)
     early, half, full = (
@@ -64,7 +64,7 @@ def test_the_critic_comes_late_and_grows_strong_slowly():
     torch.testing.assert_close(full["adversarial"], 2 * half["adversarial"])
 
 
-def test_a_critic_continues_where_it_was():
+def test_a_discriminator_continues_where_it_was():
     def train(objective, numbers):
         for number in numbers:
             color = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(number))
