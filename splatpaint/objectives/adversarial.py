@@ -1,8 +1,8 @@
 """Masked adversarial loss (MALD-NeRF, sec. 3.3): a discriminator distinguishes patches of target images from rendered patches.
 
 Both kinds of patches are black outside the same mask. So the discriminator sees neither the seam around a hole nor the
-differences between photos and renderings outside it. Losses are those of StyleGAN (non-saturating, R1). Patches of both kinds get the same
-augmentation (DiffAugment, Zhao et al. 2020), because a discriminator overfits a few dozen images quickly.
+differences between photos and renderings outside it. Losses are those of StyleGAN (non-saturating, R1). Patches of both kinds
+get the same augmentation (DiffAugment, Zhao et al. 2020), because a discriminator overfits a few dozen images quickly.
 """
 
 from collections.abc import Mapping
