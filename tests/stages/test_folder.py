@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from splatpaint.errors import CaptureError, ConfigError, RunError
+from splatpaint.errors import CaptureError, RunError
 from splatpaint.events import Events, Measured, Noted, Progressed, Saved, drain
 from splatpaint.stages.folder import RunFolder, fingerprint
 
@@ -216,7 +216,7 @@ def test_a_missing_product_says_how_to_get_it(out: Path, capture: Path):
 def test_a_config_of_another_version_is_refused_by_name(out: Path, capture: Path):
     begin(out, capture, Outer())
     (out / "config.yaml").write_text("seed: 0\nretired: 1\n")
-    with pytest.raises(ConfigError, match="retired: unknown key"):
+    with pytest.raises(RunError, match="made by another version of splatpaint .retired: unknown key.*another folder"):
         RunFolder.read(out).config(Outer)
     with pytest.raises(RunError, match="retired: 1 -> None"):
         opened(out, capture, Outer(), resume=True)
