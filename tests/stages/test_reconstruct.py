@@ -12,6 +12,7 @@ from splatpaint.fit.samplers import view_of_step
 from splatpaint.image.files import read_image, write_image, write_mask
 from splatpaint.image.region import dilate
 from splatpaint.masks.selection import RemoveConfig, masked_view, select_object
+from splatpaint.render import native
 from splatpaint.render.reference import rasterize
 from splatpaint.scene.photos import Photos
 from splatpaint.scene.views import PointCloud, with_exposures
@@ -113,11 +114,11 @@ def test_background_only_steps_leave_fewer_artifacts(tmp_path):
 
     def error(seed: int, removing: RemoveConfig | None) -> float:
         config = ReconstructConfig(steps=400, sh_degree=0, background_only_share=0.4, background="black")
-        fit = reconstruct(wall.capture, Photos(wall.capture.views, CPU), rasterize, config, seed=seed, removing=removing)
+        fit = reconstruct(wall.capture, Photos(wall.capture.views, CPU), native.rasterize, config, seed=seed, removing=removing)
         splats = drain(fit).splats
-        kept = splats[~select_object(splats, [masked_view(photo, SHARP) for photo in photos], rasterize, SHARP)]
+        kept = splats[~select_object(splats, [masked_view(photo, SHARP) for photo in photos], native.rasterize, SHARP)]
         around = [dilate(photo.fill, 3) * (1 - photo.fill) for photo in photos]
-        wrong = [(rasterize(kept, photo.camera).color - photo.image).abs() for photo in photos]
+        wrong = [(native.rasterize(kept, photo.camera).color - photo.image).abs() for photo in photos]
         return sum(float((each * where).sum() / where.sum()) for each, where in zip(wrong, around, strict=True))
 
     assert sum(error(seed, SHARP) for seed in range(3)) < 0.98 * sum(error(seed, None) for seed in range(3))
