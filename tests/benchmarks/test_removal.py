@@ -36,18 +36,18 @@ def test_every_setting_of_a_part_changes_the_recipe(settings: tuple[str, ...]):
 
 def test_parts_share_what_comes_before_them(task: Path, tmp_path: Path):
     config = load(RunConfig, None, ["reconstruct.steps=40", "inpaint.steps=5", "inpaint.views=2", "rasterizer=native"])
-    fitted = [method(name).fit(task, tmp_path, config, []) for name in ("ours", "ours+routing", "ours-witnesses")]
+    fitted = [method(name).fit(task, tmp_path, config, []) for name in ("ours", "ours+haze", "ours-witnesses")]
     assert all(each.seconds > 0 for each in fitted)
-    whole, routed, blind = (
-        set(RunFolder.read(tmp_path / name).metrics) for name in ("run", "run-ours+routing", "run-ours-witnesses")
+    whole, blended, no_observers = (
+        set(RunFolder.read(tmp_path / name).metrics) for name in ("run", "run-ours+haze", "run-ours-witnesses")
     )
-    assert whole - routed == {"reconstruct", "remove"}
-    half_copied = tmp_path / "run-ours+routing" / "reconstruct" / "splats.safetensors"
+    assert whole - blended == {"reconstruct", "remove"}
+    half_copied = tmp_path / "run-ours+haze" / "reconstruct" / "splats.safetensors"
     half_copied.unlink()
-    method("ours+routing").fit(task, tmp_path, config, [])
+    method("ours+haze").fit(task, tmp_path, config, [])
     assert half_copied.exists()
-    assert set(RunFolder.read(tmp_path / "run-ours+routing").metrics) == routed
-    assert whole - blind == {"reconstruct"}
+    assert set(RunFolder.read(tmp_path / "run-ours+haze").metrics) == blended
+    assert whole - no_observers == {"reconstruct"}
 
 
 @pytest.mark.parametrize("name", ["ours-magic", "nerf-x0", "telea-x2"])
