@@ -79,12 +79,12 @@ def test_a_small_hole_is_painted_at_the_native_scale_with_context_around():
 def test_crops_are_painted_at_their_own_size_within_what_the_prior_was_trained_on(hole, painted):
     sizes = []
 
-    class ProtectedView(GaussianPrior):
+    class RecordingPrior(GaussianPrior):
         def condition(self, query):
             sizes.append(tuple(query.images.shape[2:]))
             return super().condition(query)
 
-    prior = ProtectedView(MU, 0.01)
+    prior = RecordingPrior(MU, 0.01)
     prior.smallest_px, prior.native_px = 64, 112
     inpaint(prior, PriorQuery(wall(0.5), holes_at(hole)), steps=1, generator=noise())
     assert sizes == [(painted, painted)]
@@ -129,7 +129,7 @@ def test_a_latent_prior_paints_holes_of_any_picture_size_deterministically(tmp_p
     assert not torch.equal(first[inside], query.images[inside])
 
 
-class ProtectedView(GaussianPrior):
+class RecordingPrior(GaussianPrior):
     """Remembers what it was shown."""
 
     def __init__(self) -> None:
@@ -142,7 +142,7 @@ class ProtectedView(GaussianPrior):
 
 
 def test_a_reference_stands_on_the_left_of_the_crop_and_is_not_changed():
-    holes, prior = holes_at((40, 70, 60, 100)), ProtectedView()
+    holes, prior = holes_at((40, 70, 60, 100)), RecordingPrior()
     reference = Reference(torch.full((1, 3, 120, 200), 0.3), torch.zeros(1, 1, 120, 200))
     query = PriorQuery(wall(0.6), holes, reference=reference)
     painted = inpaint(prior, query, steps=1, generator=noise())
@@ -158,7 +158,7 @@ def test_a_reference_stands_on_the_left_of_the_crop_and_is_not_changed():
 
 
 def test_a_reference_that_says_nothing_is_not_looked_at():
-    prior, nothing = ProtectedView(), Reference(torch.zeros(1, 3, 120, 200), torch.ones(1, 1, 120, 200))
+    prior, nothing = RecordingPrior(), Reference(torch.zeros(1, 3, 120, 200), torch.ones(1, 1, 120, 200))
     inpaint(prior, PriorQuery(wall(0.6), CASES["inside"], reference=nothing), steps=1, generator=noise())
     assert prior.seen[0].layout == "single"
 
