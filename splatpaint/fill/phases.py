@@ -28,7 +28,7 @@ from splatpaint.fill.views import observed_views, with_context
 from splatpaint.fit.checkpoint import Stateful
 from splatpaint.fit.density import Density, DensityConfig
 from splatpaint.fit.loop import LoopConfig, optimize
-from splatpaint.fit.parameters import SplatParameters
+from splatpaint.fit.parameters import BOUNDARY, FILL, SplatParameters
 from splatpaint.masks.removal import Removal
 from splatpaint.scene.photos import Photos
 from splatpaint.scene.splats import Splats, concatenate
@@ -141,7 +141,7 @@ def finish_fill(state: FillState, tools: Tools, constraint: PreservationConstrai
     if constraint is not None:
         trained = concatenate([boundary, fill])
         is_fill = torch.arange(len(trained), device=fill.means.device) >= len(boundary)
-        stays = constraint.prune_leaks(trained, is_fill.byte())
+        stays = constraint.prune_leaks(trained, torch.where(is_fill, FILL, BOUNDARY).byte())
         fill = fill[stays[len(boundary) :]]
     yield Measured(STAGE, {"fill": float(len(fill)), "boundary": float(len(boundary)), "views": float(len(state.crops))})
     return concatenate([state.frozen, boundary, fill])
