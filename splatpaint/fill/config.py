@@ -50,16 +50,19 @@ class FillConfig:
     """Noise level of the last round's. Below 1 a round begins from the rendering and keeps its mistakes: with the bundled prior
     painting anew is better. A prior that paints other things in every view wants less (MALD-NeRF ends at 0.02)."""
     denoise_steps: int = 6
-    """Sampler steps from pure noise; a weaker round takes fewer in proportion, one before an exemplar finish takes one."""
+    """Sampler steps from pure noise; a weaker round takes fewer in proportion, one before a finish other than prior takes
+    one."""
     reference: Literal["none", "context_view", "warp"] = "none"
     """How other views are used (see references.py): not at all; a hole is painted beside the view that shows most of it or was
     painted there before; or in the first round what was painted in others is warped into it, and the rest is painted."""
-    finish: Literal["auto", "prior", "exemplar"] = "auto"
-    """How the last round paints: prior = anew; exemplar = copied from the photo around the hole (image/shift_map.py), guided by
-    the colors that the rounds before agree on, one view after the other, each prefilled from those before it; auto = exemplar
-    if the prior is one of few steps, as the bundled one, which knows colors and not detail."""
+    finish: Literal["auto", "prior", "smooth", "exemplar"] = "auto"
+    """How the last round paints: prior = anew; smooth = with colors from around the hole; exemplar = copied from the photo
+    around the hole (image/shift_map.py), guided by the colors that the rounds before agree on, one view after the other,
+    each prefilled from those before it; auto = prior, but if the prior is one of few steps, as the bundled one, which knows
+    colors and not detail, the way that is nearest to the truth on practice holes (see practice.py)."""
     exemplar_weight: float = 0.7
-    """Share of the copied pixels in an exemplar finish; the rest is the low-frequency guide. 1 = as crisp as the photos."""
+    """Share of the copied pixels in an exemplar finish; the rest is the low-frequency guide. 1 = as crisp as the photos.
+    Where practice decides, it decides the share too."""
     views: int = 64
     """Number of views that are painted and fitted at most, evenly spread over those with a hole."""
     context: float = 0.25

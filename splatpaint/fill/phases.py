@@ -17,6 +17,7 @@ from splatpaint.events import Events, Measured, Noted
 from splatpaint.fill.boundary import boundary_splats
 from splatpaint.fill.config import STAGE, FillConfig
 from splatpaint.fill.crops import CropSampler, choose_crops
+from splatpaint.fill.practice import choose_finish
 from splatpaint.fill.preservation import PreservationConstraint
 from splatpaint.fill.seeding import add_occluded_holes, misplaced_fill, seed_fill
 from splatpaint.fill.state import FillState, initial_state
@@ -71,12 +72,15 @@ def plan_fill(photos: Photos, removal: Removal, tools: Tools, config: FillConfig
     boundary = boundary_splats(kept, views, rasterizer, config)
     frozen = kept[~boundary]
     crops = choose_crops(views, frozen, fill, rasterizer, config)
-    return initial_state(views, frozen, kept[boundary], fill, crops, photo_cameras)
+    finish = yield from choose_finish(views, tools, config)
+    return initial_state(views, frozen, kept[boundary], fill, crops, photo_cameras, finish)
 
 
 def paint_targets(state: FillState, tools: Tools, config: FillConfig) -> Events[FillState]:
     """The state with the targets of its next round."""
-    targets = yield from generate_targets(state.views, state.crops, state.kept, state.scene, tools, config, number=state.round)
+    targets = yield from generate_targets(
+        state.views, state.crops, state.kept, state.scene, tools, config, number=state.round, finish=state.finish
+    )
     return replace(state, targets=tuple(targets))
 
 

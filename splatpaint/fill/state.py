@@ -12,6 +12,7 @@ from torch import Tensor
 from splatpaint.errors import RunError
 from splatpaint.fill.crops import Target, TrainingCrop
 from splatpaint.fill.views import ObservedView
+from splatpaint.fill.ways import Way
 from splatpaint.fit.checkpoint import load_checkpoint, save_checkpoint
 from splatpaint.fit.parameters import BOUNDARY, FILL
 from splatpaint.fit.tree import from_tree, to_tree
@@ -41,6 +42,8 @@ class FillState:
     """Cameras of all supervising photos."""
     crops: tuple[TrainingCrop, ...]
     """The parts of the views that are trained."""
+    finish: Way | None
+    """How the last round paints; None: by the prior, as the rounds before."""
     round: int = 0
     """Number of rounds that are done."""
     targets: tuple[Target, ...] = ()
@@ -71,6 +74,7 @@ def initial_state(
     seeds: Splats,
     crops: Sequence[TrainingCrop],
     photo_cameras: Sequence[Cameras],
+    finish: Way | None,
 ) -> FillState:
     """The state before the first round."""
     group = torch.cat([torch.full((len(boundary),), BOUNDARY), torch.full((len(seeds),), FILL)]).to(seeds.means.device)
@@ -84,6 +88,7 @@ def initial_state(
         center=seeds.means.median(dim=0).values,
         photo_cameras=tuple(photo_cameras),
         crops=tuple(crops),
+        finish=finish,
     )
 
 

@@ -1,4 +1,4 @@
-"""What each crop shall look like in a round: as the prior paints it beside the present scene, or copied from the photos."""
+"""What each crop shall look like in a round: as the prior paints it beside the present scene, or as the finish paints it."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,15 +14,16 @@ from splatpaint.fill.crops import Target, TrainingCrop
 from splatpaint.fill.references import ReferenceView, nearest_first, reference_for, warped_for
 from splatpaint.fill.tools import Tools
 from splatpaint.fill.views import ObservedView
+from splatpaint.fill.ways import HolePainter, Way
 from splatpaint.image.region import dilate
-from splatpaint.image.shift_map import GUIDE_DECAY_PX, shift_map_inpaint
+from splatpaint.image.shift_map import GUIDE_DECAY_PX
 from splatpaint.masks.visibility import as_half
 from splatpaint.priors.cloning import poisson_clone
 from splatpaint.priors.crops import inpaint as paint
-from splatpaint.priors.protocol import Prior, PriorQuery, Reference
+from splatpaint.priors.protocol import PriorQuery, Reference
 from splatpaint.render.protocol import Rendered
 from splatpaint.scene.splats import Splats
-from splatpaint.streams import generator
+from splatpaint.streams import generator, stream_seed
 
 MAX_WARPS = 3
 """Number of painted views that a hole is prefilled from, at most."""
@@ -46,11 +47,12 @@ def generate_targets(
     config: FillConfig,
     *,
     number: int,
+    finish: Way | None,
 ) -> Events[list[Target]]:
     """The targets of a round, one a crop.
 
-    In the hole a target is what the scene shows there now, noised and denoised by the prior; in a round that finishes it is
-    copied from the photo around it, guided by what the scene shows.
+    In the hole a target is what the scene shows there now, noised and denoised by the prior; the last round paints it as
+    `finish` says.
 
     Args:
         views: all of them.
@@ -60,13 +62,13 @@ def generate_targets(
         tools: prior, rasterizer, depth network and seed.
         config: see there.
         number: of the round, from 0.
+        finish: how the last round paints, from `choose_finish`; None: by the prior, as the rounds before.
     """
     strength = strength_of_round(number, config)
-    exemplar = finishes_with_exemplar(tools.prior, config)
-    finishing = exemplar and number == config.rounds - 1
-    beside_context = config.reference == "context_view" and not finishing
-    # After the first round the rendering holds what the views agree on.
-    use_warps = finishing or (config.reference == "warp" and number == 0)
+    way = finish if number == config.rounds - 1 else None
+    beside_context = config.reference == "context_view" and way is None
+    # After the first round the rendering holds what the views agree on; a smooth fill has no detail to be carried over.
+    use_warps = (way is not None and way.kind != "smooth") or (config.reference == "warp" and number == 0)
     order = list(range(len(crops)))
     if beside_context or use_warps:
         order = nearest_first([views[crop.view].camera for crop in crops], [worth_as_first(views[crop.view]) for crop in crops])
@@ -92,17 +94,14 @@ def generate_targets(
             query = replace(query, reference=reference_for(references[place], view.unobserved, others))
         noise = generator(tools.seed, round=number, view=crop.view)
         painted = current
-        if number == 0 or not finishing:
+        if number == 0 or way is None:
             # Before a finish only colors and shape matter: one step gives the mean of all that is plausible.
-            steps = 1 if exemplar else max(1, round(config.denoise_steps * strength))
+            steps = 1 if finish is not None else max(1, round(config.denoise_steps * strength))
             painted = paint(tools.prior, query, start=current, strength=strength, steps=steps, generator=noise)
-        if finishing:
-            guide = poisson_clone(query.images, query.holes, Reference(painted, torch.zeros_like(query.holes)))
-            decay_px = view.camera.px(GUIDE_DECAY_PX)
-            copied = shift_map_inpaint(
-                query.images, query.holes, view.observed, guide=guide, generator=noise, decay_px=decay_px
-            )
-            painted = torch.lerp(guide, copied, config.exemplar_weight)
+        if way is not None:
+            seed = stream_seed(tools.seed, round=number, view=crop.view)
+            painter = HolePainter(query, view.observed, painted, seed, view.camera.px(GUIDE_DECAY_PX))
+            painted = painter.paint(way)
         if beside_context or use_warps:
             references[place] = painted_reference(view, rendered, painted)
         with torch.no_grad():
@@ -112,17 +111,6 @@ def generate_targets(
         values = {"strength": strength}
         yield Progressed(STAGE, done + 1, len(crops), values, part="paint", round=number + 1, rounds=config.rounds)
     return [targets[place] for place in range(len(crops))]
-
-
-def finishes_with_exemplar(prior: Prior, config: FillConfig) -> bool:
-    """Whether the last round is copied from the photos."""
-    match config.finish:
-        case "auto":
-            return prior.max_steps is not None
-        case "prior":
-            return False
-        case "exemplar":
-            return True
 
 
 def worth_as_first(view: ObservedView) -> float:

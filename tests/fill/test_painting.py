@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from splatpaint.events import drain
-from splatpaint.fill import targets
+from splatpaint.fill import practice as choice
+from splatpaint.fill import targets, ways
 from splatpaint.fill.crops import choose_crops
 from splatpaint.fill.tools import Tools
 from splatpaint.fill.views import observed_views
@@ -77,8 +78,8 @@ def test_the_last_round_can_finish_one_view_with_pieces_of_its_photo_and_the_oth
         met.append(poisson_clone(*rest))
         return met[-1]
 
-    monkeypatch.setattr(targets, "shift_map_inpaint", completed)
-    monkeypatch.setattr(targets, "poisson_clone", meeting)
+    monkeypatch.setattr(ways, "shift_map_inpaint", completed)
+    monkeypatch.setattr(ways, "poisson_clone", meeting)
     scene, removal = holed_wall(tmp_path)
     for view in scene.capture.views:
         write_image(view.image, rasterize(scene.wall, view.camera).color[0].clamp(0, 1))
@@ -96,32 +97,48 @@ def test_the_last_round_can_finish_one_view_with_pieces_of_its_photo_and_the_oth
 
 def test_what_the_pieces_were_chosen_by_has_a_share_in_the_finish(tmp_path, monkeypatch):
     black, white = (lambda image, hole, *_, color=color, **_more: torch.where(hole > 0, color, image) for color in (0.0, 1.0))
-    monkeypatch.setattr(targets, "shift_map_inpaint", black)
-    monkeypatch.setattr(targets, "poisson_clone", white)
+    monkeypatch.setattr(ways, "shift_map_inpaint", black)
+    monkeypatch.setattr(ways, "poisson_clone", white)
     scene, removal = holed_wall(tmp_path)
-    config = replace(QUICK, finish="exemplar", exemplar_weight=0.75)
+    config = QUICK
     views = observed_views(Photos(scene.capture.views, CPU), removal, rasterize)
     nothing = removal.kept[:0]
     crops = choose_crops(views, removal.kept, nothing, rasterize, config)
     tools = Tools(PRIOR, rasterize, CPU)
-    finish = targets.generate_targets(views, crops[:1], removal.kept, removal.kept, tools, config, number=1)
-    (target,) = drain(finish)
+    finish = ways.Way("pieces", 0.75)
+    (target,) = drain(
+        targets.generate_targets(views, crops[:1], removal.kept, removal.kept, tools, config, number=1, finish=finish)
+    )
     hole = crops[0].hole.expand_as(target.image)
     assert torch.allclose(target.image[hole], torch.tensor(0.25))
 
 
-@pytest.mark.parametrize(("finish", "max_steps", "pieces"), [("auto", 2, 3), ("auto", None, 0), ("prior", 2, 0)])
-def test_a_prior_of_few_steps_leaves_the_finish_to_the_photos(tmp_path, monkeypatch, finish, max_steps, pieces):
-    asked = []
+@pytest.mark.parametrize(
+    ("finish", "max_steps", "way"),
+    [
+        ("prior", 2, None),
+        ("auto", None, None),
+        ("smooth", 2, ways.Way("smooth")),
+        ("smooth", None, ways.Way("smooth")),
+        ("exemplar", None, ways.Way("pieces", 0.6)),
+    ],
+)
+def test_a_way_that_is_asked_for_is_not_practiced(tmp_path, monkeypatch, finish, max_steps, way):
+    painted = []
 
-    def completed(*given, **more):
-        asked.append(given)
-        return shift_map_inpaint(*given, **more)
+    class RecordingPainter(ways.HolePainter):
+        def paint(self, way):
+            painted.append(way)
+            return super().paint(way)
 
-    monkeypatch.setattr(targets, "shift_map_inpaint", completed)
+    def never(*_):
+        raise AssertionError("practiced")
+
+    monkeypatch.setattr(targets, "HolePainter", RecordingPainter)
+    monkeypatch.setattr(choice, "practice_holes", never)
     scene, removal = holed_wall(tmp_path)
     prior = GaussianPrior(mu=GREEN[None, :, None, None], s=0.02)
     prior.max_steps = max_steps
-    config = replace(QUICK, steps=1, finish=finish)
+    config = replace(QUICK, steps=1, finish=finish, exemplar_weight=0.6)
     fill_of(scene, removal, prior, config)
-    assert len(asked) == pieces
+    assert painted == ([way] * 3 if way else [])
