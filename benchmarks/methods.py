@@ -39,7 +39,8 @@ from splatpaint.stages.run import pick_device, run
 
 ABLATIONS = {
     "exemplar": ("inpaint.finish=prior",),
-    "haze": ("inpaint.exemplar_weight=1.0",),
+    "practice": ("inpaint.finish=exemplar",),
+    "haze": ("inpaint.finish=exemplar", "inpaint.exemplar_weight=1.0"),
     "rounds": ("inpaint.rounds=1",),
     "guesses": ("inpaint.seed.min_view_support=0.0",),
     "exposure": ("inpaint.rates.shN=0.0",),
@@ -53,7 +54,8 @@ ABLATIONS = {
     "witnesses": ("remove.holes.use_other_views=false",),
 }
 """What `ours-PART` leaves out, under the names of the published tables: exemplar = the last round is painted by the prior;
-haze = no guide is blended over the copied pixels; rounds = one round, and so half the steps; guesses = seeds need no support of
+practice = seven tenths of the copied pixels and three of the guide, whatever practice says; haze = no guide is blended over the
+copied pixels; rounds = one round, and so half the steps; guesses = seeds need no support of
 other views; exposure = the fill has no view dependence; leveling = photos have no exposures; apart = no background-only steps;
 background = black behind the splats; veils = near floaters stay; leash = observed pixels are not preserved; rim = no boundary
 splats are trained; crops = whole views are trained; witnesses = holes are wherever the object was."""
@@ -66,12 +68,14 @@ ADDITIONS = {
     "novel": ("inpaint.samplers+={kind: novel_views, share: 0.2}",),
     "reference": ("inpaint.reference=context_view",),
     "warped": ("inpaint.reference=warp",),
-    "haze": ("inpaint.exemplar_weight=0.4",),
+    "smooth": ("inpaint.finish=smooth",),
+    "mean": ("inpaint.finish=exemplar", "inpaint.exemplar_weight=0.0"),
+    "haze": ("inpaint.finish=exemplar", "inpaint.exemplar_weight=0.4"),
 }
 """What `ours+PART` adds: perceptual, adversarial and distill = that objective; update = the last round begins from the
 rendering (a dataset update by partial denoising); lora = the prior learns the scene; novel = samples at novel poses; reference
-= holes are painted beside a context view; warped = what was painted in other views is warped in; haze = a finish that is mostly
-its guide."""
+= holes are painted beside a context view; warped = what was painted in other views is warped in; smooth, mean and haze = a way
+that practice may choose: the harmonic fill, the guide alone, and a finish that is mostly its guide."""
 
 
 def method(name: str) -> Method:
