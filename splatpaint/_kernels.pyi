@@ -127,3 +127,16 @@ def composite_backward(
     add_paint: bool,
     threads: int,
 ) -> None: ...
+def photometric(
+    color: Array,
+    target: Array,
+    weight: Array,
+    dssim: float,
+    taps: Array,
+    c1: float,
+    c2: float,
+    *,
+    gradient: Array | None,
+    threads: int,
+) -> float:
+    """The sum over views, channels and pixels, and its gradient by the color; see kernels.hpp."""

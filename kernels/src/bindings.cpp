@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "loss.hpp"
 #include "rasterizer.hpp"
 #include "targets.hpp"
 
@@ -87,7 +88,7 @@ Camera camera_of(const Floats<3, 3>& K, const Floats<4, 4>& cam_from_world, int 
 }  // namespace
 
 NB_MODULE(_kernels, m) {
-  m.doc() = "Forward and backward of splat rendering on the processor. See render/native.py, the only caller.";
+  m.doc() = "Forward and backward of splat rendering and of the photometric loss on the processor. See kernels/README.md.";
   selected = first_choice();
   // Interpreters often leave module globals alive at exit; nanobind would report them on stderr of every program.
   nb::set_leak_warnings(false);
@@ -259,4 +260,21 @@ NB_MODULE(_kernels, m) {
       "depth"_a.noconvert(), "stops"_a.noconvert(), "color_grad"_a.noconvert().none(), "alpha_grad"_a.noconvert().none(),
       "depth_grad"_a.noconvert().none(), "partials"_a.noconvert(), "means2d_out"_a.noconvert().none(), "shapes_out"_a.noconvert().none(),
       "depths_out"_a.noconvert().none(), "paint_out"_a.noconvert().none(), "add_paint"_a, "threads"_a);
+
+  m.def(
+      "photometric",
+      [](Floats<-1, -1, -1, -1> color, Floats<-1, -1, -1, -1> target, Floats<-1, 1, -1, -1> weight, float dssim,
+         Floats<kWindowSide> taps, float c1, float c2, std::optional<FloatsOut<-1, -1, -1, -1>> gradient, int threads) {
+        const size_t views = color.shape(0), channels = color.shape(1), height = color.shape(2), width = color.shape(3);
+        auto fits = [&](const auto& other, size_t planes) {
+          return other.shape(0) == views && other.shape(1) == planes && other.shape(2) == height && other.shape(3) == width;
+        };
+        expect(fits(target, channels) && fits(weight, 1) && (!gradient || fits(*gradient, channels)), "images disagree on their size");
+        expect(dssim == 0.0f || (height > kWindowSide / 2 && width > kWindowSide / 2), "images are not larger than half a window");
+        nb::gil_scoped_release release;
+        return photometric(*selected, {int(views), int(channels), int(height), int(width), color.data(), target.data(), weight.data(),
+                                       dssim, taps.data(), c1, c2, pointer_or_null(gradient)}, threads);
+      },
+      "color"_a.noconvert(), "target"_a.noconvert(), "weight"_a.noconvert(), "dssim"_a, "taps"_a.noconvert(), "c1"_a, "c2"_a,
+      nb::kw_only(), "gradient"_a.noconvert().none(), "threads"_a);
 }

@@ -2,6 +2,7 @@
 // library (see simd.hpp).
 #include "compositing.hpp"
 #include "harmonics.hpp"
+#include "photometric.hpp"
 #include "targets.hpp"
 
 #define SPLATPAINT_STRING_OF(x) #x
@@ -11,7 +12,7 @@ namespace splatpaint::SPLATPAINT_TARGET {
 
 extern const Target target;
 const Target target = {
-    SPLATPAINT_STRING(SPLATPAINT_TARGET), project, project_backward, shade, shade_backward, touch, composite, composite_backward,
+    SPLATPAINT_STRING(SPLATPAINT_TARGET), project, project_backward, shade, shade_backward, touch, composite, composite_backward, photometric,
 };
 
 }  // namespace splatpaint::SPLATPAINT_TARGET

@@ -1,4 +1,4 @@
-"""Structural similarity (SSIM): a fast form for training on a CPU, and the usual form for reporting."""
+"""Structural similarity (SSIM): a fast form for training, and the usual form for reporting."""
 
 import torch
 from jaxtyping import Float
@@ -44,11 +44,15 @@ def ssim(
     return masked_mean(kornia_ssim(x, y, WINDOW_PX, eps=0.0), region)
 
 
+def window_taps(like: Tensor) -> Float[Tensor, " taps"]:
+    """The window along one axis, of sum 1; dtype and device are those of the given tensor."""
+    offsets = torch.arange(WINDOW_PX, dtype=like.dtype, device=like.device) - WINDOW_PX // 2
+    return torch.softmax(-(offsets**2) / (2 * SIGMA_PX**2), dim=0)
+
+
 def _blur(images: Float[Tensor, "v c h w"]) -> Float[Tensor, "v c h-10 w-10"]:
     """The Gaussian-weighted mean in every window that lies inside the image; two one-dimensional passes."""
-    channels = images.shape[1]
-    offsets = torch.arange(WINDOW_PX, dtype=images.dtype, device=images.device) - WINDOW_PX // 2
-    taps = torch.softmax(-(offsets**2) / (2 * SIGMA_PX**2), dim=0)
+    channels, taps = images.shape[1], window_taps(images)
     if images.device.type == "cpu":
         images = images.contiguous(memory_format=torch.channels_last)  # several times as fast on CPUs
     rows = conv2d(images, taps.view(1, 1, 1, -1).expand(channels, 1, 1, WINDOW_PX), groups=channels)

@@ -6,10 +6,9 @@ Losses are averaged over all weighted pixels of a step, so an objective for a pa
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-import torch
 from torch import Tensor
 
-from splatpaint.image.ssim import ssim_map
+from splatpaint.image.photometric import photometric_difference
 from splatpaint.objectives.protocol import Step, TrainableProperties
 
 
@@ -44,12 +43,5 @@ class Photometric:
                 name, weight = "observed", step.weight * (1 - step.holes)
             case "painted":
                 name, weight = "painted", step.weight * step.holes
-        area = step.weight.sum().clamp_min(1.0)
-        color = step.rendered.color
-        loss = (1 - self.config.dssim) * ((color - step.target).abs().mean(dim=1, keepdim=True) * weight).sum() / area
-        if self.config.dssim > 0:
-            # Pixels of weight 0 are made equal, or SSIM windows would include them across the border.
-            shown = torch.lerp(step.target, color, (weight > 0).to(color))
-            dissimilarity = 1 - ssim_map(shown, step.target).mean(dim=1, keepdim=True)
-            loss = loss + self.config.dssim * (dissimilarity * weight).sum() / area
-        return {name: self.config.weight * loss}
+        total = photometric_difference(step.rendered.color, step.target, weight, dssim=self.config.dssim)
+        return {name: self.config.weight * total / step.weight.sum().clamp_min(1.0)}

@@ -125,6 +125,21 @@ struct Touched {
   int32_t* counts;   // number of entries of each splat
 };
 
+// The sum over views, channels and pixels of weight ((1 - dssim) |color - target| + dssim (1 - SSIM)). SSIM is that of a window of
+// kWindowSide pixels a side, which is reflected at the borders; color stands for itself where the weight is positive, and for
+// the target elsewhere.
+constexpr int kWindowSide = 11;
+struct PhotometricLoss {
+  int views, channels, height, width;
+  const float* color;   // (v, c, h, w)
+  const float* target;  // (v, c, h, w)
+  const float* weight;  // (v, h, w)
+  float dssim;          // in [0, 1]
+  const float* taps;    // (kWindowSide) the window along one axis, symmetric, of sum 1
+  float c1, c2;         // stabilizers
+  float* gradient;      // (v, c, h, w) of the sum by the color, or null
+};
+
 // One instruction set's functions. Ranges are [begin, end).
 struct Target {
   const char* name;
@@ -137,10 +152,15 @@ struct Target {
   int64_t (*touch)(const Projection&, const Limits&, int width, int height, int64_t begin, int64_t end, const Touched&);
   void (*composite)(const Records&, const Lists&, const Limits&, const Canvas&, int tile, float* scratch);
   void (*composite_backward)(const Records&, const Lists&, const Limits&, const CanvasGradient&, int tile, float* scratch);
+  // The part of the sum that some rows of one channel of one view give (number: view * channels + channel), and their gradient.
+  double (*photometric)(const PhotometricLoss&, int plane, int begin, int end, float* scratch);
 };
 
 // Floats of scratch that one tile needs.
 static inline int64_t composite_scratch(int channels) { return int64_t(channels + 2) * kBlocks * kBlockPixels; }
 static inline int64_t composite_backward_scratch(int channels) { return int64_t(channels + 4) * (kBlocks + 1) * kBlockPixels; }
+// Floats of a row of scratch, with room to read past its end, and of the scratch of one range of rows.
+static inline int photometric_stride(int width) { return (width + 15) / 16 * 16 + 16; }
+static inline int64_t photometric_scratch(int width) { return int64_t(7 * (kWindowSide + 1)) * photometric_stride(width); }
 
 }  // namespace splatpaint
