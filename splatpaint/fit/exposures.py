@@ -73,7 +73,7 @@ def fitted(
     rendered: Rendered, image: Float[Tensor, "1 3 h w"], usable: Float[Tensor, "1 1 h w"]
 ) -> tuple[Float[Tensor, " 3"], Float[Tensor, " 3"]]:
     """Gain and offset that bring a rendering closest to its photo, where that is usable, opaque and not clipped."""
-    weight = usable * (rendered.alpha >= MIN_ALPHA) * (image <= CLIPPED)
+    weight = usable * ((rendered.alpha >= MIN_ALPHA) & (image <= CLIPPED))
     gain, offset = gain_and_offset(rendered.color, image, weight, about_black=ABOUT_BLACK)
     possible = gain > 0
     return torch.where(possible, gain, 1.0), torch.where(possible, offset, 0.0)

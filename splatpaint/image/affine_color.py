@@ -19,12 +19,13 @@ def gain_and_offset(
     """
     total = weight.sum(dim=(0, 2, 3))
 
-    def mean(values: Tensor) -> Float[Tensor, " c"]:
-        return (values * weight).sum(dim=(0, 2, 3)) / total.clamp_min(1.0)
+    def mean(a: Tensor, b: Tensor) -> Float[Tensor, " c"]:
+        return torch.einsum("vchw,vchw->c", a, b) / total.clamp_min(1.0)
 
-    mean_x, mean_y = mean(x), mean(y)
+    mean_x, mean_y = mean(weight, x), mean(weight, y)
     centered = x - mean_x[:, None, None]
-    variance, covariance = mean(centered.square()), mean(centered * (y - mean_y[:, None, None]))
+    weighted = weight * centered
+    variance, covariance = mean(weighted, centered), mean(weighted, y - mean_y[:, None, None])
     regularized = variance + about_black * mean_x.square()
     gain = torch.where(regularized > 1e-9, (covariance + about_black * mean_x * mean_y) / regularized.clamp_min(1e-9), 1.0)
     observed = total > 0

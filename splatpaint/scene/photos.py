@@ -50,7 +50,7 @@ class Photos(Sequence[Photo]):
         if files not in self._decoded:
             self._decoded[files] = _read(view)
         image, usable, fill = (part.to(self.device).float() for part in self._decoded[files])
-        image = view.exposure.undo(image / 255).clamp(0, 1)
+        image = view.exposure.undo(image.div_(255)).clamp_(0, 1)
         return Photo(view.name, view.camera.to(self.device), image, usable, fill)
 
     def of(self, views: Sequence[View]) -> "Photos":

@@ -29,7 +29,9 @@ def images(shape: tuple[int, int, int, int], *, noise: float = 0.1) -> tuple[Ten
     return target + noise * torch.randn(shape), target, torch.where(weight > 1 / 3, weight, 0.0)
 
 
-def value_and_gradient(color: Tensor, target: Tensor, weight: Tensor, dssim: float, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+def value_and_gradient(
+    color: Tensor, target: Tensor, weight: Tensor, dssim: float, dtype: torch.dtype
+) -> tuple[Tensor, Tensor]:
     color = color.to(dtype).requires_grad_()
     value = photometric_difference(color, target.to(dtype), weight.to(dtype), dssim=dssim)
     (gradient,) = torch.autograd.grad(3 * value, color)
