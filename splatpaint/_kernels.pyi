@@ -140,3 +140,16 @@ def photometric(
     threads: int,
 ) -> float:
     """The sum over views, channels and pixels, and its gradient by the color; see kernels.hpp."""
+
+def multigrid(
+    source: Array,
+    holes: Array,
+    sweeps: int,
+    damping: float,
+    coarsest_px: int,
+    coarsest_sweeps: int,
+    *,
+    correction: Array,
+    threads: int,
+) -> None:
+    """One V-cycle; see kernels.hpp."""

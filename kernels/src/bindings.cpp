@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "loss.hpp"
+#include "images.hpp"
 #include "rasterizer.hpp"
 #include "targets.hpp"
 
@@ -277,4 +277,21 @@ NB_MODULE(_kernels, m) {
       },
       "color"_a.noconvert(), "target"_a.noconvert(), "weight"_a.noconvert(), "dssim"_a, "taps"_a.noconvert(), "c1"_a, "c2"_a,
       nb::kw_only(), "gradient"_a.noconvert().none(), "threads"_a);
+
+  m.def(
+      "multigrid",
+      [](Floats<-1, -1, -1, -1> source, Floats<-1, 1, -1, -1> holes, int sweeps, float damping, int coarsest_px, int coarsest_sweeps,
+         FloatsOut<-1, -1, -1, -1> correction, int threads) {
+        const size_t views = source.shape(0), channels = source.shape(1), height = source.shape(2), width = source.shape(3);
+        auto fits = [&](const auto& other, size_t planes) {
+          return other.shape(0) == views && other.shape(1) == planes && other.shape(2) == height && other.shape(3) == width;
+        };
+        expect(fits(holes, 1) && fits(correction, channels), "images disagree on their size");
+        expect(coarsest_px >= 1, "coarsest_px is not positive");
+        nb::gil_scoped_release release;
+        multigrid(*selected, {int(views), int(channels), int(height), int(width), source.data(), holes.data(), correction.data(), sweeps,
+                              damping, coarsest_px, coarsest_sweeps}, threads);
+      },
+      "source"_a.noconvert(), "holes"_a.noconvert(), "sweeps"_a, "damping"_a, "coarsest_px"_a, "coarsest_sweeps"_a, nb::kw_only(),
+      "correction"_a.noconvert(), "threads"_a);
 }

@@ -2,6 +2,7 @@
 // library (see simd.hpp).
 #include "compositing.hpp"
 #include "harmonics.hpp"
+#include "multigrid.hpp"
 #include "photometric.hpp"
 #include "targets.hpp"
 
@@ -12,7 +13,7 @@ namespace splatpaint::SPLATPAINT_TARGET {
 
 extern const Target target;
 const Target target = {
-    SPLATPAINT_STRING(SPLATPAINT_TARGET), project, project_backward, shade, shade_backward, touch, composite, composite_backward, photometric,
+    SPLATPAINT_STRING(SPLATPAINT_TARGET), project, project_backward, shade, shade_backward, touch, composite, composite_backward, photometric, multigrid,
 };
 
 }  // namespace splatpaint::SPLATPAINT_TARGET

@@ -10,12 +10,14 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from splatpaint.image.kernels import runs_in_kernels
+
 SWEEPS = 2
 """Damped Jacobi sweeps before and after each coarse correction."""
 DAMPING = 0.8
 """The factor that damps high frequencies fastest for the 5-point Laplacian."""
 COARSEST_PX = 4
-"""Below this side step_size plain sweeps converge as fast as recursion."""
+"""Below this side plain sweeps converge as fast as recursion."""
 COARSEST_SWEEPS = 24
 """Jacobi sweeps on the coarsest level."""
 TOLERANCE = 3e-4
@@ -72,7 +74,7 @@ def _solve(known: Tensor, holes: Tensor, cycles: int = MAX_CYCLES) -> Tensor:
     for _ in range(cycles):
         if bool((residual.abs() <= tolerance).all()):
             break
-        step = _v_cycle(torch.zeros_like(x), residual, holes)
+        step = v_cycle(residual, holes)
         # Polak-Ribiere keeps directions conjugate although restriction and interpolation are not each other's transpose.
         direction = step + direction * (_dot(step, residual - last_residual) / last_product)
         image = -_residual(direction, 0.0, holes)
@@ -88,8 +90,21 @@ def _dot(a: Tensor, b: Tensor) -> Tensor:
     return (a * b).sum(dim=(2, 3), keepdim=True) + 1e-30
 
 
-def _v_cycle(x: Tensor, source: Tensor, holes: Tensor) -> Tensor:
-    """One V-cycle for `4 x - (sum of the four neighbors) = source` in the holes."""
+def v_cycle(source: Float[Tensor, "v c h w"], holes: Float[Tensor, "v 1 h w"]) -> Float[Tensor, "v c h w"]:
+    """One V-cycle from 0 for `4 x - (sum of the four neighbors) = source` in the holes; in the kernel where that can be."""
+    if not runs_in_kernels(source):
+        return _v_cycle(source, holes)
+    from splatpaint import _kernels
+
+    source, holes = source.contiguous(), holes.contiguous()
+    correction, threads = torch.empty_like(source), torch.get_num_threads()
+    _kernels.multigrid(source, holes, SWEEPS, DAMPING, COARSEST_PX, COARSEST_SWEEPS, correction=correction, threads=threads)
+    return correction
+
+
+def _v_cycle(source: Tensor, holes: Tensor) -> Tensor:
+    """The specification of the kernel."""
+    x = torch.zeros_like(source)
     if min(x.shape[2:]) <= COARSEST_PX:
         return _sweep(x, source, holes, COARSEST_SWEEPS)
     x = _sweep(x, source, holes, SWEEPS)
@@ -97,8 +112,7 @@ def _v_cycle(x: Tensor, source: Tensor, holes: Tensor) -> Tensor:
     coarse_holes = (_downsample(holes) == 1).to(x)
     if bool(coarse_holes.any()):
         coarse_source = 4.0 * _downsample(_residual(x, source, holes)) * coarse_holes
-        correction = _v_cycle(torch.zeros_like(coarse_source), coarse_source, coarse_holes)
-        x = x + _upsample(correction, x.shape) * holes
+        x = x + _upsample(_v_cycle(coarse_source, coarse_holes), x.shape) * holes
     return _sweep(x, source, holes, SWEEPS)
 
 

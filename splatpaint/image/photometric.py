@@ -1,6 +1,5 @@
 """The photometric difference of two images: weighted L1 and structural dissimilarity, with a fused kernel for processors."""
 
-from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -8,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from splatpaint.image.kernels import runs_in_kernels
 from splatpaint.image.ssim import C1, C2, ssim_map, window_taps
 
 
@@ -32,7 +32,7 @@ def photometric_difference(
         raise ValueError("target or weight requires a gradient: only the color has one")
     if dssim > 0 and min(color.shape[2:]) <= len(window_taps(color)) // 2:
         raise ValueError(f"the images are {color.shape[3]} x {color.shape[2]} px, smaller than half the window of SSIM")
-    if color.device.type == "cpu" and color.dtype == torch.float32 and find_spec("splatpaint._kernels") is not None:
+    if runs_in_kernels(color):
         return _Fused.apply(color, target, weight, dssim)
     return _in_torch(color, target, weight, dssim)
 

@@ -1,7 +1,11 @@
+from collections.abc import Iterator
+
 import pytest
 import torch
 
-from splatpaint.image.harmonic import harmonic_fill
+from splatpaint import _kernels
+from splatpaint.image.harmonic import harmonic_fill, v_cycle
+from tests.support.closeness import relative_l2
 
 
 def grid(height: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -84,3 +88,45 @@ def test_nothing_to_fill_gives_a_copy():
 def test_a_picture_that_is_all_hole_is_refused():
     with pytest.raises(ValueError, match="without any known pixel"):
         harmonic_fill(torch.rand(2, 3, 8, 8), torch.stack([torch.zeros(1, 8, 8), torch.ones(1, 8, 8)]))
+
+
+@pytest.fixture(params=_kernels.targets())
+def _target(request: pytest.FixtureRequest) -> Iterator[None]:
+    before = _kernels.selected()
+    _kernels.select(request.param)
+    yield
+    _kernels.select(before)
+
+
+@pytest.mark.usefixtures("_target")
+@pytest.mark.parametrize("shape", [(1, 1, 100, 140), (2, 3, 61, 97), (1, 3, 5, 200), (1, 1, 4, 9), (3, 2, 33, 6)])
+def test_a_cycle_of_the_kernel_agrees_with_torch_in_double_precision(shape: tuple[int, int, int, int]):
+    source = torch.randn(shape)
+    ragged = (torch.rand(shape[0], 1, *shape[2:]) < 0.97).float()
+    holes = disc(*shape[2:], radius=0.45 * max(shape[2:])) * ragged
+    source *= holes
+    assert relative_l2(v_cycle(source, holes), v_cycle(source.double(), holes.double())) < 1e-6
+
+
+@pytest.mark.usefixtures("_target")
+def test_threads_change_no_bit_of_a_fill():
+    values, holes = torch.rand(2, 3, 90, 70), (torch.rand(2, 1, 90, 70) < 0.7).float()
+    threads, results = torch.get_num_threads(), []
+    for count in (1, 4):
+        torch.set_num_threads(count)
+        results.append(v_cycle(values * holes, holes))
+    torch.set_num_threads(threads)
+    assert torch.equal(*results)
+
+
+@pytest.mark.usefixtures("_target")
+def test_fills_are_the_same_in_single_and_double_precision():
+    values, holes = torch.rand(1, 2, 120, 90), disc(120, 90, 35)
+    single, double = harmonic_fill(values, holes), harmonic_fill(values.double(), holes.double())
+    assert torch.allclose(single.double(), double, atol=1e-4)
+
+
+def test_pictures_in_another_memory_order_are_filled_alike():
+    values, holes = torch.rand(1, 3, 60, 50), disc(60, 50, 20)
+    reordered = harmonic_fill(values.contiguous(memory_format=torch.channels_last), holes.transpose(2, 3).mT)
+    assert torch.allclose(reordered, harmonic_fill(values, holes), atol=1e-5)

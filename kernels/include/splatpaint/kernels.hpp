@@ -140,6 +140,17 @@ struct PhotometricLoss {
   float* gradient;      // (v, c, h, w) of the sum by the color, or null
 };
 
+// The approximate solution x of `4 x - (sum of the four neighbors) = source` in the holes and 0 elsewhere, by one V-cycle from 0.
+struct MultigridCycle {
+  int views, channels, height, width;
+  const float* source;  // (v, c, h, w) zero outside the holes
+  const float* holes;   // (v, h, w) 1 or 0
+  float* correction;    // (v, c, h, w) x
+  int sweeps;           // of damped Jacobi, before and after each coarse correction
+  float damping;
+  int coarsest_px, coarsest_sweeps;  // where a side is no longer than this, there are so many sweeps and nothing coarser
+};
+
 // One instruction set's functions. Ranges are [begin, end).
 struct Target {
   const char* name;
@@ -154,6 +165,7 @@ struct Target {
   void (*composite_backward)(const Records&, const Lists&, const Limits&, const CanvasGradient&, int tile, float* scratch);
   // The part of the sum that some rows of one channel of one view give (number: view * channels + channel), and their gradient.
   double (*photometric)(const PhotometricLoss&, int plane, int begin, int end, float* scratch);
+  void (*multigrid)(const MultigridCycle&, int plane, float* scratch);
 };
 
 // Floats of scratch that one tile needs.
@@ -162,5 +174,17 @@ static inline int64_t composite_backward_scratch(int channels) { return int64_t(
 // Floats of a row of scratch, with room to read past its end, and of the scratch of one range of rows.
 static inline int photometric_stride(int width) { return (width + 15) / 16 * 16 + 16; }
 static inline int64_t photometric_scratch(int width) { return int64_t(7 * (kWindowSide + 1)) * photometric_stride(width); }
+
+// Floats of a row, of a resolution and of all resolutions of a multigrid.
+static inline int multigrid_stride(int width) { return (width + 15) / 16 * 16 + 16; }
+static inline int64_t multigrid_level(int height, int width) { return int64_t(4) * (height + 2) * multigrid_stride(width); }
+static inline int64_t multigrid_scratch(int height, int width) {
+  int64_t total = multigrid_level(height, width);
+  for (; height > 1 && width > 1; total += multigrid_level(height, width)) {
+    height = (height + 1) / 2;
+    width = (width + 1) / 2;
+  }
+  return total;
+}
 
 }  // namespace splatpaint

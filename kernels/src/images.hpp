@@ -1,4 +1,4 @@
-// The photometric loss, distributed over threads. The result is the same for any number of threads.
+// Work on images, distributed over threads. The result is the same for any number of threads.
 #pragma once
 
 #include "splatpaint/kernels.hpp"
@@ -6,5 +6,6 @@
 namespace splatpaint {
 
 double photometric(const Target&, const PhotometricLoss&, int threads);
+void multigrid(const Target&, const MultigridCycle&, int threads);
 
 }  // namespace splatpaint

@@ -1,4 +1,4 @@
-#include "loss.hpp"
+#include "images.hpp"
 
 #include <vector>
 
@@ -25,6 +25,11 @@ double photometric(const Target& target, const PhotometricLoss& loss, int thread
   double total = 0.0;
   for (double sum : sums) total += sum;
   return total;
+}
+
+void multigrid(const Target& target, const MultigridCycle& cycle, int threads) {
+  const Scratch scratch(multigrid_scratch(cycle.height, cycle.width), threads);
+  parallel_for(cycle.views * cycle.channels, threads, [&](int plane, int thread) { target.multigrid(cycle, plane, scratch.of(thread)); });
 }
 
 }  // namespace splatpaint
