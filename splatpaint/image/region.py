@@ -60,7 +60,11 @@ def masked_mean(values: Float[Tensor, "v c h w"], region: Float[Tensor, "v 1 h w
 
 def dilate(mask: Float[Tensor, "v 1 h w"], radius_px: int | float) -> Float[Tensor, "v 1 h w"]:
     """1 at every pixel within `radius_px` of an inside pixel."""
-    return (distance(mask) <= radius_px).to(mask.dtype)
+    dilated = torch.zeros_like(mask)
+    box = bounding_box(mask.amax(dim=0), grow=0.0, least_px=math.ceil(radius_px))
+    if box is not None:  # no pixel outside is near enough
+        box.crop(dilated).copy_(distance(box.crop(mask)) <= radius_px)
+    return dilated
 
 
 def erode(mask: Float[Tensor, "v 1 h w"], radius_px: int | float) -> Float[Tensor, "v 1 h w"]:

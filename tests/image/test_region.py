@@ -1,6 +1,7 @@
+import pytest
 import torch
 
-from splatpaint.image.region import Box, bounding_box, components, dilate, erode, masked_mean, ring, to_cells
+from splatpaint.image.region import Box, bounding_box, components, dilate, distance, erode, masked_mean, ring, to_cells
 
 
 def blank(height: int = 21, width: int = 31) -> torch.Tensor:
@@ -23,6 +24,13 @@ def test_a_dilated_pixel_is_a_disc():
     y, x = torch.meshgrid(torch.arange(21), torch.arange(31), indexing="ij")
     disc = ((x - 15) ** 2 + (y - 10) ** 2 <= 16).float()
     assert torch.equal(dilate(mask, 4)[0, 0], disc)
+
+
+@pytest.mark.parametrize("radius_px", [0, 0.5, 2, 3.6, 40])
+def test_dilation_reaches_as_far_as_the_radius_in_every_view(radius_px: float):
+    mask = torch.zeros(3, 1, 21, 31)
+    mask[0, 0, 3:5, 20:23] = mask[1, 0, 18, 0] = mask[1, 0, 0, 30] = 1
+    assert torch.equal(dilate(mask, radius_px), (distance(mask) <= radius_px).float())
 
 
 def test_eroding_is_dilating_the_outside():
