@@ -34,10 +34,10 @@ def photometric_difference(
         raise ValueError(f"the images are {color.shape[3]} x {color.shape[2]} px, smaller than half the window of SSIM")
     if runs_in_kernels(color):
         return _Fused.apply(color, target, weight, dssim)
-    return _in_torch(color, target, weight, dssim)
+    return in_torch(color, target, weight, dssim=dssim)
 
 
-def _in_torch(color: Tensor, target: Tensor, weight: Tensor, dssim: float) -> Tensor:
+def in_torch(color: Tensor, target: Tensor, weight: Tensor, *, dssim: float) -> Tensor:
     """The specification of the kernel."""
     difference = (1 - dssim) * ((color - target).abs().mean(dim=1, keepdim=True) * weight).sum()
     if dssim == 0:
