@@ -46,9 +46,9 @@ class DepthConsensus:
         """
         self.views = views
         in_holes = [
-            (view, DepthView(view.camera, as_half(depth * view.in_fill_region)))
-            for view, depth in zip(views, depths, strict=True)
-            if view.in_fill_region.any()
+            (view, region, DepthView(view.camera, as_half(depth * region)))
+            for view, region, depth in zip(views, (view.in_fill_region for view in views), depths, strict=True)
+            if region.any()
         ]
         self._asked = spread(in_holes, MAX_VIEWS)
         self.support = [self._support(view, depth) for view, depth in zip(views, depths, strict=True)]
@@ -85,11 +85,12 @@ class DepthConsensus:
         """Number of other views that extrapolate a surface through the points, and that have the points in their hole."""
         same = torch.zeros(len(points), dtype=torch.long, device=points.device)
         looked = torch.zeros_like(same)
-        for other, extrapolated in self._asked:
+        for other, region, extrapolated in self._asked:
             if other is not view:
                 sighting = extrapolated.sight(points)
-                looked += sighting.in_frame & sighting.at(other.in_fill_region)
-                same += sighting.on_surface() & sighting.at(other.in_fill_region)
+                in_hole = sighting.at(region)
+                looked += sighting.in_frame & in_hole
+                same += sighting.on_surface() & in_hole
         return same, looked
 
 
