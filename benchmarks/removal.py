@@ -5,6 +5,8 @@
 CAPTURES is the folder that holds the captures. A task has a synthetic occluder rendered into every photo
 (occluder_placement.py, synthetic_occluders.py). Methods (methods.py) get the occluded photos and the masks of the occluder, and
 are scored against the original photos. The task `room` is synthetic (synthetic_room.py). `sparse` tasks keep every 4th view.
+Changes are judged on the suite `grown`. The suite `untouched` decides nothing while the code changes: it is scored once, at the
+end, and its scores are published whatever they are.
 
 All views are fitted, but only some, evenly spread, are rendered and scored: rendering all takes a NeRF longer than its fit.
 Results stay in the output folder: methods with scores are skipped, interrupted fits are resumed. Tasks are independent, so
@@ -17,7 +19,6 @@ import argparse
 import json
 import math
 import statistics
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,6 +31,7 @@ from benchmarks.protocol import Draw
 from benchmarks.scoring import largest_holes, load_metrics, names, text_table, write_strips
 from benchmarks.synthetic_occluders import SHAPES, Shape
 from benchmarks.synthetic_room import make_room
+from benchmarks.video_with_poses import is_video_with_poses, write_transforms
 from splatpaint.capture import CaptureConfig, prepare
 from splatpaint.config import from_tree as config_from_tree
 from splatpaint.config import load, override, to_tree
@@ -98,6 +100,17 @@ class Suite:
     """Settings that differ from the default recipe, for all methods."""
 
 
+GROWN = ("lund_street", "snowmiku", "gum", "juice_carton", "fruit")
+"""Captures with different things in them: a street, bedding, a desk, a white table, a patterned cloth."""
+UNTOUCHED = ("redkitchen", "kermit", "llff_fern")
+"""Captures on which nothing is decided: a video with noisy poses, eleven photos, a forward-facing one."""
+FAST = (
+    *("reconstruct.steps=800", "reconstruct.density.max_splats=20000"),
+    *("inpaint.steps=200", "inpaint.views=32"),
+)
+"""Settings at 160 px."""
+COMPARED = ("ours", "diffusion", "telea", "telea-2d")
+
 SUITES = {
     # Two captures at the default recipe.
     "cover": Suite(
@@ -128,10 +141,29 @@ SUITES = {
         seeds=(0, 1, 2),
         max_resolution=160,
         max_scored_views=12,
-        settings=(
-            *("reconstruct.steps=800", "reconstruct.density.max_splats=20000"),
-            *("inpaint.steps=200", "inpaint.views=32"),
+        settings=FAST,
+    ),
+    # Five captures and every shape: what changes are judged on.
+    "grown": Suite(
+        tasks=(
+            *(Task(capture, shape) for capture in GROWN for shape in SHAPES),
+            Task("room"),
+            Task("snowmiku", "ball", sparse=True),
         ),
+        methods=COMPARED,
+        seeds=(0, 1, 2),
+        max_resolution=160,
+        max_scored_views=12,
+        settings=FAST,
+    ),
+    # Decides nothing while the code changes; scored once, at the end.
+    "untouched": Suite(
+        tasks=tuple(Task(capture, shape) for capture in UNTOUCHED for shape in SHAPES),
+        methods=COMPARED,
+        seeds=(0, 1, 2),
+        max_resolution=160,
+        max_scored_views=12,
+        settings=FAST,
     ),
 }
 
@@ -154,7 +186,8 @@ def main() -> None:
     for seed in suite.seeds:
         for task in suite.tasks:
             folder = arguments.output / f"{task.name}-{suite.max_resolution}"
-            make_task(task, arguments.captures, folder / "task", max_resolution=suite.max_resolution)
+            cache = arguments.output / "captures"
+            make_task(task, arguments.captures, folder / "task", cache=cache, max_resolution=suite.max_resolution)
             config = config_of(suite, arguments.config, seed)
             for name in suite.methods:
                 try:
@@ -241,20 +274,29 @@ def config_of(suite: Suite, file: Path | None, seed: int) -> RunConfig:
     return config_from_tree(RunConfig, tree)
 
 
-def make_task(task: Task, captures: Path, folder: Path, *, max_resolution: int) -> None:
-    """Makes the capture of the task unless it exists."""
+def make_task(task: Task, captures: Path, folder: Path, *, cache: Path, max_resolution: int) -> None:
+    """Makes the capture of the task unless it exists.
+
+    Args:
+        task: what to make.
+        captures: the folder that holds the captures.
+        folder: where the task goes.
+        cache: folder of prepared captures, which tasks share.
+        max_resolution: longest image side in pixels.
+    """
     if (folder / "transforms.json").exists():
         return
     if task.capture == "room":
         width = min(max_resolution, 320)
         make_room(folder, size=(width, width * 3 // 4))
         return
-    with tempfile.TemporaryDirectory() as cache:
-        config = CaptureConfig(max_resolution=max_resolution)
-        capture = drain(prepare(captures / task.capture, config, cache=Path(cache)))
-        if task.sparse:
-            capture = replace(capture, views=capture.views[::SPARSE])
-        make_occluder_task(capture, folder, shape=task.shape, spot=SPOTS.get(task.capture))
+    source = captures / task.capture
+    if is_video_with_poses(source):
+        source = write_transforms(source, cache / task.capture)
+    capture = drain(prepare(source, CaptureConfig(max_resolution=max_resolution), cache=cache / task.capture))
+    if task.sparse:
+        capture = replace(capture, views=capture.views[::SPARSE])
+    make_occluder_task(capture, folder, shape=task.shape, spot=SPOTS.get(task.capture))
 
 
 def score_method(name: str, folder: Path, config: RunConfig, metrics: Metrics, *, max_views: int) -> dict[str, float | str]:

@@ -5,14 +5,24 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.occluder_placement import _plane, draw, find_placement, make_occluder_task, upright
+from benchmarks.occluder_placement import (
+    _beside_object,
+    _disagreements,
+    _good_views,
+    _plane,
+    _up,
+    draw,
+    find_placement,
+    make_occluder_task,
+    upright,
+)
 from benchmarks.synthetic_occluders import SHAPES, Ball, Placement, Shape, occluder_at
 from benchmarks.synthetic_room import make_room
 from splatpaint.capture import CaptureConfig, prepare
 from splatpaint.events import drain
-from splatpaint.image.files import read_image, read_mask
+from splatpaint.image.files import read_image, read_mask, write_image, write_mask
 from splatpaint.scene.camera import Cameras, look_at
-from splatpaint.scene.views import Capture
+from splatpaint.scene.views import Capture, PointCloud, View
 
 UP = torch.tensor([0.0, 0.0, 1.0])
 
@@ -96,6 +106,64 @@ def test_a_badly_solved_view_is_left_out(room: Capture):
     turned[0, :2] *= -1
     views = (*room.views[:3], replace(crooked, camera=replace(crooked.camera, cam_from_world=turned)), *room.views[4:])
     assert [view.name for view in upright(replace(room, views=views)).views] == [v.name for v in room.views if v is not crooked]
+
+
+def in_portrait(view: View, folder: Path) -> View:
+    """The middle of a view's photo, cut to portrait."""
+    width, height = view.camera.width * 5 // 8, view.camera.height
+    left = (view.camera.width - width) // 2
+    camera = replace(view.camera.cropped(left, 0, width, height), full_side_px=None)
+    write_image(folder / f"{view.name}.png", read_image(view.image)[:, :, left : left + width])
+    return replace(view, camera=camera, fill_mask=None, image=folder / f"{view.name}.png")
+
+
+def test_photos_of_both_formats_get_the_occluder(room: Capture, tmp_path: Path):
+    views = tuple(in_portrait(view, tmp_path) if i % 2 else view for i, view in enumerate(room.views))
+    make_occluder_task(replace(room, views=views), tmp_path / "task")
+    masks = [read_mask(path) for path in sorted((tmp_path / "task" / "masks").iterdir())]
+    assert {mask.shape[2] > mask.shape[1] for mask in masks} == {True, False}
+    assert all(mask.any() for mask in masks)
+
+
+def test_no_place_is_at_the_object_of_the_masks(room: Capture, tmp_path: Path):
+    free = find_placement(room)
+    masked = []
+    for view in room.views:
+        _, coverage = draw(occluder_at(replace(free, radius=2 * free.radius), "ball"), view.camera)
+        write_mask(tmp_path / f"{view.name}.png", (coverage > 0).float())
+        masked.append(replace(view, fill_mask=tmp_path / f"{view.name}.png"))
+    other = find_placement(replace(room, views=tuple(masked)))
+    assert (other.foot - free.foot).norm() > free.radius
+
+
+def test_cameras_that_look_down_from_all_sides_agree_on_up():
+    angles = torch.linspace(0, 2 * math.pi, 9)[:-1]
+    eyes = torch.stack([angles.cos(), angles.sin(), torch.full_like(angles, 3.0)], dim=1)
+    K = torch.tensor([[64.0, 0, 32], [0, 64, 32], [0, 0, 1]]).expand(8, 3, 3)
+    assert _up(Cameras(K, look_at(eyes, torch.zeros(8, 3), UP), width=64, height=64)) @ UP > 0.999
+
+
+def test_a_view_with_something_before_the_place_disagrees(room: Capture, tmp_path: Path):
+    placement = find_placement(room)
+    views = _good_views(placement, room.views)
+    green = read_image(views[0].image)
+    green[:] = torch.tensor([0.1, 0.9, 0.1])[:, None, None]
+    write_image(tmp_path / "hidden.png", green)
+    off = _disagreements(placement, [replace(views[0], image=tmp_path / "hidden.png"), *views[1:]])
+    assert off[0] > 1
+    assert off[1:].median() < 1
+
+
+def test_a_white_table_without_points_gets_places_around_the_object_that_stands_on_it(room: Capture):
+    box = occluder_at(find_placement(room), "box")
+    on_it, _, colors = box.surface(300)
+    masks = {view.name: (draw(box, view.camera)[1] > 0).float() for view in room.views}
+    placements = _beside_object(PointCloud(on_it, colors.byte()), room.views, masks, UP)
+    assert placements
+    lowest = on_it[:, 2].min()
+    for placement in placements:
+        assert abs(placement.foot[2] - lowest) < 0.1 * placement.radius
+        assert (on_it - placement.center).norm(dim=1).min() > placement.radius
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -28,6 +28,12 @@ def test_every_method_and_setting_of_a_suite_exists(suite: str):
     assert len({task.name for task in SUITES[suite].tasks}) == len(SUITES[suite].tasks)
 
 
+def test_what_decides_nothing_shares_no_capture_with_what_decides():
+    deciding = {task.capture for name in SUITES if name != "untouched" for task in SUITES[name].tasks}
+    assert not deciding & {task.capture for task in SUITES["untouched"].tasks}
+    assert len(SUITES["grown"].tasks) == 22
+
+
 @pytest.mark.parametrize("settings", [*ABLATIONS.values(), *ADDITIONS.values()])
 def test_every_setting_of_a_part_changes_the_recipe(settings: tuple[str, ...]):
     for setting in settings:
