@@ -21,16 +21,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.holes import hole_scores
 from benchmarks.inpaint_then_fit import InpaintThenFit, InpaintThenNerf, Telea2d, draw_splats, seconds_of_ours
 from benchmarks.nerf import NerfConfig, draw_nerf
 from benchmarks.nerf_fill import fill_nerf
 from benchmarks.protocol import Drawn, Fitted, Method
-from splatpaint.capture import inputs, prepare
+from splatpaint.capture import inputs, last_prepared, prepare
 from splatpaint.config import from_tree, override, to_tree
 from splatpaint.events import drain
 from splatpaint.formats import read_splats
 from splatpaint.image.files import read_image
 from splatpaint.priors.load import load_prior
+from splatpaint.render.pick import pick_rasterizer
+from splatpaint.scene.splats import Splats
 from splatpaint.scene.views import View
 from splatpaint.stages.config import RunConfig
 from splatpaint.stages.exposures import read_exposures
@@ -146,7 +149,13 @@ class Ours:
             metrics = RunFolder.read(shared or folder).metrics | opened.metrics
             stages = ["capture", "reconstruct", "remove", *(["customize", "inpaint"] if self.stage == "inpaint" else [])]
             spent = [metrics[stage]["seconds"] or 0.0 for stage in stages if stage in metrics]
-            return Fitted(draw_splats(splats, read_exposures(opened.stage("reconstruct")), config), sum(spent))
+            draw = draw_splats(splats, read_exposures(opened.stage("reconstruct")), config)
+            return Fitted(draw, sum(spent), self._hole_scores(opened, splats, config) if self.stage == "inpaint" else {})
+
+    def _hole_scores(self, opened: RunFolder, splats: Splats, config: RunConfig) -> dict[str, float]:
+        device = pick_device(config.device)
+        capture = last_prepared(opened.stage("capture"))
+        return hole_scores(opened, capture, splats.to(device), pick_rasterizer(config.rasterizer, device), device)
 
     @property
     def _shared_stages(self) -> tuple[SplatStage, ...]:

@@ -1,7 +1,7 @@
 """Interface of the methods of the removal benchmark."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -31,6 +31,8 @@ class Fitted:
     draw: Draw
     seconds: float
     """Total time, including stages shared with other methods; of an interrupted stage, only the time after its resumption."""
+    scores: Mapping[str, float] = field(default_factory=dict)
+    """Scores that only this method has, as the size of its holes."""
 
 
 class Method(Protocol):

@@ -46,7 +46,8 @@ from splatpaint.stages.evaluate import Metrics
 ROOT = Path(__file__).resolve().parents[1]
 COLUMNS = (
     *("psnr/hole", "ssim/hole", "lpips_alex/hole", "lpips_vgg/hole", "flip/hole"),
-    *("psnr/ring", "psnr/full", "psnr/consistency", "lpips_alex/consistency", "depth/consistency", "seconds"),
+    *("psnr/ring", "psnr/full", "psnr/consistency", "lpips_alex/consistency", "depth/consistency"),
+    *("hole/mask", "open", "seconds"),
 )
 SPARSE = 4
 SPOTS = {"lund_street": Spot("09", 0.5, 0.72)}
@@ -311,7 +312,7 @@ def score_method(name: str, folder: Path, config: RunConfig, metrics: Metrics, *
         fitted = method(name).fit(folder / "task", work, config, views)
         scores = score_views(fitted.draw, views, folder / "task" / "truth", work / "pictures" / name, metrics)
         # An infinite PSNR (unchanged pixels) cannot be averaged, nor written as JSON.
-        finite = {key: value for key, value in scores.items() if math.isfinite(value)}
+        finite = {key: value for key, value in {**scores, **fitted.scores}.items() if math.isfinite(value)}
         write_json(file, {"commit": commit(), **finite, "seconds": fitted.seconds})
     return json.loads(file.read_text())
 

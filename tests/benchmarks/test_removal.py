@@ -44,6 +44,10 @@ def test_parts_share_what_comes_before_them(task: Path, tmp_path: Path):
     config = load(RunConfig, None, ["reconstruct.steps=40", "inpaint.steps=5", "inpaint.views=2", "rasterizer=native"])
     fitted = [method(name).fit(task, tmp_path, config, []) for name in ("ours", "ours+haze", "ours-witnesses")]
     assert all(each.seconds > 0 for each in fitted)
+    shares = [each.scores["hole/mask"] for each in fitted]
+    assert 0 <= shares[0] == shares[1]
+    assert shares[2] > shares[0], "all that was covered is a hole where other views say nothing"
+    assert all(0 <= each.scores["open"] <= 1 for each in fitted)
     whole, blended, no_observers = (
         set(RunFolder.read(tmp_path / name).metrics) for name in ("run", "run-ours+haze", "run-ours-witnesses")
     )
