@@ -12,7 +12,8 @@ All views are fitted, but only some, evenly spread, are rendered and scored: ren
 Results stay in the output folder: methods with scores are skipped, interrupted fits are resumed. Tasks are independent, so
 several processes may work on one folder with different `--tasks`; a last run without `--tasks` makes the table.
 Regions and metrics are those of `splatpaint eval`. LPIPS of the hole is computed with the truth around the hole, because
-telea-2d keeps the photo there and renders do not. The table has means and standard deviations over tasks and seeds.
+telea-2d keeps the photo there and renders do not. The first table has ours minus the best other method, task by task
+(paired.py), the last one means and standard deviations over tasks and seeds.
 """
 
 import argparse
@@ -27,6 +28,7 @@ from benchmarks.measure import commit, environment, write_json
 from benchmarks.methods import ABLATIONS, ADDITIONS, method
 from benchmarks.nerfacto import NerfactoError
 from benchmarks.occluder_placement import Spot, make_occluder_task
+from benchmarks.paired import paired_table, ring_by_shape
 from benchmarks.protocol import Draw
 from benchmarks.scoring import largest_holes, load_metrics, names, text_table, write_strips
 from benchmarks.synthetic_occluders import SHAPES, Shape
@@ -202,8 +204,12 @@ def main() -> None:
             write_pictures(folder, [name for name in suite.methods if name in results[task.name]], seed)
     methods = dict.fromkeys(name for by_method in results.values() for name in by_method)
     rows = summary(results, list(methods))
+    paired, rings = paired_table(results), ring_by_shape(results, SHAPES)
+    print(f"\n{text_table(paired)}\n\n{text_table(rings)}")
     print(f"\nmean over {len(results)} tasks and their seeds (± standard deviation):\n{text_table(rows)}")
-    write_json(out, {"environment": environment(), **settings, "table": rows, "scores": results})
+    write_json(
+        out, {"environment": environment(), **settings, "paired": paired, "rings": rings, "table": rows, "scores": results}
+    )
 
 
 Scores = dict[str, dict[str, dict[str, dict[str, float | str]]]]
