@@ -73,7 +73,9 @@ class EvaluationReport:
     """Which views were scored, and against what."""
     scorecard: Scorecard
     scene: Mapping[str, float]
-    """Metrics of the scene as a whole: consistency, drift, distances between sets of images, number of splats."""
+    """Metrics of the scene as a whole: consistency, distances between sets of images, number of splats, and what the removal
+    and its fill changed away from the mask: `drift/far`, the mean change of a color (of 255), and `depth_change/far`, the mean
+    relative change of the rendered depth, both between the reconstruction and the finished scene."""
 
     def write(self, path: Path, costs: Mapping[str, Mapping[str, float | None]]) -> None:
         """Writes JSON with the keys judged (the protocol), means, whole (the scene), costs (the run's metrics.json) and
@@ -115,7 +117,7 @@ def evaluate_run(
     views = [view for view in everything if view.name not in left_out]
     truths = None if truth is None else {view.name: _truth_of(view.name, truth) for view in views}
     photos = Photos(views, device).as_taken()
-    pairs, holes, drifts = [], [], []
+    pairs, holes, drifts, depth_changes = [], [], [], []
     for done, (view, photo) in enumerate(zip(views, photos, strict=True), start=1):
         after = rasterizer(filled, photo.camera)
         color = view.exposure.apply(after.color).clamp(0, 1)
@@ -128,8 +130,9 @@ def evaluate_run(
         pairs.append(Pair(photo.name, color[0], target[0], photo.fill[0]))
         if photo.fill.any():
             holes.append(RenderedHole(photo.camera, color, after.depth, photo.fill))
-        before = view.exposure.apply(rasterizer(reconstructed, photo.camera).color).clamp(0, 1)
-        drifts.append(_away_from_mask((color - before).abs(), photo))
+        before = rasterizer(reconstructed, photo.camera)
+        drifts.append(_away_from_mask((color - view.exposure.apply(before.color).clamp(0, 1)).abs(), photo))
+        depth_changes.append(_away_from_mask(depth_change(before.depth, after.depth), photo))
         yield Progressed(STAGE, done, 2 * len(photos))
     scores = {}
     for done, pair in enumerate(pairs, start=1):
@@ -139,6 +142,7 @@ def evaluate_run(
     scene = consistency(holes, lpips=metrics.lpips)
     scene |= {"splats": float(len(filled)), "splats/reconstructed": float(len(reconstructed))}
     scene["drift/far"] = 255 * float(torch.cat(drifts).mean()) if drifts else 0.0
+    scene["depth_change/far"] = float(torch.cat(depth_changes).mean()) if depth_changes else 0.0
     if truth and "vgg" in metrics.lpips:
         scene |= between_sets(pairs, metrics.lpips["vgg"])
     sheet = out / "eval.png"
@@ -166,7 +170,14 @@ def between_sets(pairs: Sequence[Pair], net: Lpips) -> dict[str, float]:
     return {"frechet_vgg/bbox": frechet(ours, true), "kernel_vgg/bbox": kernel(ours, true), "n/bbox": float(len(ours))}
 
 
-def _away_from_mask(change: Float[Tensor, "1 3 h w"], photo: Photo) -> Float[Tensor, " n"]:
+def depth_change(before: Float[Tensor, "1 1 h w"], after: Float[Tensor, "1 1 h w"]) -> Float[Tensor, "1 1 h w"]:
+    """|after - before| / before of rendered z-depths, as a share; 1 where only one of them is known, 0 where neither is."""
+    known = before > 0
+    relative = (after - before).abs() / torch.where(known, before, 1.0)
+    return torch.where(known, relative, (after > 0).to(relative))
+
+
+def _away_from_mask(change: Float[Tensor, "1 c h w"], photo: Photo) -> Float[Tensor, " n"]:
     """The mean change over channels, at the pixels farther than `FAR_PX` from the mask."""
     return change.mean(dim=1, keepdim=True)[dilate(photo.fill, photo.camera.px(FAR_PX)) == 0]
 

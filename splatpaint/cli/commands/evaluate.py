@@ -80,7 +80,8 @@ def summary_lines(report: "EvaluationReport") -> list[str]:
     """Sentences for the metrics of the whole scene."""
     scene = report.scene
     lines = [
-        f"far from the mask, a color value of 255 changed by {scene['drift/far']:.2f} on average",
+        f"far from the mask, a color value of 255 changed by {scene['drift/far']:.2f} on average, the depth by "
+        f"{100 * scene['depth_change/far']:.2f} %",
         f"{scene['splats']:.0f} splats, {scene['splats/reconstructed']:.0f} before the object went",
     ]
     if "n/bbox" in scene:
