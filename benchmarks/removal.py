@@ -11,6 +11,8 @@ end, and its scores are published whatever they are.
 All views are fitted, but only some, evenly spread, are rendered and scored: rendering all takes a NeRF longer than its fit.
 Results stay in the output folder: methods with scores are skipped, interrupted fits are resumed. Tasks are independent, so
 several processes may work on one folder with different `--tasks`; a last run without `--tasks` makes the table.
+With `--hold-out 8` every 8th view is held out of every fit, and judged by itself beside all views; `telea-2d` has no scene and
+paints on the held-out photo itself.
 Regions and metrics are those of `splatpaint eval`. LPIPS of the hole is computed with the truth around the hole, because
 telea-2d keeps the photo there and renders do not. The first table has ours minus the best other method, task by task
 (paired.py), the last one means and standard deviations over tasks and seeds.
@@ -98,7 +100,9 @@ class Suite:
     seeds: tuple[int, ...]
     max_resolution: int
     max_scored_views: int = 24
-    """Number of views of a task that are rendered and scored, at most."""
+    """Number of views of a task that are rendered and scored, at most; held-out ones come on top."""
+    hold_out: int = 0
+    """Every n-th view is held out of every fit and judged by itself, too; 0 = none."""
     settings: tuple[str, ...] = ()
     """Settings that differ from the default recipe, for all methods."""
 
@@ -181,6 +185,7 @@ def main() -> None:
         "suite": arguments.suite,
         "max_resolution": suite.max_resolution,
         "judged": suite.max_scored_views,
+        "hold_out": suite.hold_out,
         "settings": list(suite.settings),
         "config": arguments.config.name if arguments.config else "defaults",
     }
@@ -205,6 +210,9 @@ def main() -> None:
     methods = dict.fromkeys(name for by_method in results.values() for name in by_method)
     rows = summary(results, list(methods))
     paired, rings = paired_table(results), ring_by_shape(results, SHAPES)
+    if suite.hold_out:
+        names_of = [f"{column}/held-out" for column in COLUMNS if "/" in column and not column.startswith("hole/")]
+        print(f"\nheld-out views:\n{text_table(summary(results, list(methods), names_of))}")
     print(f"\n{text_table(paired)}\n\n{text_table(rings)}")
     print(f"\nmean over {len(results)} tasks and their seeds (± standard deviation):\n{text_table(rows)}")
     write_json(
@@ -225,7 +233,7 @@ def read_scores(file: Path, settings: Mapping[str, object]) -> Scores:
     if not file.exists():
         return {}
     record = json.loads(file.read_text())
-    if differing := [name for name, value in settings.items() if record[name] != value]:
+    if differing := [name for name, value in settings.items() if record.get(name, 0) != value]:
         raise SystemExit(f"{file} was measured with another {' and '.join(differing)}: give another --json, or do not --add")
     return record["scores"]
 
@@ -254,6 +262,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--methods", nargs="+", help="these methods in place of the suite's")
     parser.add_argument("--seeds", nargs="+", type=int, help="these seeds in place of the suite's")
     parser.add_argument("--max-resolution", type=int, help="in place of the suite's")
+    parser.add_argument(
+        "--hold-out", type=int, metavar="N", default=0, help="hold every N-th view out, and judge it by itself too"
+    )
     parser.add_argument("--config", type=Path, help="recipe of all fits; the defaults otherwise")
     parser.add_argument("--weights", type=Path, help="folder with the LPIPS trunks")
     parser.add_argument("--json", type=Path, help="where the scores go, benchmarks/results/removal-SUITE.json if not given")
@@ -270,13 +281,15 @@ def suite_of(arguments: argparse.Namespace) -> Suite:
         methods=tuple(arguments.methods or suite.methods),
         seeds=tuple(arguments.seeds or suite.seeds),
         max_resolution=arguments.max_resolution or suite.max_resolution,
+        hold_out=arguments.hold_out,
     )
 
 
 def config_of(suite: Suite, file: Path | None, seed: int) -> RunConfig:
     """The config of all methods."""
     tree = to_tree(load(RunConfig, file))
-    for assignment in (*suite.settings, f"seed={seed}", f"capture.max_resolution={suite.max_resolution}"):
+    held_out = [f"capture.test_every={suite.hold_out}"] if suite.hold_out else []
+    for assignment in (*suite.settings, *held_out, f"seed={seed}", f"capture.max_resolution={suite.max_resolution}"):
         tree = override(tree, assignment)
     return config_from_tree(RunConfig, tree)
 
@@ -315,8 +328,13 @@ def score_method(name: str, folder: Path, config: RunConfig, metrics: Metrics, *
         work.mkdir(parents=True, exist_ok=True)
         capture = drain(prepare(folder / "task", config.capture, cache=work / "cache"))
         views = spread(capture.all_views, max_views)
+        views = [*views, *(view for view in capture.held_out if view.name not in {each.name for each in views})]
         fitted = method(name).fit(folder / "task", work, config, views)
         scores = score_views(fitted.draw, views, folder / "task" / "truth", work / "pictures" / name, metrics)
+        if capture.held_out:
+            truth, pictures = folder / "task" / "truth", work / "pictures" / name
+            of_held_out = score_views(fitted.draw, capture.held_out, truth, pictures, metrics)
+            scores |= {f"{key}/held-out": value for key, value in of_held_out.items()}
         # An infinite PSNR (unchanged pixels) cannot be averaged, nor written as JSON.
         finite = {key: value for key, value in {**scores, **fitted.scores}.items() if math.isfinite(value)}
         write_json(file, {"commit": commit(), **finite, "seconds": fitted.seconds})
@@ -353,13 +371,13 @@ def score_views(draw: Draw, views: Sequence[View], truth: Path, pictures: Path, 
     return means | consistency(holes, lpips={net: lpips for net, lpips in metrics.lpips.items() if net == "alex"})
 
 
-def summary(results: Scores, methods: Sequence[str]) -> list[list[str]]:
+def summary(results: Scores, methods: Sequence[str], columns: Sequence[str] = COLUMNS) -> list[list[str]]:
     """A header row, then one row per method: number of runs, mean and standard deviation of every column over tasks and
     seeds."""
-    rows = [["method", "runs", *COLUMNS]]
+    rows = [["method", "runs", *columns]]
     for name in methods:
         runs = [scores for by_method in results.values() for scores in by_method.get(name, {}).values()]
-        cells = (_cell([float(scores[column]) for scores in runs if column in scores], column) for column in COLUMNS)
+        cells = (_cell([float(scores[column]) for scores in runs if column in scores], column) for column in columns)
         rows.append([name, str(len(runs)), *cells])
     return rows
 

@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -149,6 +150,16 @@ def test_a_task_is_scored_once_and_the_scores_name_their_commit(task: Path, tmp_
     assert measured[0] == measured[1]
     assert measured[0]["commit"] == "1234567"
     assert float(measured[0]["psnr/hole"]) > 0
+
+
+def test_held_out_views_are_judged_by_themselves_too(task: Path, tmp_path: Path):
+    shutil.copytree(task / "images", task / "truth")
+    config = config_of(replace(SUITES["small"], settings=(), hold_out=4), None, 0)
+    scores = score_method("telea-2d", tmp_path, config, Metrics(), max_views=3)
+    assert "psnr/hole/held-out" in scores
+    assert scores["psnr/hole/held-out"] != scores["psnr/hole"]
+    head, row = summary({"a": {"telea-2d": {"0": scores}}}, ["telea-2d"], ["psnr/hole/held-out"])
+    assert row[head.index("psnr/hole/held-out")] == f"{scores['psnr/hole/held-out']:.2f}"
 
 
 def test_scores_are_added_to_those_of_the_same_settings_only(tmp_path: Path):
