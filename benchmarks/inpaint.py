@@ -23,7 +23,7 @@ from splatpaint.stages.config import RunConfig
 from splatpaint.stages.folder import RunFolder
 
 ROOT = Path(__file__).resolve().parents[1]
-PHASES = ("capture", "reconstruct", "remove", "customize", "inpaint")
+PHASES = ("capture", "locate", "reconstruct", "remove", "customize", "inpaint")
 
 Phases = dict[str, dict[str, float]]
 """Measured numbers by phase."""
@@ -62,14 +62,14 @@ def measured(capture: Path, recipe: str, settings: Sequence[str], folder: Path, 
     if shared.exists():
         # A new run folder with the config of the recipe and a copied reconstruction.
         with RunFolder.open(run, capture, config, files=inputs(capture, config.capture)):
-            for stage in ("capture", "reconstruct"):
+            for stage in ("capture", "locate", "reconstruct"):
                 shutil.copytree(shared / stage, run / stage)
         command.append("--resume")
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     if not shared.exists():
         shutil.copytree(run, shared)
     first, own = RunFolder.read(shared).metrics, RunFolder.read(run).metrics
-    found = {**own, "capture": first["capture"], "reconstruct": first["reconstruct"]}
+    found = {**own, **{stage: first[stage] for stage in ("capture", "locate", "reconstruct")}}
     return {phase: finite(found[phase]) for phase in PHASES if phase in found}
 
 
@@ -87,7 +87,7 @@ def median(repeats: Sequence[Phases]) -> Phases:
 
 def after_reconstruction(phases: Phases) -> float:
     """Seconds from a reconstruction to a filled scene."""
-    return sum(values["seconds"] for phase, values in phases.items() if phase not in ("capture", "reconstruct"))
+    return sum(values["seconds"] for phase, values in phases.items() if phase not in ("capture", "locate", "reconstruct"))
 
 
 def summary_line(phases: Phases) -> str:

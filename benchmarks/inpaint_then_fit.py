@@ -21,6 +21,7 @@ from splatpaint.fit.density import Density
 from splatpaint.fit.exposures import Exposures, exposures_of
 from splatpaint.fit.loop import LoopConfig, optimize
 from splatpaint.fit.parameters import SplatParameters
+from splatpaint.fit.photos import RATES, PhotoSampler, near_floaters_of, seed_splats
 from splatpaint.fit.samplers import Example
 from splatpaint.formats import read_splats, write_splats
 from splatpaint.image.files import read_image, read_mask
@@ -40,7 +41,7 @@ from splatpaint.scene.views import Capture, Similarity, View
 from splatpaint.stages.config import RunConfig
 from splatpaint.stages.exposures import read_exposures, write_exposures
 from splatpaint.stages.folder import RunFolder, is_run
-from splatpaint.stages.reconstruct import RATES, PhotoSampler, Reconstruction, near_floaters_of, reconstruct, seed_splats
+from splatpaint.stages.reconstruct import Reconstruction, reconstruct
 from splatpaint.stages.run import pick_device
 
 TELEA_RADIUS_PX = 5
@@ -112,7 +113,7 @@ def fit_in_features(
     photos = Photos(capture.views, device)
     assert capture.points is not None
     parameters = SplatParameters(seed_splats(capture.points, wanted).to(device), RATES)
-    whole = PhotoSampler(photos, parameters, wanted, config.seed)
+    whole = PhotoSampler(photos, wanted, config.seed)
 
     def sample(step: int) -> Example:
         example = whole(step)

@@ -48,7 +48,6 @@ ABLATIONS = {
     "guesses": ("inpaint.seed.min_view_support=0.0",),
     "exposure": ("inpaint.rates.shN=0.0",),
     "leveling": ("reconstruct.exposures=false",),
-    "apart": ("reconstruct.background_only_share=0.0",),
     "background": ("reconstruct.background=black",),
     "veils": ("reconstruct.near_floater_depth=0.0",),
     "leash": ("inpaint.preserve_observed=false",),
@@ -59,7 +58,7 @@ ABLATIONS = {
 """What `ours-PART` leaves out, under the names of the published tables: exemplar = the last round is painted by the prior;
 practice = seven tenths of the copied pixels and three of the guide, whatever practice says; haze = no guide is blended over the
 copied pixels; rounds = one round, and so half the steps; guesses = seeds need no support of
-other views; exposure = the fill has no view dependence; leveling = photos have no exposures; apart = no background-only steps;
+other views; exposure = the fill has no view dependence; leveling = photos have no exposures;
 background = black behind the splats; veils = near floaters stay; leash = observed pixels are not preserved; rim = no boundary
 splats are trained; crops = whole views are trained; witnesses = holes are wherever the object was."""
 ADDITIONS = {
@@ -147,7 +146,8 @@ class Ours:
             scene = drain(opened.logged(run(task, opened, config)))
             splats = scene if self.stage == "inpaint" else read_splats(opened.splats("remove"))
             metrics = RunFolder.read(shared or folder).metrics | opened.metrics
-            stages = ["capture", "reconstruct", "remove", *(["customize", "inpaint"] if self.stage == "inpaint" else [])]
+            stages = ["capture", "locate", "reconstruct", "remove"]
+            stages += ["customize", "inpaint"] if self.stage == "inpaint" else []
             spent = [metrics[stage]["seconds"] or 0.0 for stage in stages if stage in metrics]
             draw = draw_splats(splats, read_exposures(opened.stage("reconstruct")), config)
             return Fitted(draw, sum(spent), self._hole_scores(opened, splats, config) if self.stage == "inpaint" else {})
@@ -162,7 +162,7 @@ class Ours:
         changed = {setting.partition(".")[0] for setting in self.settings}
         if "reconstruct" in changed:
             return ()
-        return ("reconstruct",) if "remove" in changed else ("reconstruct", "remove")
+        return ("locate", "reconstruct") if "remove" in changed else ("locate", "reconstruct", "remove")
 
 
 @dataclass(frozen=True)

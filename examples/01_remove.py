@@ -36,9 +36,10 @@ def main() -> None:
     masks = sp.RemoveConfig()
 
     config = sp.ReconstructConfig(steps=arguments.steps)
-    found = sp.drain(sp.reconstruct(capture, photos, rasterizer, config, seed=0, removing=masks), show)
+    located = sp.drain(sp.locate(capture, photos, rasterizer, config, masks, seed=0), show)
+    found = sp.drain(sp.reconstruct(capture, photos, rasterizer, config, seed=0, located=located), show)
     photos = photos.of(sp.with_exposures(capture, found.exposures).views)  # from here on as if all were exposed alike
-    removal = sp.drain(sp.remove(found.splats, photos, rasterizer, masks), show)
+    removal = sp.drain(sp.remove(found.splats, photos, rasterizer, masks, located=located), show)
 
     tools = sp.Tools(sp.load_prior(sp.PriorConfig(), device), rasterizer, device, seed=0)
     scene = sp.drain(sp.inpaint(photos, removal, tools, sp.FillConfig(steps=arguments.fill_steps)), show)

@@ -14,9 +14,11 @@ capture mark, removed and filled:
     photos = sp.Photos(capture.views, device)
     masks = sp.RemoveConfig()
 
-    found = sp.drain(sp.reconstruct(capture, photos, rasterizer, sp.ReconstructConfig(), seed=0, removing=masks))
+    fit = sp.ReconstructConfig()
+    located = sp.drain(sp.locate(capture, photos, rasterizer, fit, masks, seed=0))
+    found = sp.drain(sp.reconstruct(capture, photos, rasterizer, fit, seed=0, located=located))
     photos = photos.of(sp.with_exposures(capture, found.exposures).views)
-    removal = sp.drain(sp.remove(found.splats, photos, rasterizer, masks))
+    removal = sp.drain(sp.remove(found.splats, photos, rasterizer, masks, located=located))
 
     tools = sp.Tools(sp.load_prior(sp.PriorConfig(), device), rasterizer, device, seed=0)
     scene = sp.drain(sp.inpaint(photos, removal, tools, sp.FillConfig()))
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
     from splatpaint.stages.export import export
     from splatpaint.stages.folder import RunFolder
     from splatpaint.stages.inpaint import inpaint
+    from splatpaint.stages.locate import locate
     from splatpaint.stages.reconstruct import ReconstructConfig, Reconstruction, adopt, reconstruct
     from splatpaint.stages.remove import remove
     from splatpaint.stages.run import pick_device, run
@@ -90,6 +93,7 @@ __all__ = [
     "inputs",
     "load_capture",
     "load_prior",
+    "locate",
     "pick_device",
     "pick_rasterizer",
     "prepare",
@@ -121,6 +125,7 @@ _NAMES = {
     "stages.export": ("export",),
     "stages.folder": ("RunFolder",),
     "stages.inpaint": ("inpaint",),
+    "stages.locate": ("locate",),
     "stages.reconstruct": ("ReconstructConfig", "Reconstruction", "adopt", "reconstruct"),
     "stages.remove": ("remove",),
     "stages.run": ("pick_device", "run"),

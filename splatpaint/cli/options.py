@@ -9,7 +9,7 @@ import click
 
 PATH = click.Path(path_type=Path)
 DEVICES = click.Choice(["auto", "cpu", "cuda"])
-SPLAT_STAGES = click.Choice(["reconstruct", "remove", "inpaint"])
+SPLAT_STAGES = click.Choice(["locate", "reconstruct", "remove", "inpaint"])
 
 
 def with_config(command: Callable[..., Any]) -> Callable[..., Any]:

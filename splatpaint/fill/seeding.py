@@ -26,6 +26,7 @@ from splatpaint.masks.lift import Region, rendered_share
 from splatpaint.masks.visibility import OCCLUDES, SURFACE, VISIBLE, DepthView, free_space_violation
 from splatpaint.priors.depth import fitted_disparity
 from splatpaint.render.protocol import Rasterizer, Rendered
+from splatpaint.scene.camera import Cameras
 from splatpaint.scene.splats import Splats, concatenate
 
 OPACITY = 0.9
@@ -128,6 +129,15 @@ def observed_surface(view: ObservedView) -> DepthView:
     return view.depth_where(~view.in_fill_region & (view.observed > 0) & (view.alpha >= SURFACE))
 
 
+def protected_surfaces(views: Sequence[ObservedView], *, boundary_px: int | float) -> list[DepthView]:
+    """What the photos show farther than `boundary_px`, pixels of a 480-px image, from the holes, where its depth is known."""
+    surfaces = ((view, observed_surface(view)) for view in views)
+    return [
+        DepthView(each.camera, each.depth * (dilate(view.fill_region, view.camera.px(boundary_px)) == 0))
+        for view, each in surfaces
+    ]
+
+
 def filled_surface(fill: Splats, view: ObservedView, rasterizer: Rasterizer) -> DepthView:
     """What fills a view's hole already."""
     rendered = rasterizer(fill, view.camera)
@@ -170,8 +180,7 @@ class FillSeeder:
         self.views, self.rasterizer = views, rasterizer
         self.sh_degree, self.hint = sh_degree, hint
         self._observed = [observed_surface(view) for view in views]
-        away = [dilate(view.fill_region, view.camera.px(boundary_px)) == 0 for view in views]
-        self._protected = [DepthView(each.camera, each.depth * mask) for each, mask in zip(self._observed, away, strict=True)]
+        self._protected = protected_surfaces(views, boundary_px=boundary_px)
         self._colors: dict[int, Float[Tensor, "_ 3"]] = {}
 
     def seeds(self, index: int, fill: Splats) -> Splats:
@@ -183,7 +192,7 @@ class FillSeeder:
             return fill[:0]
         hint = self.hint(view) if self.hint is not None else None
         depth = extrapolated_fill_depth(view, rendered.depth * (rendered.alpha >= SURFACE), hint)
-        depth = push_behind_observed(depth, uncovered & (depth > 0), view, self._protected)
+        depth = push_behind_observed(depth, uncovered & (depth > 0), view.camera, self._protected)
         chosen = self._in_free_space(view, depth, uncovered & (depth > 0))
         footprint = depth[chosen] / view.camera.K[0, 0, 0]
         return round_splats(
@@ -235,20 +244,20 @@ def extrapolated_fill_depth(
 
 
 def push_behind_observed(
-    depth: Float[Tensor, "1 1 h w"], chosen: Bool[Tensor, "1 1 h w"], view: ObservedView, observed: Sequence[DepthView]
+    depth: Float[Tensor, "1 1 h w"], chosen: Bool[Tensor, "1 1 h w"], camera: Cameras, observed: Sequence[DepthView]
 ) -> Float[Tensor, "1 1 h w"]:
     """The depth, increased at the chosen pixels until nothing observed is occluded; 0 where that leads too far.
 
     Args:
         depth: z-depth in the view, world units.
         chosen: where it may be increased.
-        view: of the depth.
+        camera: of the depth, a batch of one.
         observed: surfaces that must stay visible.
     """
     found = depth.clone()
     occluding = chosen.clone()
     while occluding.any():
-        points = view.camera.unproject_where(found, occluding)
+        points = camera.unproject_where(found, occluding)
         occluding[occluding.clone()] = free_space_violation(points, observed, nearer=1 + OCCLUDES) > 0
         found[occluding] *= 1 + OCCLUDES
         lost = occluding & (found > MAX_PUSH * depth)

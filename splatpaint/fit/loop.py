@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from splatpaint.events import Events, Progressed, SceneChanged
-from splatpaint.fit.background_only import BackgroundOnlySteps
 from splatpaint.fit.checkpoint import Stateful, load_checkpoint, save_checkpoint
 from splatpaint.fit.density import Density
 from splatpaint.fit.exposures import Exposures
@@ -54,7 +53,6 @@ def optimize(
     stage: str,
     density: Density | None = None,
     exposures: Exposures | None = None,
-    background_only: BackgroundOnlySteps | None = None,
     surroundings: Splats | None = None,
     checkpoint: Path | None = None,
 ) -> Events[None]:
@@ -71,12 +69,11 @@ def optimize(
         stage: name of the stage in events.
         density: grows and prunes the splats.
         exposures: of the photos among the examples; estimated on the way.
-        background_only: hides splats in some examples; kept in the checkpoint.
         surroundings: splats that belong to the scene and are not trained, for who looks at it.
         checkpoint: where the state is kept every `save_every` steps; continued from if it exists.
     """
     device = parameters.params["means"].device
-    carried: dict[str, object] = {"density": density, "exposures": exposures, "background_only": background_only}
+    carried: dict[str, object] = {"density": density, "exposures": exposures}
     carried |= {f"objective {place}": objective for place, objective in enumerate(objectives)}
     stateful = {name: each for name, each in carried.items() if isinstance(each, Stateful)}
     first = 1
@@ -93,11 +90,9 @@ def optimize(
     for step in range(first, config.steps + 1):
         example = first_example(samplers, step)
         trained = parameters.splats(sh_degree(step, parameters.sh_degree, config))
-        shown = trained if example.hidden is None else trained[~example.hidden]
-        scene = shown if example.frozen is None else concatenate([example.frozen, shown])
+        scene = trained if example.frozen is None else concatenate([example.frozen, trained])
         rendered = rasterizer(scene, example.cameras, background=example.background)
-        observing = density if example.hidden is None else None
-        if observing is not None:
+        if density is not None:
             rendered.means2d.retain_grad()
         if exposures is not None and example.photo is not None:
             exposures.observe(rendered, example.photo, example.target, example.weight)
@@ -114,10 +109,10 @@ def optimize(
             disparity_hint=example.disparity_hint,
         )
         losses = backward_routed(parameters, objectives, given)
-        if observing is not None:
+        if density is not None:
             gradient = rendered.means2d.grad
             assert gradient is not None, "no objective trains the geometry of the splats that shall grow"
-            observing.observe(
+            density.observe(
                 gradient[:, -len(trained) :],
                 rendered.radii[:, -len(trained) :],
                 width=example.cameras.width,

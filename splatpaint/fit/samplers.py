@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from splatpaint.scene.camera import Cameras
@@ -30,8 +30,6 @@ class Example:
     """Disparity up to scale and shift that a network estimates from the target."""
     photo: int | None = None
     """Number of the photo that the target is, exposed as it was taken; None for other targets."""
-    hidden: Bool[Tensor, " n"] | None = None
-    """Trained splats that are not rendered. Their number must not change any more."""
     background: Float[Tensor, " 3"] | None = None
     """Color behind the splats; None = black."""
 

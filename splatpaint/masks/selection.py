@@ -13,6 +13,7 @@ from splatpaint.image.region import dilate
 from splatpaint.masks.background import on_background
 from splatpaint.masks.holes import HolesConfig
 from splatpaint.masks.lift import MIN_WEIGHT, MaskedView, Votes, centers_inside, lift
+from splatpaint.masks.outline import outline_overrun
 from splatpaint.render.protocol import Rasterizer
 from splatpaint.scene.photos import Photo
 from splatpaint.scene.splats import Splats
@@ -34,9 +35,9 @@ class RemoveConfig:
         "floaters": "",
     }
 
-    mask_grow: float = 0.01
-    """Masks grow by this share of the longer image side before they vote: drawn outlines run a little inside. 0 for exact
-    masks."""
+    mask_grow: float | None = None
+    """Share of the longer image side by which masks grow before they count; None: as far as the objects reach beyond them, by
+    the edges in the photos (see masks/outline.py)."""
     outline_error: float = 0.03
     """Share of the longer image side by which a grown mask's outline may still be off. Raise it for masks that miss parts."""
     threshold: float = 0.25
@@ -52,10 +53,15 @@ class RemoveConfig:
     holes: HolesConfig = field(default_factory=HolesConfig)
 
 
-def masked_view(photo: Photo, config: RemoveConfig) -> MaskedView:
-    """The photo's fill mask, grown, and its margin."""
+def masked_views(photos: Sequence[Photo], config: RemoveConfig) -> list[MaskedView]:
+    """The photos' fill masks, grown, and their margins."""
+    grow = outline_overrun(photos, search=config.outline_error) if config.mask_grow is None else config.mask_grow
+    return [_masked_view(photo, grow, config) for photo in photos]
+
+
+def _masked_view(photo: Photo, grow: float, config: RemoveConfig) -> MaskedView:
     side = max(photo.camera.width, photo.camera.height)
-    mask = dilate(photo.fill, config.mask_grow * side)
+    mask = dilate(photo.fill, grow * side)
     margin = dilate(mask, config.outline_error * side)
     return MaskedView(photo.camera, mask.bool(), margin.bool(), photo.usable.bool())
 
@@ -81,19 +87,32 @@ def select_object(
         MaskError: if the masks select no splats, or all of them.
     """
     votes = lift(splats, views, rasterizer) if votes is None else votes
-    visible = votes.total > MIN_WEIGHT
-    mostly_elsewhere = votes.inside < config.min_inside * (votes.inside + votes.outside_margin)
     spared = votes.share_outside_margin > config.background_share
     spared &= on_background(splats, ((view, rasterizer(splats, view.camera).depth) for view in views))
-    buried = centers_inside(splats, views) > BURIED
-    gone = torch.where(visible, (votes.share > config.threshold) & ~spared & ~mostly_elsewhere, buried)
+    buried = (votes.total <= MIN_WEIGHT) & (centers_inside(splats, views) > BURIED)
+    gone = (voted_out(votes, config) & ~spared) | buried
+    refuse_extremes(gone, votes)
+    return gone
+
+
+def voted_out(votes: Votes, config: RemoveConfig) -> Bool[Tensor, " n"]:
+    """The splats that photos show mostly inside the masks."""
+    mostly_elsewhere = votes.inside < config.min_inside * (votes.inside + votes.outside_margin)
+    return (votes.total > MIN_WEIGHT) & (votes.share > config.threshold) & ~mostly_elsewhere
+
+
+def refuse_extremes(gone: Bool[Tensor, " n"], votes: Votes) -> None:
+    """Checks that the masks select some splats, and not all.
+
+    Raises:
+        MaskError: if they do not.
+    """
     if not gone.any():
         raise MaskError(
-            f"the masks select none of the {len(splats)} splats: check that white marks the object (--mask-polarity) and that "
+            f"the masks select none of the {len(gone)} splats: check that white marks the object (--mask-polarity) and that "
             "the masks belong to these images"
         )
-    if (gone | ~visible).all():
+    if (gone | (votes.total <= MIN_WEIGHT)).all():
         raise MaskError(
             "the masks select every splat: check their polarity (--mask-polarity); nothing would be left to fill from"
         )
-    return gone

@@ -4,7 +4,7 @@
     capture.json    where the capture is and what it looked like
     events.jsonl    what the stages said, one JSON object a line
     metrics.json    measured numbers by stage
-    capture/ reconstruct/ remove/ customize/ inpaint/ pictures/      products, one folder a stage
+    capture/ locate/ reconstruct/ remove/ customize/ inpaint/ pictures/      products, one folder a stage
 
 Files that others read while we write (all but events.jsonl) appear whole or not at all, so a run can be killed at any moment.
 """
@@ -28,7 +28,7 @@ from splatpaint.events import Event, Events, Measured, Progressed, SceneChanged
 
 Config = TypeVar("Config")
 Product = TypeVar("Product")
-SplatStage = Literal["reconstruct", "remove", "inpaint"]
+SplatStage = Literal["locate", "reconstruct", "remove", "inpaint"]
 """The stages whose product is a set of splats, in order."""
 
 LOG_PROGRESS_EVERY_S = 2.0

@@ -3,8 +3,10 @@
 from pathlib import Path
 
 from splatpaint.events import Events
+from splatpaint.fill.closing import close_holes, covered_views
 from splatpaint.fill.config import STAGE, FillConfig
 from splatpaint.fill.phases import finish_fill, fit_round, paint_targets, plan_fill, preservation_constraint
+from splatpaint.fill.seeding import protected_surfaces
 from splatpaint.fill.state import FillState, load_state, save_state
 from splatpaint.fill.tools import Tools
 from splatpaint.masks.removal import Removal
@@ -17,7 +19,7 @@ __all__ = ["STAGE", "inpaint"]
 def inpaint(
     photos: Photos, removal: Removal, tools: Tools, config: FillConfig, *, checkpoint: Path | None = None
 ) -> Events[Splats]:
-    """The finished scene: the kept splats that are not trained, bit for bit, then boundary splats, then the fill.
+    """The finished scene: the kept splats that are not trained, bit for bit, then boundary and fill splats.
 
     Args:
         photos: of the views that `removal` was made from.
@@ -26,11 +28,12 @@ def inpaint(
         config: see there.
         checkpoint: where the state is kept after every phase; continued from if it exists.
     """
+    covered = covered_views(photos, removal)
     state = load_state(checkpoint, tools.device) if checkpoint is not None else None
     if state is None:
         state = yield from plan_fill(photos, removal, tools, config)
         if state is None:
-            return removal.kept
+            return (yield from close_holes(removal.kept, covered, [], tools.rasterizer))
         _keep(checkpoint, state)
     constraint = preservation_constraint(state, tools, config)
     while state.round < config.rounds:
@@ -39,7 +42,9 @@ def inpaint(
             _keep(checkpoint, state)
         state = yield from fit_round(state, tools, config, constraint)
         _keep(checkpoint, state)
-    return (yield from finish_fill(state, tools, constraint))
+    scene = yield from finish_fill(state, tools, constraint)
+    protected = protected_surfaces(state.views, boundary_px=config.boundary_px)
+    return (yield from close_holes(scene, covered, protected, tools.rasterizer))
 
 
 def _keep(checkpoint: Path | None, state: FillState) -> None:

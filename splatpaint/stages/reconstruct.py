@@ -1,103 +1,34 @@
-"""Photos to splats, the object still in place."""
+"""Photos to splats: the background as if the object had never been there, and the object beside it."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Literal
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
-from splatpaint.errors import ConfigError, FormatError
+from splatpaint.errors import FormatError
 from splatpaint.events import Events, Measured, Noted
-from splatpaint.fit.background_only import BackgroundOnlySteps
-from splatpaint.fit.density import Density, DensityConfig
-from splatpaint.fit.exposures import Exposures, exposures_of
-from splatpaint.fit.loop import LoopConfig, optimize
-from splatpaint.fit.near_floaters import NearFloaters
-from splatpaint.fit.parameters import LearningRates, SplatParameters
-from splatpaint.fit.samplers import Example, view_of_step
-from splatpaint.fit.seeding import round_splats, spacing
+from splatpaint.fit.exposures import exposures_of
+from splatpaint.fit.photos import ReconstructConfig, fit_photos
 from splatpaint.formats import drop_nonfinite, read_splats
-from splatpaint.masks.lift import MaskedView
-from splatpaint.masks.selection import RemoveConfig, masked_view, select_object
-from splatpaint.objectives.build import ObjectiveConfig, build_objectives
-from splatpaint.objectives.photometric import PhotometricConfig
-from splatpaint.objectives.shape import ShapeConfig
+from splatpaint.masks.object_layer import ObjectLayer
+from splatpaint.masks.visibility import DepthView
 from splatpaint.render.protocol import Rasterizer
 from splatpaint.scene.exposure import Exposure
 from splatpaint.scene.frames import in_world
 from splatpaint.scene.photos import Photos
-from splatpaint.scene.splats import Splats
+from splatpaint.scene.splats import Splats, concatenate
 from splatpaint.scene.views import Capture, PointCloud, spread, with_exposures
-from splatpaint.streams import generator
+
+__all__ = ["STAGE", "ReconstructConfig", "Reconstruction", "adopt", "held_out_psnr", "reconstruct"]
 
 STAGE = "reconstruct"
-RATES = LearningRates()
-"""Adam step sizes of a reconstruction."""
-INITIAL_OPACITY = 0.5
-MAX_INITIAL_SCALE = 0.1
-"""Standard deviation in world units (the median viewing depth is 1): bounds the splats of stray points."""
 ADOPTED_VIEWS = 8
 """Number of photos that adopted splats are compared with."""
 FOREIGN_DB = 15.0
 """Adopted splats that are farther from the photos than this are hardly theirs."""
-
-
-@dataclass(frozen=True)
-class ReconstructConfig:
-    """The photometric fit of all usable pixels."""
-
-    RENAMED: ClassVar[dict[str, str]] = {
-        "veil": "reconstruct.near_floater_depth",
-        "apart": "reconstruct.background_only_share",
-        "photometric": "reconstruct.objectives, the one of kind: photometric",
-        "initial_opacity": "",
-        "max_initial_scale": "",
-        "rates": "",
-    }
-
-    init_ply: str | None = None
-    """Splats of the scene, in the frame of the capture's poses: taken as they are, nothing is fitted."""
-    steps: int = 2000
-    """Training steps."""
-    sh_degree: int = 2
-    """0 to 3. Degree 2 costs half the memory of 3 and is as good on a few dozen views."""
-    near_floater_depth: float = 0.25
-    """Splats nearer before a camera than this share of the depth of the nearest points in its frame are dropped (see
-    fit/near_floaters.py). 0: none; lower it where cameras pass close by things without points."""
-    background_only_share: float = 0.4
-    """Share of the steps, the last, of which every other one trains the background without the object, so that removal leaves
-    no artifacts (see fit/background_only.py)."""
-    exposures: bool = True
-    """Whether every photo has an exposure and a white balance of its own; the scene is as bright as they are on average."""
-    background: Literal["random", "black"] = "random"
-    """Color behind the splats: another at every step, so that they must be opaque; or black, and then black things may be
-    left transparent, and what is filled in behind them shows through."""
-    objectives: tuple[ObjectiveConfig, ...] = (PhotometricConfig(),)
-    """What the training minimizes: photometric and shape terms."""
-    density: DensityConfig = field(default_factory=DensityConfig)
-
-    def __post_init__(self) -> None:
-        if self.steps < 1 and self.init_ply is None:
-            raise ConfigError(f"steps is {self.steps}, expected at least 1")
-        for each in self.objectives:
-            if not isinstance(each, PhotometricConfig | ShapeConfig):
-                raise ConfigError(
-                    f"objectives: {each.kind} compares holes with what a prior painted, and a reconstruction has none: "
-                    "put it into inpaint.objectives"
-                )
-        if not 0 <= self.sh_degree <= 3:
-            raise ConfigError(f"sh_degree is {self.sh_degree}, expected 0 to 3")
-        if not 0 <= self.near_floater_depth < 1:
-            raise ConfigError(f"near_floater_depth is {self.near_floater_depth}, expected a share from 0 to below 1")
-        if self.background_only_share < 0 or self.background_only_share + self.density.stop > 1:
-            raise ConfigError(
-                f"background_only_share is {self.background_only_share}, expected a share from 0 to {1 - self.density.stop:g}:"
-                f" it begins when no splats are added any more (density.stop is {self.density.stop})"
-            )
+OBJECTS = 0.5
+"""A sparse point is the object's if more than this share of the photos with it in their frame show the object there."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +36,7 @@ class Reconstruction:
     """The scene as the photos show it, and how each of them shows it."""
 
     splats: Splats
+    """The background first, then the object if it was located."""
     exposures: Mapping[str, Exposure]
     """By name of a view that supervises; empty if all are taken to be exposed alike."""
     contradicting: tuple[str, ...] = ()
@@ -118,13 +50,14 @@ def reconstruct(
     config: ReconstructConfig,
     *,
     seed: int,
-    removing: RemoveConfig | None = None,
+    located: ObjectLayer | None = None,
     checkpoint: Path | None = None,
 ) -> Events[Reconstruction]:
     """Splats fitted to the capture's views, in the capture's world.
 
-    Pixels under an ignore mask never count; pixels under a fill mask do, since the object must be there to be found and
-    removed. Held-out views are measured, not learned.
+    Pixels under an ignore mask never count. Nor do those that show the located object: splats that are fitted together with an
+    object carry its colors where they reach beyond its outline, and would stain the scene without it. Held-out views are
+    measured, not learned.
 
     Args:
         capture: where splats may start, and what is held out.
@@ -132,31 +65,17 @@ def reconstruct(
         rasterizer: any.
         config: see there.
         seed: same seed, same splats (on a CPU, bit for bit).
-        removing: how the masks will select the object, so that the background is trained without it; None: it stays.
+        located: the object, which is beside the background in the result; None: nothing is to be removed.
         checkpoint: where the state is kept every now and then; continued from if it exists.
     """
     assert capture.points is not None, "prepare() gives every capture points"
-    parameters = SplatParameters(seed_splats(capture.points, config).to(photos.device), RATES)
-    yield Noted(STAGE, f"{len(photos)} photos, {len(parameters)} points to start from")
-    background_only, masks = None, None
-    if removing is not None and config.background_only_share:
-        masks = [masked_view(photo, removing) for photo in photos]
-        select = partial(select_object, views=masks, rasterizer=rasterizer, config=removing)
-        background_only = BackgroundOnlySteps(select, config.steps - round(config.background_only_share * config.steps))
-    torch.manual_seed(seed)
-    yield from optimize(
-        parameters,
-        [PhotoSampler(photos, parameters, config, seed, background_only, masks)],
-        build_objectives(config.objectives, prior=None, device=photos.device, seed=seed),
-        rasterizer,
-        LoopConfig(steps=config.steps),
-        stage=STAGE,
-        density=Density(config.density, parameters, near_floaters=near_floaters_of(photos, capture.points, config)),
-        exposures=Exposures(len(photos), photos.device) if config.exposures else None,
-        background_only=background_only,
-        checkpoint=checkpoint,
+    points = capture.points if located is None else outside(capture.points, photos, located)
+    yield Noted(STAGE, f"{len(photos)} photos, {len(points.positions)} points to start from")
+    occluded = None if located is None else located.occluded
+    background = yield from fit_photos(
+        points, photos, rasterizer, config, stage=STAGE, seed=seed, occluded=occluded, checkpoint=checkpoint
     )
-    splats = parameters.splats(parameters.sh_degree).detach()
+    splats = background if located is None else concatenate([background, located.splats])
     result = Reconstruction(splats, exposures_of(splats, photos, rasterizer) if config.exposures else {})
     if capture.held_out:
         judged = photos.of(with_exposures(capture, result.exposures).held_out)
@@ -164,43 +83,17 @@ def reconstruct(
     return result
 
 
-class PhotoSampler:
-    """Whole photos, in another random order every epoch."""
-
-    def __init__(
-        self,
-        photos: Photos,
-        parameters: SplatParameters,
-        config: ReconstructConfig,
-        seed: int,
-        background_only: BackgroundOnlySteps | None = None,
-        masks: Sequence[MaskedView] | None = None,
-    ) -> None:
-        """
-        Args:
-            photos: to be shown.
-            parameters: the trained splats.
-            config: says what is behind the splats.
-            seed: of order and backgrounds.
-            background_only: the steps that hide the object.
-            masks: of the photos, for these steps.
-        """
-        self.photos, self.parameters, self.config, self.seed = photos, parameters, config, seed
-        self.background_only, self.masks = background_only, masks
-
-    def __call__(self, step: int) -> Example:
-        """See `Sampler`."""
-        number = view_of_step(step, len(self.photos), self.seed)
-        photo = self.photos[number]
-        background = background_of_step(step, self.config, self.seed, self.photos.device)
-        whole = Example(
-            photo.camera, photo.image, photo.usable, torch.zeros_like(photo.usable), photo=number, background=background
-        )
-        if self.background_only is None or self.masks is None or not self.background_only.includes(step):
-            return whole
-        outside = photo.usable * ~self.masks[number].mask
-        hidden = self.background_only.object(self.parameters.splats(self.parameters.sh_degree))
-        return replace(whole, weight=outside, hidden=hidden)
+def outside(points: PointCloud, photos: Photos, located: ObjectLayer) -> PointCloud:
+    """The points that are not the object's."""
+    inside = torch.zeros(len(points.positions))
+    looked = torch.zeros_like(inside)
+    for photo in photos:
+        occluded = located.occluded[photo.name].cpu()
+        sighting = DepthView(photo.camera.to("cpu"), occluded.float()).sight(points.positions)
+        inside += sighting.in_frame * (sighting.surface > 0)
+        looked += sighting.in_frame
+    stays = inside <= OBJECTS * looked.clamp_min(1)
+    return replace(points, positions=points.positions[stays], colors=points.colors[stays])
 
 
 @torch.no_grad()
@@ -234,32 +127,6 @@ def adopt(
             yield Noted(STAGE, message, "warning")
         yield Measured(STAGE, {"adopted_psnr": shown})
     return Reconstruction(splats, exposures)
-
-
-def seed_splats(points: PointCloud, config: ReconstructConfig) -> Splats:
-    """One splat a sparse point, as large as the gap to its neighbors."""
-    return round_splats(
-        points.positions,
-        points.colors.float() / 255,
-        spacing(points.positions).clamp(1e-6, MAX_INITIAL_SCALE),
-        opacity=INITIAL_OPACITY,
-        sh_degree=config.sh_degree,
-    )
-
-
-def near_floaters_of(photos: Photos, points: PointCloud, config: ReconstructConfig) -> NearFloaters:
-    """Finds splats that are too near to the camera of a photo."""
-    cameras = [view.camera.to(photos.device) for view in photos.views]
-    return NearFloaters(cameras, points.positions.to(photos.device), config.near_floater_depth)
-
-
-def background_of_step(step: int, config: ReconstructConfig, seed: int, device: torch.device) -> Float[Tensor, " 3"] | None:
-    """What is behind the splats in a step; depends on nothing but step, config and seed."""
-    match config.background:
-        case "black":
-            return None
-        case "random":
-            return torch.rand(3, generator=generator(seed, step=step)).to(device)
 
 
 @torch.no_grad()

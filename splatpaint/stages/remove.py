@@ -10,9 +10,10 @@ from splatpaint.events import Events, Measured, Progressed
 from splatpaint.image.region import dilate
 from splatpaint.masks.floaters import isolated, was_hidden
 from splatpaint.masks.holes import RemovalView, find_holes
-from splatpaint.masks.lift import MaskedView, Region, Votes, lift, rendered_share
+from splatpaint.masks.lift import MaskedView, Region, Votes, lift, rendered_share, rendered_weight
+from splatpaint.masks.object_layer import ObjectLayer
 from splatpaint.masks.removal import Hole, Removal
-from splatpaint.masks.selection import RemoveConfig, masked_view, select_object
+from splatpaint.masks.selection import RemoveConfig, masked_views, select_object
 from splatpaint.masks.visibility import as_half
 from splatpaint.render.protocol import Rasterizer
 from splatpaint.scene.photos import Photo, Photos
@@ -24,12 +25,17 @@ EXPOSED = 0.4
 each weighed by its share of votes."""
 EXPOSED_GROW_PX = 2
 """Exposed regions grow by this; pixels of a 480-px image."""
+SUPERVISED_PX = 1.0
+"""A splat that shows less than this, in pixels of full opacity over all photos, where they do not show the object is no more
+than what the training left behind it."""
 SUPPORT_LOST = 0.3
 """A pixel that is no hole lost its support if it lost more than this opacity, or this much of what its photo shows."""
 
 
 @torch.no_grad()
-def remove(splats: Splats, photos: Photos, rasterizer: Rasterizer, config: RemoveConfig) -> Events[Removal]:
+def remove(
+    splats: Splats, photos: Photos, rasterizer: Rasterizer, config: RemoveConfig, *, located: ObjectLayer | None = None
+) -> Events[Removal]:
     """Splits the reconstruction into what stays and what goes, and finds the holes.
 
     Args:
@@ -37,30 +43,27 @@ def remove(splats: Splats, photos: Photos, rasterizer: Rasterizer, config: Remov
         photos: of the supervising views, with their masks.
         rasterizer: any.
         config: see there.
+        located: the object, if the reconstruction was made beside it; None: its splats are found by the masks.
 
     Raises:
         MaskError: if the masks select no splats, or all of them.
     """
-    masks = [masked_view(photo, config) for photo in photos]
-    votes = lift(splats, masks, rasterizer)
-    yield Progressed(STAGE, len(photos), 3 * len(photos))
-    gone = select_object(splats, masks, rasterizer, config, votes)
-    gone[~gone] = _leftovers(splats[~gone], masks, votes[~gone], rasterizer)
-    kept = splats[~gone]
-    object_share = votes.share * gone
-    views = [
-        _removal_view(splats, gone, object_share, photo, mask, rasterizer) for photo, mask in zip(photos, masks, strict=True)
-    ]
-    yield Progressed(STAGE, 2 * len(photos), 3 * len(photos))
+    if located is None:
+        scene = splats
+        gone, views = _selected(scene, photos, rasterizer, config)
+    else:
+        scene = splats[~located.in_scene(splats)]
+        gone, views = _unsupervised(scene, photos, rasterizer, located)
+    yield Progressed(STAGE, len(photos), 2 * len(photos))
     holes = find_holes(views, config.holes)
     regions = (Region(photo.camera, hole, photo.usable) for photo, hole in zip(photos, holes, strict=True))
-    gone[~gone] = rendered_share(kept, regions, rasterizer) > config.max_inside_holes
-    kept = splats[~gone]
-    yield Progressed(STAGE, 3 * len(photos), 3 * len(photos))
+    gone[~gone] = rendered_share(scene[~gone], regions, rasterizer) > config.max_inside_holes
+    kept = scene[~gone]
+    yield Progressed(STAGE, 2 * len(photos), 2 * len(photos))
     result = tuple(
-        _hole(photo, view, hole, splats, kept, gone, rasterizer) for photo, view, hole in zip(photos, views, holes, strict=True)
+        _hole(photo, view, hole, scene, kept, gone, rasterizer) for photo, view, hole in zip(photos, views, holes, strict=True)
     )
-    counts = {"removed": float(gone.sum()), "kept": float(len(kept))}
+    counts = {"removed": float(len(splats) - len(kept)), "kept": float(len(kept))}
     shares = {
         "occluded_share": mean_share([hole.occluded for hole in result]),
         "hole_share": mean_share([hole.unobserved for hole in result]),
@@ -68,6 +71,40 @@ def remove(splats: Splats, photos: Photos, rasterizer: Rasterizer, config: Remov
     }
     yield Measured(STAGE, counts | shares)
     return Removal(kept, result)
+
+
+def _selected(
+    splats: Splats, photos: Photos, rasterizer: Rasterizer, config: RemoveConfig
+) -> tuple[Bool[Tensor, " n"], list[RemovalView]]:
+    """The object's splats in a scene that was fitted with it, and the views without them."""
+    masks = masked_views(photos, config)
+    votes = lift(splats, masks, rasterizer)
+    gone = select_object(splats, masks, rasterizer, config, votes)
+    gone[~gone] = _leftovers(splats[~gone], masks, votes[~gone], rasterizer)
+    object_share = votes.share * gone
+    views = [
+        _removal_view(splats, gone, object_share, photo, mask, rasterizer) for photo, mask in zip(photos, masks, strict=True)
+    ]
+    return gone, views
+
+
+def _unsupervised(
+    background: Splats, photos: Photos, rasterizer: Rasterizer, located: ObjectLayer
+) -> tuple[Bool[Tensor, " n"], list[RemovalView]]:
+    """The splats of a background that no photo shows, behind the object, and the views without them."""
+    weight = torch.zeros_like(background.logit_opacities)
+    for photo in photos:
+        clean = photo.usable * ~located.occluded[photo.name]
+        weight += rendered_weight(background, photo.camera, clean, rasterizer)[:, 0]
+    gone = weight < SUPERVISED_PX
+    kept = background[~gone]
+    views = []
+    for photo in photos:
+        left = rasterizer(kept, photo.camera, features=kept.means.new_zeros(len(kept), 1))
+        occluded = located.occluded[photo.name]
+        depth, usable = as_half(left.depth), photo.usable.bool()
+        views.append(RemovalView(photo.camera, occluded, occluded, usable, depth, depth, left.alpha.half()))
+    return gone, views
 
 
 def mean_share(masks: Sequence[Bool[Tensor, "1 1 _ _"]]) -> float:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from jaxtyping import Bool
+from torch import Tensor
 
 from splatpaint.capture import prepare
 from splatpaint.errors import BackendError, MaskError, PriorError
@@ -17,6 +19,7 @@ from splatpaint.fill.unobserved import synthetic_cameras
 from splatpaint.formats import check_splats, read_splats, write_splats
 from splatpaint.image.files import read_mask, write_mask
 from splatpaint.image.perceptual import find_trunk
+from splatpaint.masks.object_layer import ObjectLayer
 from splatpaint.masks.removal import Hole, Removal, nothing_removed
 from splatpaint.priors.customize import load_customization
 from splatpaint.priors.depth import find_depth, load_depth
@@ -27,7 +30,7 @@ from splatpaint.render.protocol import Rasterizer
 from splatpaint.scene.photos import Photos
 from splatpaint.scene.splats import Splats
 from splatpaint.scene.views import Capture, with_exposures
-from splatpaint.stages import customize, inpaint, reconstruct, remove
+from splatpaint.stages import customize, inpaint, locate, reconstruct, remove
 from splatpaint.stages.config import RunConfig
 from splatpaint.stages.contradicting_views import find_contradicting, read_contradicting, without_views, write_contradicting
 from splatpaint.stages.exposures import read_exposures, write_exposures
@@ -96,7 +99,8 @@ def run(capture: Path, folder: RunFolder, config: RunConfig) -> Events[Splats]:
     if not folder.finished:
         check(prepared, config)
     photos = Photos(prepared.views, device)
-    found = yield from _reconstructed(context, prepared, photos)
+    located = yield from _located(context, prepared, photos)
+    found = yield from _reconstructed(context, prepared, photos, located)
     prepared = with_exposures(prepared, found.exposures)
     agreeing = without_views(prepared, found.contradicting)
     if masked(prepared) and not masked(agreeing):
@@ -105,7 +109,7 @@ def run(capture: Path, folder: RunFolder, config: RunConfig) -> Events[Splats]:
             " other views too"
         )
     photos = photos.of(agreeing.views)
-    removal = yield from _removed(context, found.splats, agreeing, photos)
+    removal = yield from _removed(context, found.splats, agreeing, photos, located)
     scene = yield from _inpainted(context, removal, photos)
     yield from before_after(folder, photos.of(prepared.all_views), context.rasterizer)
     if unobserved.enabled:
@@ -180,7 +184,37 @@ def timed(stage: str, events: Events[Product]) -> Events[Product]:
     return product
 
 
-def _reconstructed(context: Run, capture: Capture, photos: Photos) -> Events[Reconstruction]:
+def _located(context: Run, capture: Capture, photos: Photos) -> Events[ObjectLayer | None]:
+    """The object, apart from the scene; None if there is none, or if it is in splats that were fitted elsewhere."""
+    config = context.config
+    if not masked(capture) or config.reconstruct.init_ply is not None:
+        return None
+
+    def read(folder: Path) -> ObjectLayer:
+        masks = {view.name: _read_mask(context, folder, "occluded", view.name) for view in capture.views}
+        return ObjectLayer(read_splats(context.folder.splats(locate.STAGE)).to(context.device), masks)
+
+    def make(checkpoint: Path) -> Events[ObjectLayer]:
+        finding = locate.locate(
+            capture,
+            photos,
+            context.rasterizer,
+            config.reconstruct,
+            config.remove,
+            seed=config.seed,
+            checkpoint=checkpoint,
+        )
+        return timed(locate.STAGE, finding)
+
+    def write(folder: Path, found: ObjectLayer) -> None:
+        for name, mask in found.occluded.items():
+            write_mask(_hole_file(folder, "occluded", name), mask[0].float().cpu())
+        write_splats(context.folder.splats(locate.STAGE), found.splats)
+
+    return (yield from context.stage_product(locate.STAGE, read=read, make=make, write=write))
+
+
+def _reconstructed(context: Run, capture: Capture, photos: Photos, located: ObjectLayer | None) -> Events[Reconstruction]:
     config = context.config.reconstruct
 
     def read(folder: Path) -> Reconstruction:
@@ -201,7 +235,7 @@ def _reconstructed(context: Run, capture: Capture, photos: Photos) -> Events[Rec
                 context.rasterizer,
                 config,
                 seed=context.config.seed,
-                removing=context.config.remove if masked(capture) else None,
+                located=located,
                 checkpoint=checkpoint,
             )
         assert capture.points is not None, "prepare() gives every capture points"
@@ -217,17 +251,17 @@ def _reconstructed(context: Run, capture: Capture, photos: Photos) -> Events[Rec
     return (yield from context.stage_product(reconstruct.STAGE, read=read, make=make, write=write))
 
 
-def _removed(context: Run, splats: Splats, capture: Capture, photos: Photos) -> Events[Removal]:
+def _removed(context: Run, splats: Splats, capture: Capture, photos: Photos, located: ObjectLayer | None) -> Events[Removal]:
     def read(folder: Path) -> Removal:
         holes = []
         for view in capture.views:
-            masks = (read_mask(_hole_file(folder, kind, view.name))[None].bool().to(context.device) for kind in HOLE_KINDS)
-            holes.append(Hole(view.name, *masks))
+            holes.append(Hole(view.name, *(_read_mask(context, folder, kind, view.name) for kind in HOLE_KINDS)))
         return Removal(read_splats(context.folder.splats(remove.STAGE)).to(context.device), tuple(holes))
 
     def make(_checkpoint: Path) -> Events[Removal]:
         if masked(capture):
-            return timed(remove.STAGE, remove.remove(splats, photos, context.rasterizer, context.config.remove))
+            removing = remove.remove(splats, photos, context.rasterizer, context.config.remove, located=located)
+            return timed(remove.STAGE, removing)
         return nothing_to_do(nothing_removed(splats, capture))
 
     def write(folder: Path, removal: Removal) -> None:
@@ -281,6 +315,10 @@ def nothing_to_do(product: Product) -> Events[Product]:
     """A stage that has its product already."""
     yield from ()
     return product
+
+
+def _read_mask(context: Run, folder: Path, kind: str, view: str) -> Bool[Tensor, "1 1 h w"]:
+    return read_mask(_hole_file(folder, kind, view))[None].bool().to(context.device)
 
 
 def _hole_file(folder: Path, kind: str, view: str) -> Path:

@@ -226,7 +226,7 @@ def test_seeds_go_back_until_they_hide_nothing_that_a_photo_shows():
     view, witness = slanted_wall(0.0, slice(12, 20)), slanted_wall(1.2, slice(0, 0))
     near = 0.75 * view.depth
     chosen = view.unobserved > 0
-    found = push_behind_observed(near, chosen, view, [observed_surface(witness)])
+    found = push_behind_observed(near, chosen, view.camera, [observed_surface(witness)])
     points = view.camera.unproject(found)[0][chosen[0, 0]]
     assert not free_space_violation(points, [observed_surface(witness)], nearer=1.05).any()
     assert torch.equal(found[~chosen], near[~chosen]), "only what is chosen moves"
@@ -240,7 +240,7 @@ def test_seeds_go_back_until_they_hide_nothing_that_a_photo_shows():
 def test_seeds_that_cannot_hide_are_dropped():
     view = slanted_wall(0.0, slice(12, 20))
     far = slanted_wall(1.2, slice(0, 0)).with_maps(depth=torch.full_like(view.depth, 100.0))
-    found = push_behind_observed(view.depth, view.unobserved > 0, view, [observed_surface(far)])
+    found = push_behind_observed(view.depth, view.unobserved > 0, view.camera, [observed_surface(far)])
     seen = far.camera.find(view.camera.unproject(view.depth)[0][view.unobserved[0, 0] > 0])[3]
     assert seen.any()
     assert not found[view.unobserved > 0][seen].any()

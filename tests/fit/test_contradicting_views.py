@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -6,12 +7,14 @@ import torch
 from splatpaint.events import drain
 from splatpaint.fit.contradicting_views import contradicting, explained_db, view_fits
 from splatpaint.fit.exposures import ABOUT_BLACK
+from splatpaint.fit.photos import ReconstructConfig
 from splatpaint.masks.selection import RemoveConfig
 from splatpaint.render.native import rasterize
 from splatpaint.scene.photos import Photo, Photos
 from splatpaint.scene.splats import concatenate
 from splatpaint.scene.views import Capture
-from splatpaint.stages.reconstruct import ReconstructConfig, Reconstruction, reconstruct
+from splatpaint.stages.locate import locate
+from splatpaint.stages.reconstruct import Reconstruction, reconstruct
 from tests.support.scenes import one_camera, splat_at
 from tests.support.symmetric import capture_of_can, merged
 
@@ -111,7 +114,9 @@ def can(tmp_path_factory: pytest.TempPathFactory) -> Capture:
 
 def fitted(capture: Capture) -> Reconstruction:
     config = ReconstructConfig(steps=150, sh_degree=0)
-    return drain(reconstruct(capture, Photos(capture.views, CPU), rasterize, config, seed=0, removing=RemoveConfig()))
+    photos = Photos(capture.views, CPU)
+    located = drain(locate(capture, photos, rasterize, replace(config, locate_share=1.0), RemoveConfig(), seed=0))
+    return drain(reconstruct(capture, photos, rasterize, config, seed=0, located=located))
 
 
 @pytest.mark.parametrize("wrong", [(), (5, 6, 7, 8, 9)])

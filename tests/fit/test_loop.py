@@ -1,10 +1,7 @@
-from dataclasses import replace
-
 import pytest
 import torch
 
 from splatpaint.events import Progressed, SceneChanged, drain
-from splatpaint.fit.background_only import BackgroundOnlySteps
 from splatpaint.fit.density import Density, DensityConfig
 from splatpaint.fit.exposures import Exposures
 from splatpaint.fit.loop import LoopConfig, optimize, sh_degree
@@ -28,19 +25,6 @@ def examples(truth):
     return sample
 
 
-def background_only() -> BackgroundOnlySteps:
-    """From step 29 on; the object are the splats that are to the left by then, which may be other ones a step later."""
-    return BackgroundOnlySteps(lambda splats: splats.means[:, 0] < 0, begin=28)
-
-
-def hiding(sample, steps: BackgroundOnlySteps, parameters: SplatParameters):
-    def example(step: int) -> Example:
-        whole = sample(step)
-        return replace(whole, hidden=steps.object(parameters.splats(1).detach())) if steps.includes(step) else whole
-
-    return example
-
-
 def start() -> SplatParameters:
     splats = cloud(12, degree=1, seed=1)
     splats.sh[:] = 0
@@ -56,53 +40,24 @@ def test_the_loss_falls():
     assert sum(losses[-4:]) < 0.5 * sum(losses[:4])
 
 
-def test_what_is_hidden_is_not_drawn_and_does_not_learn():
-    hidden = torch.arange(12) < 5
-    parameters = start()
-    before = parameters.splats(1).detach()
-    sample = examples(cloud(12, seed=1))
-    density = Density(DensityConfig(), parameters)
-    drawn = []
-
-    def watched(splats, cameras, **given):
-        drawn.append(len(splats))
-        return rasterize(splats, cameras, **given)
-
-    events = optimize(
-        parameters,
-        [lambda step: replace(sample(step), hidden=hidden)],
-        [PIXELS],
-        watched,
-        LoopConfig(steps=4, sh_every=0.0),
-        stage="fit",
-        density=density,
-    )
-    drain(events)
-    after = parameters.splats(1).detach()
-    assert drawn == [7] * 4
-    assert torch.equal(after.sh[hidden], before.sh[hidden])
-    assert (after.sh[~hidden] != before.sh[~hidden]).any()
-    assert density.drawn.sum() == 0
-
-
 def test_an_interrupted_training_ends_where_a_straight_one_does(tmp_path):
     def train(steps_before_the_kill: int | None) -> SplatParameters:
         parameters = start()
         density = Density(DensityConfig(every=10, start=0.1, stop=0.7, max_splats=20), parameters)
-        exposures, hidden = Exposures(4, torch.device("cpu")), background_only()
+        exposures = Exposures(4, torch.device("cpu"))
         config = LoopConfig(steps=40, save_every=15, report_every=1)
         checkpoint = tmp_path / f"{steps_before_the_kill}.pt"
         for attempt in (steps_before_the_kill, None):
             torch.manual_seed(0)
             events = optimize(
-                parameters, [hiding(examples(cloud(12, seed=1)), hidden, parameters)], [PIXELS], rasterize, config,
-                stage="fit", density=density, exposures=exposures, background_only=hidden, checkpoint=checkpoint,
+                parameters, [examples(cloud(12, seed=1))], [PIXELS], rasterize, config,
+                stage="fit", density=density, exposures=exposures, checkpoint=checkpoint,
             )  # fmt: skip
             for event in events:
                 if isinstance(event, Progressed) and event.done == attempt:
                     parameters = start()
                     density = Density(density.config, parameters)
-                    exposures, hidden = Exposures(4, torch.device("cpu")), background_only()
+                    exposures = Exposures(4, torch.device("cpu"))
                     break
             if attempt is None:
                 break

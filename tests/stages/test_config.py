@@ -70,7 +70,7 @@ def test_settings_of_every_depth_are_checked(assignment: str, message: str):
     ("old", "message"),
     [
         ("reconstruct.veil=0.2", "reconstruct.veil: is now reconstruct.near_floater_depth"),
-        ("reconstruct.apart=0.2", "reconstruct.apart: is now reconstruct.background_only_share"),
+        ("reconstruct.apart=0.2", "reconstruct.apart: is no setting any more: it is a constant in the code, or gone"),
         (
             "reconstruct.photometric.dssim=0",
             "reconstruct.photometric: is now reconstruct.objectives, the one of kind: photometric",

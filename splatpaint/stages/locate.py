@@ -1,0 +1,65 @@
+"""Locates the object that the masks mark: a quick fit of everything, in which its splats are found."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from splatpaint.events import Events, Measured
+from splatpaint.fit.photos import ReconstructConfig, fit_photos
+from splatpaint.masks.object_layer import ObjectLayer, object_layer
+from splatpaint.masks.selection import RemoveConfig, masked_views
+from splatpaint.render.protocol import Rasterizer
+from splatpaint.scene.photos import Photos
+from splatpaint.scene.views import Capture
+
+STAGE = "locate"
+SHRINK = 2
+"""Photos are fitted at so many times less than their resolution: a quarter of the time, and outlines come from the masks."""
+
+
+def locate(
+    capture: Capture,
+    photos: Photos,
+    rasterizer: Rasterizer,
+    config: ReconstructConfig,
+    masks: RemoveConfig,
+    *,
+    seed: int,
+    checkpoint: Path | None = None,
+) -> Events[ObjectLayer]:
+    """The object's splats, and where every photo shows it.
+
+    Args:
+        capture: where splats may start.
+        photos: of the capture's supervising views, with their masks.
+        rasterizer: any.
+        config: of the reconstruction that follows.
+        masks: how masks select splats.
+        seed: same seed, same splats (on a CPU, bit for bit).
+        checkpoint: where the state is kept every now and then; continued from if it exists.
+
+    Raises:
+        MaskError: if the masks select no splats, or all of them.
+    """
+    assert capture.points is not None, "prepare() gives every capture points"
+    quick = replace(
+        config,
+        steps=max(1, round(config.locate_share * config.steps)),
+        density=replace(config.density, max_splats=max(1, config.density.max_splats // SHRINK)),
+    )
+    everything = yield from fit_photos(
+        capture.points, photos, rasterizer, quick, stage=STAGE, seed=seed, shrink=SHRINK, checkpoint=checkpoint
+    )
+    names = [photo.name for photo in photos.views]
+    found = object_layer(everything, names, masked_views(photos, masks), rasterizer, masks)
+    grown = [area_ratio(found.occluded[photo.name], photo.fill.bool()) for photo in photos if photo.fill.any()]
+    yield Measured(STAGE, {"object": float(len(found.splats)), "occluded_over_mask": sum(grown) / len(grown)})
+    return found
+
+
+def area_ratio(mask: Bool[Tensor, "1 1 h w"], other: Bool[Tensor, "1 1 h w"]) -> float:
+    """Pixels of one mask over those of the other."""
+    return float(mask.sum()) / float(torch.count_nonzero(other))
