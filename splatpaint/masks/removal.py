@@ -28,7 +28,7 @@ class Removal:
     """The scene without the object."""
 
     kept: Splats
-    """A subset of the reconstruction, bit for bit."""
+    """A subset of the reconstruction, bit for bit, but for splats that were split at the outline of the object."""
     holes: tuple[Hole, ...]
     """One for every supervising view, in order."""
 

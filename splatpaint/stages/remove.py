@@ -1,6 +1,7 @@
 """Removes the masked object's splats and finds the holes that it leaves."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from jaxtyping import Bool, Float
@@ -14,6 +15,7 @@ from splatpaint.masks.lift import MaskedView, Region, Votes, lift, rendered_shar
 from splatpaint.masks.object_layer import ObjectLayer
 from splatpaint.masks.removal import Hole, Removal
 from splatpaint.masks.selection import RemoveConfig, masked_views, select_object
+from splatpaint.masks.straddling import split_straddling
 from splatpaint.masks.visibility import as_half
 from splatpaint.render.protocol import Rasterizer
 from splatpaint.scene.photos import Photo, Photos
@@ -26,8 +28,8 @@ each weighed by its share of votes."""
 EXPOSED_GROW_PX = 2
 """Exposed regions grow by this; pixels of a 480-px image."""
 SUPERVISED_PX = 1.0
-"""A splat that shows less than this, in pixels of full opacity over all photos, where they do not show the object is no more
-than what the training left behind it."""
+"""A splat behind the object that shows less than this elsewhere, in pixels of full opacity over all photos, was never
+supervised: it is what the training left there."""
 SUPPORT_LOST = 0.3
 """A pixel that is no hole lost its support if it lost more than this opacity, or this much of what its photo shows."""
 
@@ -43,14 +45,14 @@ def remove(
         photos: of the supervising views, with their masks.
         rasterizer: any.
         config: see there.
-        located: the object, if the reconstruction was made beside it; None: its splats are found by the masks.
+        located: the object, if the reconstruction was made beside it; None: its splats are found by the masks, and those that
+            straddle their outlines are split before.
 
     Raises:
         MaskError: if the masks select no splats, or all of them.
     """
     if located is None:
-        scene = splats
-        gone, views = _selected(scene, photos, rasterizer, config)
+        scene, gone, views = _selected(splats, photos, rasterizer, config)
     else:
         scene = splats[~located.in_scene(splats)]
         gone, views = _unsupervised(scene, photos, rasterizer, located)
@@ -75,28 +77,31 @@ def remove(
 
 def _selected(
     splats: Splats, photos: Photos, rasterizer: Rasterizer, config: RemoveConfig
-) -> tuple[Bool[Tensor, " n"], list[RemovalView]]:
-    """The object's splats in a scene that was fitted with it, and the views without them."""
+) -> tuple[Splats, Bool[Tensor, " n"], list[RemovalView]]:
+    """A scene that was fitted with the object, its straddling splats split, which of it are the object's, and the views
+    without them."""
     masks = masked_views(photos, config)
-    votes = lift(splats, masks, rasterizer)
+    splats, votes = split_straddling(splats, partial(lift, views=masks, rasterizer=rasterizer))
     gone = select_object(splats, masks, rasterizer, config, votes)
     gone[~gone] = _leftovers(splats[~gone], masks, votes[~gone], rasterizer)
     object_share = votes.share * gone
     views = [
         _removal_view(splats, gone, object_share, photo, mask, rasterizer) for photo, mask in zip(photos, masks, strict=True)
     ]
-    return gone, views
+    return splats, gone, views
 
 
 def _unsupervised(
     background: Splats, photos: Photos, rasterizer: Rasterizer, located: ObjectLayer
 ) -> tuple[Bool[Tensor, " n"], list[RemovalView]]:
     """The splats of a background that no photo shows, behind the object, and the views without them."""
-    weight = torch.zeros_like(background.logit_opacities)
+    weight = background.means.new_zeros(len(background), 2)
     for photo in photos:
-        clean = photo.usable * ~located.occluded[photo.name]
-        weight += rendered_weight(background, photo.camera, clean, rasterizer)[:, 0]
-    gone = weight < SUPERVISED_PX
+        occluded = located.occluded[photo.name]
+        pixels = torch.cat([photo.usable * ~occluded, occluded.to(photo.usable)], dim=1)
+        weight += rendered_weight(background, photo.camera, pixels, rasterizer)
+    clean, behind = weight.unbind(dim=1)
+    gone = (clean < SUPERVISED_PX) & (behind > clean)
     kept = background[~gone]
     views = []
     for photo in photos:
