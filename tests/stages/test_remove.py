@@ -31,7 +31,9 @@ def test_the_ball_goes_and_the_wall_stays_bit_for_bit(tmp_path):
     assert red.max() < 0.1, "a ball splat was kept"
     assert len(removal.kept) > 0.85 * len(scene.wall)
     kept = {tuple(row) for row in removal.kept.means.tolist()}
-    assert kept <= {tuple(row) for row in scene.wall.means.tolist()}
+    halves = kept - {tuple(row) for row in scene.wall.means.tolist()}
+    assert len(halves) < 0.1 * len(kept), "only what straddles the masks is split"
+    assert all(z == 1.0 for _, _, z in halves)
 
 
 def test_holes_lie_in_what_was_covered_and_are_smaller(tmp_path):
@@ -64,7 +66,7 @@ def test_what_shows_mostly_elsewhere_stays_against_the_vote(tmp_path):
     def keeps_the_veil(min_inside: float) -> bool:
         config = replace(SHARP, threshold=0.05, outline_error=0.0, background_share=1.0, min_inside=min_inside)
         removal = drain(remove(concatenate([scene.scene, veil]), Photos(scene.capture.views, CPU), rasterize, config))
-        return bool((removal.kept.means == hung).all(dim=1).any())
+        return bool(((removal.kept.means - hung).norm(dim=1) < 0.06).any())
 
     assert not keeps_the_veil(0.0)
     assert keeps_the_veil(0.3)
