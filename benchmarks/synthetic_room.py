@@ -35,6 +35,18 @@ RADIUS_M = 2.3
 """Horizontal distance of the cameras from their target."""
 ARC_DEG = 115.0
 """Angle of the camera arc around the target."""
+LAMP = (-0.4, 0.35, 0.85)
+"""Direction of the middle of the lamp that throws the object's shadow."""
+LAMP_RADIUS = 0.3
+"""Tangent of the lamp's angular radius, for a wide penumbra."""
+LAMP_SHARE = 0.55
+"""Share of the lamp in the light on a surface without a shadow; the rest comes from everywhere."""
+LAMP_RAYS, SKY_RAYS = 24, 32
+"""Rays toward the lamp, and over the hemisphere, a point."""
+SHADOW_REACH_M = 1.5
+"""Distance from the object beyond which it throws no shadow."""
+GAMMA = 2.2
+"""Light is proportional to an sRGB value to this power, about."""
 
 Paint = Callable[[Float[Tensor, "n 3"], Noise], Float[Tensor, "n 3"]]
 """Function from points of a surface to sRGB colors."""
@@ -48,7 +60,9 @@ class Solid:
     paint: Paint
 
 
-def make_room(folder: Path, *, views: int = 36, size: tuple[int, int] = (320, 240), seed: int = 0) -> None:
+def make_room(
+    folder: Path, *, views: int = 36, size: tuple[int, int] = (320, 240), seed: int = 0, shadow: bool = False
+) -> None:
     """Writes the room as a capture in transforms.json layout, with ground truth without the object.
 
     images/ and masks/ (white = the object) are the capture, with points.ply. truth/ holds the images without the object under
@@ -59,21 +73,26 @@ def make_room(folder: Path, *, views: int = 36, size: tuple[int, int] = (320, 24
         views: number of images.
         size: width and height of the images in pixels.
         seed: seed of the textures and of the point sampling.
+        shadow: whether the object darkens what is around it. The truth has no shadow of it; without, the images show the
+            furniture as the truth does.
     """
     noise = Noise(seed)
     generator = torch.Generator().manual_seed(seed)
     furniture, target_object = _furniture(), _object()
     with_object = RayCaster([*(solid.mesh for solid in furniture), target_object.mesh])
     without = RayCaster([solid.mesh for solid in furniture])
+    thrown_by = RayCaster([target_object.mesh]) if shadow else None
     cameras = _cameras(views, *size)
     frames, positions, colors = [], [], []
     for index in range(views):
         camera, name = cameras[index], f"{index:03d}"
         fine = camera.resized(size[0] * SUPERSAMPLING, size[1] * SUPERSAMPLING)
-        behind = _shade(_cast(without, fine), dict(enumerate(furniture)), noise)
+        hits = _cast(without, fine)
+        behind = _shade(hits, dict(enumerate(furniture)), noise)
+        around = behind if thrown_by is None else behind * shadow_of(thrown_by, hits)[..., None]
         front = _cast(with_object, fine)
         covered = front.which == len(furniture)
-        image = _downsample(torch.where(covered[..., None], _shade(front, {len(furniture): target_object}, noise), behind))
+        image = _downsample(torch.where(covered[..., None], _shade(front, {len(furniture): target_object}, noise), around))
         mask = max_pool2d(covered.float()[None], SUPERSAMPLING)
         frames.append(Frame(name=name, camera=camera, image=image, fill_mask=mask))
         write_image(folder / "truth" / f"{name}.png", _downsample(behind))
@@ -104,8 +123,7 @@ def _cast(caster: RayCaster, camera: Cameras) -> Hits:
 
 
 def _shade(hits: Hits, solids: Mapping[int, Solid], noise: Noise) -> Float[Tensor, "h w 3"]:
-    """Diffuse colors under two fixed lights, darker near floor and walls. The object casts no shadow, so the truth stays
-    valid."""
+    """Diffuse colors under two fixed lights, darker near floor and walls."""
     color = torch.zeros_like(hits.points)
     for index, solid in solids.items():
         here = hits.which == index
@@ -116,6 +134,44 @@ def _shade(hits: Hits, solids: Mapping[int, Solid], noise: Noise) -> Float[Tenso
     corner = torch.stack([hits.points[..., 2], 2 - hits.points[..., 1]]).clamp(min=0)
     dimmed = (1 - 0.18 * torch.exp(-corner / 0.2)).prod(dim=0)
     return (color * ((0.6 + lambert) * dimmed)[..., None]).clamp(0, 1)
+
+
+def shadow_of(thrown_by: RayCaster, hits: Hits) -> Float[Tensor, "*rays"]:
+    """What the object's shadow makes of sRGB colors, in (0, 1]: the root of the share of light that still arrives.
+
+    Light comes from a round lamp and, for the rest, from everywhere above a surface. Rays are the same at every point, so
+    there is no noise.
+    """
+    factor = torch.ones_like(hits.distance)
+    near = hits.hit & ((hits.points - torch.tensor(TARGET)).norm(dim=-1) < SHADOW_REACH_M)
+    points, normals = hits.points[near], hits.normals[near]
+    if len(points) == 0:
+        return factor
+    lamp = normalize(torch.tensor(LAMP), dim=0)
+    to_lamp = (lamp + LAMP_RADIUS * _disc(LAMP_RAYS) @ _tangents(lamp[None])[0])[None].expand(len(points), -1, -1)
+    disc = _disc(SKY_RAYS)
+    height = (1 - disc.square().sum(dim=1)).clamp(min=0).sqrt()  # a disc under the hemisphere: weighed by the cosine
+    to_sky = disc @ _tangents(normals) + height[:, None] * normals[:, None]
+
+    def arriving(directions: Float[Tensor, "n m 3"]) -> Float[Tensor, " n"]:
+        start = points + 1e-3 * normals
+        return 1 - thrown_by(start[:, None].expand_as(directions), directions).hit.float().mean(dim=1)
+
+    factor[near] = torch.lerp(arriving(to_sky), arriving(to_lamp), LAMP_SHARE) ** (1 / GAMMA)
+    return factor
+
+
+def _disc(count: int) -> Float[Tensor, "m 2"]:
+    """Points spread evenly over the unit disc (Vogel's spiral)."""
+    number = torch.arange(count)
+    angle, radius = number * math.pi * (3 - math.sqrt(5)), ((number + 0.5) / count).sqrt()
+    return torch.stack([radius * angle.cos(), radius * angle.sin()], dim=1)
+
+
+def _tangents(normals: Float[Tensor, "n 3"]) -> Float[Tensor, "n 2 3"]:
+    """Two unit vectors at right angles to each normal and to one another."""
+    side = normalize(torch.linalg.cross(normals, torch.tensor([0.31, 0.83, -0.46]).expand_as(normals)), dim=1)
+    return torch.stack([side, torch.linalg.cross(normals, side)], dim=1)
 
 
 def _downsample(samples: Float[Tensor, "h w 3"]) -> Float[Tensor, "3 hp wp"]:

@@ -77,3 +77,15 @@ def test_another_seed_makes_another_room(room: Path, tmp_path: Path):
     make_room(tmp_path, views=3, size=(80, 60), seed=1)
     one, other = (read_image(folder / "truth" / "001.png") for folder in (room, tmp_path))
     assert (one - other).abs().mean() > 0.01
+
+
+def test_a_shadow_darkens_the_images_around_the_object_and_not_the_truth(room: Path, tmp_path: Path):
+    make_room(tmp_path, views=3, size=(80, 60), shadow=True)
+    for name in NAMES:
+        assert (tmp_path / "truth" / f"{name}.png").read_bytes() == (room / "truth" / f"{name}.png").read_bytes()
+        image, truth = (read_image(tmp_path / kind / f"{name}.png") for kind in ("images", "truth"))
+        outside = read_mask(tmp_path / "masks" / f"{name}.png")[0] == 0
+        darker = (truth - image)[:, outside].amax(dim=0)
+        assert darker.max() > 0.15
+        assert (image - truth)[:, outside].max() == 0
+        assert (darker > 0.02).float().mean() < 0.2
