@@ -130,7 +130,7 @@ def observed_views(photos: Photos, removal: Removal, rasterizer: Rasterizer) -> 
         kept = rasterizer(removal.kept, photo.camera)
         observed = (photo.usable > 0) & ~hole.occluded
         behind = kept.color / kept.alpha.clamp_min(MIN_ALPHA)  # as if nothing shone through
-        image = torch.where(observed, photo.image, behind.clamp(0, 1))
+        image = torch.where(observed, hole.lit(photo.image), behind.clamp(0, 1))
         view = ObservedView.of(
             photo.camera,
             image,

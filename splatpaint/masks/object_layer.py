@@ -19,6 +19,8 @@ from splatpaint.scene.splats import Splats
 
 SHOWS_OBJECT = 0.4
 """A pixel near a mask shows the object if its splats, each weighed by its share of votes, make up more than this of it."""
+MEMBER = 0.5
+"""The object's splats have more than this share of their votes inside the masks."""
 MISSED_PX = 2
 """Masks miss a part only if it is more than twice so wide: splats that straddle an outline show beyond it everywhere. Pixels of
 a 480-px image."""
@@ -55,13 +57,13 @@ def object_layer(
         MaskError: if the masks select no splats, or all of them.
     """
     votes = lift(splats, masks, rasterizer)
-    gone = voted_out(votes, config)
-    refuse_extremes(gone, votes)
-    weight = (votes.share * gone)[:, None]
+    member = voted_out(votes, config) & (votes.share > MEMBER)
+    refuse_extremes(member, votes)
+    weight = (votes.share * member)[:, None]
     occluded = {}
     for name, view in zip(names, masks, strict=True):
         shows = (rasterizer(splats, view.camera, features=weight).color > SHOWS_OBJECT) & view.with_margin & ~view.mask
         radius_px = view.camera.px(MISSED_PX)
         missed = dilate(erode(shows.float(), radius_px), radius_px).bool()
         occluded[name] = view.mask | (missed & view.with_margin)
-    return ObjectLayer(splats[gone], occluded)
+    return ObjectLayer(splats[member], occluded)

@@ -3,11 +3,14 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from splatpaint.scene.splats import Splats
 from splatpaint.scene.views import Capture
+
+NO_SHADE = 255
+"""Shade of a pixel that no shadow darkens."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,6 +24,12 @@ class Hole:
     """Where no other view saw past the object either: the hole."""
     support_removed: Bool[Tensor, "1 1 h w"]
     """Where splats went although it is known what is there, from this photo or another: masks are never exact."""
+    shade: UInt8[Tensor, "1 1 h w"] | None = None
+    """What the object's shadow left of the photo's sRGB values, where it is undone, in 1 / 255; None: nothing is undone."""
+
+    def lit(self, image: Float[Tensor, "1 3 h w"]) -> Float[Tensor, "1 3 h w"]:
+        """The view's photo without the shadow, sRGB in [0, 1]."""
+        return image if self.shade is None else unshaded(image, self.shade).clamp(0, 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,9 +37,14 @@ class Removal:
     """The scene without the object."""
 
     kept: Splats
-    """A subset of the reconstruction, bit for bit, but for splats that were split at the outline of the object."""
+    """A subset of the reconstruction, bit for bit but where a shadow is undone, or a splat was split at the object's outline."""
     holes: tuple[Hole, ...]
     """One for every supervising view, in order."""
+
+
+def unshaded(image: Float[Tensor, "1 c h w"], shade: UInt8[Tensor, "1 1 h w"]) -> Float[Tensor, "1 c h w"]:
+    """The image divided by the shade; unchanged, bit for bit, where there is none."""
+    return image * (NO_SHADE / shade.float())
 
 
 def nothing_removed(splats: Splats, capture: Capture) -> Removal:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Bool
@@ -50,6 +50,9 @@ class RemoveConfig:
     margins."""
     max_inside_holes: float = 0.7
     """Last, kept splats go that have more than this share of their rendered weight in holes: they would occlude the fill."""
+    shadow: Literal["keep", "remove"] = "keep"
+    """What becomes of the contact shadow of what goes, if one is found on the plane that it stands on (see masks/shadow.py).
+    remove: splats, and the photos that the fill is made from, are lightened there."""
     holes: HolesConfig = field(default_factory=HolesConfig)
 
 

@@ -1,13 +1,14 @@
 """Removes the masked object's splats and finds the holes that it leaves."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from splatpaint.events import Events, Measured, Progressed
+from splatpaint.events import Events, Measured, Noted, Progressed
 from splatpaint.image.region import dilate
 from splatpaint.masks.floaters import isolated, was_hidden
 from splatpaint.masks.holes import RemovalView, find_holes
@@ -15,6 +16,7 @@ from splatpaint.masks.lift import MaskedView, Region, Votes, lift, rendered_shar
 from splatpaint.masks.object_layer import ObjectLayer
 from splatpaint.masks.removal import Hole, Removal
 from splatpaint.masks.selection import RemoveConfig, masked_views, select_object
+from splatpaint.masks.shadow import ContactShadow, find_shadow, lighten
 from splatpaint.masks.straddling import split_straddling
 from splatpaint.masks.visibility import as_half
 from splatpaint.render.protocol import Rasterizer
@@ -27,6 +29,8 @@ EXPOSED = 0.4
 each weighed by its share of votes."""
 EXPOSED_GROW_PX = 2
 """Exposed regions grow by this; pixels of a 480-px image."""
+OBJECT = 0.5
+"""Of the splats that go, the object are those that have more than this share of their votes inside the masks."""
 SUPERVISED_PX = 1.0
 """A splat behind the object that shows less than this elsewhere, in pixels of full opacity over all photos, was never
 supervised: it is what the training left there."""
@@ -52,10 +56,10 @@ def remove(
         MaskError: if the masks select no splats, or all of them.
     """
     if located is None:
-        scene, gone, views = _selected(splats, photos, rasterizer, config)
+        parts = _selected(splats, photos, rasterizer, config)
     else:
-        scene = splats[~located.in_scene(splats)]
-        gone, views = _unsupervised(scene, photos, rasterizer, located)
+        parts = _unsupervised(splats[~located.in_scene(splats)], photos, rasterizer, located)
+    scene, gone, views = parts.scene, parts.gone, parts.views
     yield Progressed(STAGE, len(photos), 2 * len(photos))
     holes = find_holes(views, config.holes)
     regions = (Region(photo.camera, hole, photo.usable) for photo, hole in zip(photos, holes, strict=True))
@@ -72,14 +76,37 @@ def remove(
         "support_removed_share": mean_share([hole.support_removed for hole in result]),
     }
     yield Measured(STAGE, counts | shares)
-    return Removal(kept, result)
+    shadow = find_shadow(parts.removed, photos, views)
+    if shadow is None:
+        return Removal(kept, result)
+    if config.shadow == "keep":
+        yield Noted(STAGE, f"{_described(shadow)} and stays: --shadow remove lightens it")
+        return Removal(kept, result)
+    yield Noted(STAGE, f"{_described(shadow)}: it is lightened")
+    shades = [shadow.shade(view) for view in views]
+    result = tuple(replace(hole, shade=shade) for hole, shade in zip(result, shades, strict=True))
+    return Removal(lighten(scene, views, shades, rasterizer)[~gone], result)
 
 
-def _selected(
-    splats: Splats, photos: Photos, rasterizer: Rasterizer, config: RemoveConfig
-) -> tuple[Splats, Bool[Tensor, " n"], list[RemovalView]]:
-    """A scene that was fitted with the object, its straddling splats split, which of it are the object's, and the views
-    without them."""
+def _described(shadow: ContactShadow) -> str:
+    return f"the surface is up to {shadow.deepest:.0%} darker around what was removed, which looks like its shadow"
+
+
+@dataclass(frozen=True, eq=False)
+class _Parts:
+    """A scene before its holes are known."""
+
+    scene: Splats
+    gone: Bool[Tensor, " n"]
+    """Splats of the scene that do not stay."""
+    removed: Splats
+    """The object, and little else."""
+    views: list[RemovalView]
+    """All views of what stays."""
+
+
+def _selected(splats: Splats, photos: Photos, rasterizer: Rasterizer, config: RemoveConfig) -> _Parts:
+    """The object is in a scene that was fitted with it; what straddles its outline is split."""
     masks = masked_views(photos, config)
     splats, votes = split_straddling(splats, partial(lift, views=masks, rasterizer=rasterizer))
     gone = select_object(splats, masks, rasterizer, config, votes)
@@ -88,13 +115,11 @@ def _selected(
     views = [
         _removal_view(splats, gone, object_share, photo, mask, rasterizer) for photo, mask in zip(photos, masks, strict=True)
     ]
-    return splats, gone, views
+    return _Parts(splats, gone, splats[gone & (votes.share > OBJECT)], views)
 
 
-def _unsupervised(
-    background: Splats, photos: Photos, rasterizer: Rasterizer, located: ObjectLayer
-) -> tuple[Bool[Tensor, " n"], list[RemovalView]]:
-    """The splats of a background that no photo shows, behind the object, and the views without them."""
+def _unsupervised(background: Splats, photos: Photos, rasterizer: Rasterizer, located: ObjectLayer) -> _Parts:
+    """The object is apart from its background, of which goes what no photo shows, behind the object."""
     weight = background.means.new_zeros(len(background), 2)
     for photo in photos:
         occluded = located.occluded[photo.name]
@@ -109,7 +134,7 @@ def _unsupervised(
         occluded = located.occluded[photo.name]
         depth, usable = as_half(left.depth), photo.usable.bool()
         views.append(RemovalView(photo.camera, occluded, occluded, usable, depth, depth, left.alpha.half()))
-    return gone, views
+    return _Parts(background, gone, located.splats, views)
 
 
 def mean_share(masks: Sequence[Bool[Tensor, "1 1 _ _"]]) -> float:

@@ -17,10 +17,10 @@ from splatpaint.events import Events, Measured, Product, Saved, Skipped
 from splatpaint.fill.tools import Tools
 from splatpaint.fill.unobserved import synthetic_cameras
 from splatpaint.formats import check_splats, read_splats, write_splats
-from splatpaint.image.files import read_mask, write_mask
+from splatpaint.image.files import read_image, read_mask, write_image, write_mask
 from splatpaint.image.perceptual import find_trunk
 from splatpaint.masks.object_layer import ObjectLayer
-from splatpaint.masks.removal import Hole, Removal, nothing_removed
+from splatpaint.masks.removal import NO_SHADE, Hole, Removal, nothing_removed
 from splatpaint.priors.customize import load_customization
 from splatpaint.priors.depth import find_depth, load_depth
 from splatpaint.priors.latent import LatentInpaintingPrior
@@ -40,6 +40,8 @@ from splatpaint.stages.reconstruct import Reconstruction
 
 HOLE_KINDS = ("occluded", "holes", "support_removed")
 """Folders of a removal's masks, one PNG a view."""
+SHADE = "shade"
+"""Folder of what the object's shadow left of the photos, where it is undone: one PNG a view that shows the shadow."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -255,7 +257,10 @@ def _removed(context: Run, splats: Splats, capture: Capture, photos: Photos, loc
     def read(folder: Path) -> Removal:
         holes = []
         for view in capture.views:
-            holes.append(Hole(view.name, *(_read_mask(context, folder, kind, view.name) for kind in HOLE_KINDS)))
+            masks = (_read_mask(context, folder, kind, view.name) for kind in HOLE_KINDS)
+            file = _hole_file(folder, SHADE, view.name)
+            shade = read_image(file)[None, :1].mul(NO_SHADE).round().byte().to(context.device) if file.exists() else None
+            holes.append(Hole(view.name, *masks, shade=shade))
         return Removal(read_splats(context.folder.splats(remove.STAGE)).to(context.device), tuple(holes))
 
     def make(_checkpoint: Path) -> Events[Removal]:
@@ -268,6 +273,8 @@ def _removed(context: Run, splats: Splats, capture: Capture, photos: Photos, loc
         for hole in removal.holes:
             for kind, mask in zip(HOLE_KINDS, (hole.occluded, hole.unobserved, hole.support_removed), strict=True):
                 write_mask(_hole_file(folder, kind, hole.name), mask[0].float().cpu())
+            if hole.shade is not None:
+                write_image(_hole_file(folder, SHADE, hole.name), hole.shade[0].expand(3, -1, -1) / NO_SHADE)
         write_splats(context.folder.splats(remove.STAGE), removal.kept)
 
     is_new = not context.folder.splats(remove.STAGE).exists()

@@ -19,6 +19,7 @@ from splatpaint.cli.options import DEVICES, PATH, assignments, resolve_masks, wi
 @click.option("--max-resolution", type=int, metavar="N", help="Longest image side in pixels.")
 @click.option("--test-every", type=int, metavar="N", help="Hold out every N-th view and measure it.")
 @with_masks
+@click.option("--shadow", type=click.Choice(["keep", "remove"]), help="What becomes of the shadow of what is removed.")
 @click.option(
     "--init-ply",
     type=PATH,
@@ -40,6 +41,7 @@ def fit(
     test_every: int | None,
     masks: str | None,
     mask_polarity: str | None,
+    shadow: str | None,
     init_ply: Path | None,
     prior: str | None,
     prompt: str | None,
@@ -56,6 +58,7 @@ def fit(
         "capture.test_every": test_every,
         "capture.masks": resolve_masks(masks),
         "capture.mask_polarity": mask_polarity,
+        "remove.shadow": shadow,
         "reconstruct.init_ply": str(init_ply.resolve()) if init_ply else None,
         "prior.name": prior,
         "prior.prompt": prompt,
