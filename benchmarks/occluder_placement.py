@@ -9,7 +9,8 @@ it stands: a white table has no sparse points. Or the user gives a pixel of leve
 
 Only views that show the occluder are kept, on at most a quarter of the photo. Views are also dropped if sparse points, the
 masks of the capture or what the photo shows say that something is in front of the occluder, because it would be rendered over
-it, and if their camera is rolled against most others (a part of the capture may be posed wrongly). Occluders cast no shadow.
+it, and if their camera is rolled against most others (a part of the capture may be posed wrongly). Occluders cast no shadow,
+unless --shadow is given: then the photos are darkened softly around the foot, on its plane.
 """
 
 import argparse
@@ -29,7 +30,7 @@ from torch.nn.functional import normalize
 
 from benchmarks.capture_writer import Frame, write_capture
 from benchmarks.planesweep import sweep
-from benchmarks.synthetic_occluders import SHAPES, SINK_DEPTH, Occluder, Placement, Shape, occluder_at
+from benchmarks.synthetic_occluders import SHAPES, SINK_DEPTH, Occluder, Placement, Shape, foot_shadow, occluder_at
 from splatpaint.capture import CaptureConfig, prepare
 from splatpaint.events import drain
 from splatpaint.image.files import read_image, read_mask, write_image
@@ -74,6 +75,8 @@ MIN_VIEWS = 6
 """Minimum number of views that see the placement."""
 SUPERSAMPLING = 4
 """Rays per pixel along each axis."""
+SHADOW_REACH = 4.0
+"""Radius of the shadow in radii of the occluder; it has faded to 1 % there."""
 MASK_MARGIN_PX = 2
 """Dilation of the masks."""
 
@@ -89,7 +92,9 @@ class Spot:
     """Share of the height."""
 
 
-def make_occluder_task(capture: Capture, folder: Path, *, shape: Shape = "ball", spot: Spot | None = None) -> Occluder:
+def make_occluder_task(
+    capture: Capture, folder: Path, *, shape: Shape = "ball", spot: Spot | None = None, shadow: bool = False
+) -> Occluder:
     """Writes the capture with the occluder, and its ground truth.
 
     Raises:
@@ -110,7 +115,8 @@ def make_occluder_task(capture: Capture, folder: Path, *, shape: Shape = "ball",
             color, coverage = draw(occluder, view.camera)
             mask = dilate((coverage > 0).float()[None], MASK_MARGIN_PX)[0]
             write_image(folder / "truth" / f"{view.name}.png", photo)
-            yield Frame(view.name, view.camera, torch.lerp(photo, color, coverage), mask)
+            around = photo * shade(placement, view.camera) if shadow else photo
+            yield Frame(view.name, view.camera, torch.lerp(around, color, coverage), mask)
 
     write_capture(folder, frames(), _sparse_points(occluder, points, views))
     where = {"foot": placement.foot.tolist(), "up": placement.up.tolist(), "radius": placement.radius}
@@ -250,6 +256,15 @@ def draw(occluder: Occluder, camera: Cameras) -> tuple[Float[Tensor, "3 h w"], F
     color[:, top:bottom, left:right] = mean.permute(2, 0, 1)
     coverage[0, top:bottom, left:right] = share
     return color, coverage
+
+
+def shade(placement: Placement, camera: Cameras) -> Float[Tensor, "1 h w"]:
+    """What a soft shadow around the foot leaves of the sRGB values of a photo, within `SHADOW_REACH` of the foot; else 1."""
+    rays = camera.rays()[0] @ camera.world_from_cam[0, :3, :3].T
+    depth = (placement.foot - camera.centers[0]) @ placement.up / (rays @ placement.up)
+    points = camera.centers[0] + depth[..., None] * rays
+    on_plane = (depth > 0) & ((points - placement.foot).norm(dim=-1) < SHADOW_REACH * placement.radius)
+    return torch.where(on_plane, foot_shadow(placement, points), torch.ones_like(depth))[None]
 
 
 def _placement_at(point: Tensor, points: PointCloud, cameras: Cameras, sizes: Tensor, up: Tensor) -> Placement | None:
@@ -430,12 +445,14 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--shape", choices=SHAPES, default="ball")
     parser.add_argument("--max-resolution", type=int, default=480)
+    parser.add_argument("--shadow", action="store_true", help="darken the photos softly around the foot")
     parser.add_argument("--spot", metavar="VIEW,X,Y", help="level ground at these shares of a view's width and height")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as cache:
         capture = drain(prepare(arguments.capture, CaptureConfig(max_resolution=arguments.max_resolution), cache=Path(cache)))
         spot = parse_spot(arguments.spot) if arguments.spot else None
-        placement = make_occluder_task(capture, arguments.output, shape=arguments.shape, spot=spot).placement
+        occluder = make_occluder_task(capture, arguments.output, shape=arguments.shape, spot=spot, shadow=arguments.shadow)
+        placement = occluder.placement
     foot = [round(x, 3) for x in placement.foot.tolist()]
     print(f"{arguments.shape} of radius {placement.radius:.4f} at {foot}; {arguments.output}")
 

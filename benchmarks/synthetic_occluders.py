@@ -22,6 +22,10 @@ SHAPES: tuple[Shape, ...] = get_args(Shape)
 SINK_DEPTH = 0.04
 """Depth of an occluder below the fitted plane, as a share of its radius: real surfaces are rough, and a gap would be
 visible."""
+SHADOW_STRENGTH = 0.8
+"""Share of the hidden light that is missing; the rest comes from beside."""
+GAMMA = 2.2
+"""Light is proportional to an sRGB value to this power, about."""
 FLAT = 0.02
 """Height of flat occluders above the plane, as a share of their radius."""
 
@@ -223,6 +227,18 @@ def shading(normals: Float[Tensor, "n 3"], placement: Placement) -> Float[Tensor
     side, _, up = placement.axes
     light = normalize(up + 0.5 * side, dim=0)
     return (0.45 + 0.55 * (0.5 + 0.5 * (normals @ light)))[:, None]
+
+
+def foot_shadow(placement: Placement, points: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n"]:
+    """What a soft shadow leaves of the sRGB values of points on the surface: that of a ball under light from everywhere.
+
+    The ball hides (height / distance) (radius / distance)^2 of the light, see the view factors of spheres.
+    """
+    along = (points - placement.foot) @ placement.axes[:2].T
+    height = placement.center.sub(placement.foot) @ placement.up
+    distance = (along.square().sum(dim=-1) + height**2).sqrt()
+    hidden = (height / distance) * (placement.radius / distance) ** 2
+    return (1 - SHADOW_STRENGTH * hidden.clamp(max=1)) ** (1 / GAMMA)
 
 
 def _in_disc(x: Tensor, y: Tensor) -> Bool[Tensor, "*n"]:

@@ -89,6 +89,20 @@ def test_only_the_masked_pixels_change(room: Capture, tmp_path: Path, shape: Sha
         assert not torch.equal(image, truth)
 
 
+def test_a_shadow_darkens_the_photos_around_the_foot_and_nothing_farther_away(room: Capture, tmp_path: Path):
+    placement = make_occluder_task(room, tmp_path, shadow=True).placement
+    cameras = {view.name: view.camera for view in room.all_views}
+    for file in (tmp_path / "images").iterdir():
+        image, truth = (read_image(tmp_path / kind / file.name) for kind in ("images", "truth"))
+        outside = read_mask(tmp_path / "masks" / file.name)[0] == 0
+        darker = (truth - image).amax(dim=0) * outside
+        assert darker.max() > 0.05
+        assert ((image - truth).amax(dim=0) * outside).max() <= 0
+        (x, y), _ = (part[0, 0] for part in cameras[file.stem].project(placement.foot[None]))
+        rows, columns = torch.nonzero(darker > 0.5 * darker.max(), as_tuple=True)
+        assert torch.hypot(columns - x, rows - y).median() < 0.15 * image.shape[2]
+
+
 def test_no_point_of_the_covered_capture_lies_behind_the_ball_in_every_view(room: Capture, tmp_path: Path):
     ball = make_occluder_task(room, tmp_path / "cover").placement
     covered = drain(prepare(tmp_path / "cover", CaptureConfig(), cache=tmp_path / "cache"))
