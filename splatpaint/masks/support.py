@@ -27,6 +27,8 @@ POINTS_PER_VIEW = 100
 """Number of points that planes are fitted to."""
 STANDS_ON = 0.9
 """An object stands on a plane if this share of its splats is on one side of it, ..."""
+SUNK = 0.25
+"""... or no deeper than this, in radii of the object (rendered depth lies before the centers of splats seen aslant), ..."""
 TOUCHES = 0.35
 """... and the lowest splats are no higher than this, in radii of the object."""
 LOWEST = 0.05
@@ -69,7 +71,7 @@ def find_support(removed: Splats, views: Sequence[RemovalView]) -> Support | Non
         height = (points - point) @ normal
         if height.median() < 0:
             normal, height = -normal, -height
-        on_one_side = (height > -2 * TOLERANCE * radius).float().mean() > STANDS_ON
+        on_one_side = (height > -SUNK * radius).float().mean() > STANDS_ON
         if on_one_side and height.quantile(LOWEST) < TOUCHES * radius:
             side = normalize(torch.linalg.cross(normal, torch.eye(3).to(normal)[normal.abs().argmin()]), dim=0)
             axes = torch.stack([side, torch.linalg.cross(normal, side), normal])
