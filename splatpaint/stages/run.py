@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from jaxtyping import Bool
-from torch import Tensor
 
 from splatpaint.capture import prepare
 from splatpaint.errors import BackendError, MaskError, PriorError
@@ -17,10 +15,9 @@ from splatpaint.events import Events, Measured, Product, Saved, Skipped
 from splatpaint.fill.tools import Tools
 from splatpaint.fill.unobserved import synthetic_cameras
 from splatpaint.formats import check_splats, read_splats, write_splats
-from splatpaint.image.files import read_image, read_mask, write_image, write_mask
 from splatpaint.image.perceptual import find_trunk
 from splatpaint.masks.object_layer import ObjectLayer
-from splatpaint.masks.removal import NO_SHADE, Hole, Removal, nothing_removed
+from splatpaint.masks.removal import Removal, nothing_removed
 from splatpaint.priors.customize import load_customization
 from splatpaint.priors.depth import find_depth, load_depth
 from splatpaint.priors.latent import LatentInpaintingPrior
@@ -35,13 +32,9 @@ from splatpaint.stages.config import RunConfig
 from splatpaint.stages.contradicting_views import find_contradicting, read_contradicting, without_views, write_contradicting
 from splatpaint.stages.exposures import read_exposures, write_exposures
 from splatpaint.stages.folder import RunFolder, SplatStage
+from splatpaint.stages.holes import read_holes, read_occluded, write_holes, write_occluded
 from splatpaint.stages.pictures import before_after, draw_synthetic_views
 from splatpaint.stages.reconstruct import Reconstruction
-
-HOLE_KINDS = ("occluded", "holes", "support_removed")
-"""Folders of a removal's masks, one PNG a view."""
-SHADE = "shade"
-"""Folder of what the object's shadow left of the photos, where it is undone: one PNG a view that shows the shadow."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,8 +186,8 @@ def _located(context: Run, capture: Capture, photos: Photos) -> Events[ObjectLay
         return None
 
     def read(folder: Path) -> ObjectLayer:
-        masks = {view.name: _read_mask(context, folder, "occluded", view.name) for view in capture.views}
-        return ObjectLayer(read_splats(context.folder.splats(locate.STAGE)).to(context.device), masks)
+        found = read_splats(context.folder.splats(locate.STAGE)).to(context.device)
+        return ObjectLayer(found, read_occluded(folder, capture.views, context.device))
 
     def make(checkpoint: Path) -> Events[ObjectLayer]:
         finding = locate.locate(
@@ -209,8 +202,7 @@ def _located(context: Run, capture: Capture, photos: Photos) -> Events[ObjectLay
         return timed(locate.STAGE, finding)
 
     def write(folder: Path, found: ObjectLayer) -> None:
-        for name, mask in found.occluded.items():
-            write_mask(_hole_file(folder, "occluded", name), mask[0].float().cpu())
+        write_occluded(folder, found.occluded)
         write_splats(context.folder.splats(locate.STAGE), found.splats)
 
     return (yield from context.stage_product(locate.STAGE, read=read, make=make, write=write))
@@ -255,13 +247,8 @@ def _reconstructed(context: Run, capture: Capture, photos: Photos, located: Obje
 
 def _removed(context: Run, splats: Splats, capture: Capture, photos: Photos, located: ObjectLayer | None) -> Events[Removal]:
     def read(folder: Path) -> Removal:
-        holes = []
-        for view in capture.views:
-            masks = (_read_mask(context, folder, kind, view.name) for kind in HOLE_KINDS)
-            file = _hole_file(folder, SHADE, view.name)
-            shade = read_image(file)[None, :1].mul(NO_SHADE).round().byte().to(context.device) if file.exists() else None
-            holes.append(Hole(view.name, *masks, shade=shade))
-        return Removal(read_splats(context.folder.splats(remove.STAGE)).to(context.device), tuple(holes))
+        kept = read_splats(context.folder.splats(remove.STAGE)).to(context.device)
+        return Removal(kept, read_holes(folder, capture.views, context.device))
 
     def make(_checkpoint: Path) -> Events[Removal]:
         if masked(capture):
@@ -270,11 +257,7 @@ def _removed(context: Run, splats: Splats, capture: Capture, photos: Photos, loc
         return nothing_to_do(nothing_removed(splats, capture))
 
     def write(folder: Path, removal: Removal) -> None:
-        for hole in removal.holes:
-            for kind, mask in zip(HOLE_KINDS, (hole.occluded, hole.unobserved, hole.support_removed), strict=True):
-                write_mask(_hole_file(folder, kind, hole.name), mask[0].float().cpu())
-            if hole.shade is not None:
-                write_image(_hole_file(folder, SHADE, hole.name), hole.shade[0].expand(3, -1, -1) / NO_SHADE)
+        write_holes(folder, removal.holes)
         write_splats(context.folder.splats(remove.STAGE), removal.kept)
 
     is_new = not context.folder.splats(remove.STAGE).exists()
@@ -322,11 +305,3 @@ def nothing_to_do(product: Product) -> Events[Product]:
     """A stage that has its product already."""
     yield from ()
     return product
-
-
-def _read_mask(context: Run, folder: Path, kind: str, view: str) -> Bool[Tensor, "1 1 h w"]:
-    return read_mask(_hole_file(folder, kind, view))[None].bool().to(context.device)
-
-
-def _hole_file(folder: Path, kind: str, view: str) -> Path:
-    return folder / kind / f"{view}.png"

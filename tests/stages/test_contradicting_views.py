@@ -23,8 +23,9 @@ from splatpaint.stages.contradicting_views import (
     write_contradicting,
 )
 from splatpaint.stages.folder import RunFolder
+from splatpaint.stages.holes import KINDS
 from splatpaint.stages.reconstruct import ReconstructConfig, reconstruct
-from splatpaint.stages.run import HOLE_KINDS, run
+from splatpaint.stages.run import run
 from tests.support.diffusion import save_toy_prior
 from tests.support.symmetric import capture_of_can, merged
 
@@ -112,7 +113,7 @@ def test_a_run_names_views_with_contradicting_poses_once_and_neither_removes_nor
     assert sentence.startswith("the poses of 5 views contradict the others: 0005-0009 (")
     assert again == []
     assert json.loads((tmp_path / "run/reconstruct/contradicting_views.json").read_text()) == list(WRONG)
-    for kind in HOLE_KINDS:
+    for kind in KINDS:
         known = {file.stem for file in (tmp_path / "run/remove" / kind).iterdir()}
         assert len(known) == 19
         assert not known & set(WRONG)
