@@ -33,6 +33,8 @@ OPACITY = 0.9
 """Of a seed."""
 SIZE = 0.8
 """Standard deviation of a seed, in pixels of the view that adds it. There is one seed a pixel."""
+BEFORE_KEPT = 0.01
+"""Where kept splats reach into a hole and are opaque there, the fill starts before them by this share of the depth."""
 MIN_AREA_PX = 10
 """A view has no turn that has fewer pixels uncovered; pixels of a 480-px image."""
 HINT_BOUNDARY_PX = 32
@@ -226,16 +228,18 @@ class FillSeeder:
 def extrapolated_fill_depth(
     view: ObservedView, fill_depth: Float[Tensor, "1 1 h w"], hint: Float[Tensor, "1 1 h w"] | None = None
 ) -> Float[Tensor, "1 1 h w"]:
-    """The view's z-depth, closed over its hole by the harmonic extension of disparity.
+    """The view's z-depth, closed over its hole: where the kept splats around it meet inside, right before them, since all views
+    share their surface; elsewhere by the harmonic extension of disparity.
 
     Args:
         view: gives the kept depth around the hole.
         fill_depth: z-depth of the fill that is in the hole already, 0 = none; the extension passes through it.
         hint: disparity up to scale and shift whose shape the extension follows.
     """
-    kept = ~view.in_fill_region & (view.alpha >= SURFACE) & (view.depth > 0)
     filled = view.in_fill_region & (fill_depth > 0)
-    depth, known = torch.where(filled, fill_depth, view.depth), kept | filled
+    kept = (view.alpha >= SURFACE) & (view.depth > 0) & ~filled
+    before = torch.where(view.in_fill_region, (1 - BEFORE_KEPT) * view.depth, view.depth)
+    depth, known = torch.where(filled, fill_depth, before), kept | filled
     boundary = known & (ring(view.fill_region, view.camera.px(HINT_BOUNDARY_PX)) > 0)
     if hint is None or not boundary.any():
         return extrapolate_depth(depth, (~known).to(depth))
