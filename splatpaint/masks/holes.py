@@ -16,12 +16,15 @@ from torch import Tensor
 from splatpaint.image.region import components, dilate, erode
 from splatpaint.masks.visibility import DepthView
 from splatpaint.scene.camera import Cameras
+from splatpaint.scene.views import spread
 
 TOLERANCE = 0.06
 """Relative difference of depths up to which two views look at the same surface. Beyond the median depth, 1, it grows in
 proportion: parallax measures disparity, whose error does not shrink with distance."""
 MIN_ALPHA = 0.8
 """Below this accumulated opacity of the kept splats there is no surface to test."""
+MAX_ASKED = 32
+"""Views that are asked whether they count a pixel as seen, evenly spread over those with something behind the object."""
 BRIDGE = 2 / 3
 """Width of the bridges that are painted, as a share of the width of the gaps."""
 
@@ -73,24 +76,61 @@ class RemovalView:
         """The surfaces of the kept scene that the photo shows."""
         return DepthView(self.camera, self.full_depth * (self.usable & ~self.occluded))
 
+    @property
+    def kept_surface(self) -> DepthView:
+        """The surfaces of the kept scene."""
+        return DepthView(self.camera, self.kept_depth * (self.kept_alpha >= MIN_ALPHA))
+
 
 def find_holes(views: Sequence[RemovalView], config: HolesConfig) -> list[Float[Tensor, "1 1 _ _"]]:
-    """The hole of every view, within what the object occluded: 1 = never seen."""
-    return [_hole(index, views, config) for index in range(len(views))]
+    """The hole of every view, within what the object occluded: 1 = never seen.
+
+    A surface is unseen or not from wherever one looks: a pixel stays in a hole unless most of the other views that have its
+    surface behind the object count it as seen.
+    """
+    unseen = [_unseen(view, views, config) for view in views]
+    if config.use_other_views:
+        asked = spread([(view, each) for view, each in zip(views, unseen, strict=True) if view.occluded.any()], MAX_ASKED)
+        unseen = [_agreed(view, each, asked) for view, each in zip(views, unseen, strict=True)]
+    return [_closed(view, each.float(), config) for view, each in zip(views, unseen, strict=True)]
 
 
-def _hole(index: int, views: Sequence[RemovalView], config: HolesConfig) -> Float[Tensor, "1 1 h w"]:
-    view = views[index]
-    occluded, exposed = view.occluded.float(), view.exposed.float()
-    hole = exposed * occluded
-    surface = (hole > 0) & (view.kept_alpha >= MIN_ALPHA)
+def _unseen(view: RemovalView, views: Sequence[RemovalView], config: HolesConfig) -> Bool[Tensor, "1 1 h w"]:
+    """Exposed pixels whose surface no other view saw beside the object."""
+    unseen = view.exposed & view.occluded
+    surface = unseen & (view.kept_alpha >= MIN_ALPHA)
     if config.use_other_views and surface.any():
         points = view.camera.unproject_where(view.kept_depth.float(), surface)
         observed = torch.zeros(len(points), dtype=torch.bool, device=points.device)
         for other in views:
             if other is not view:
                 observed |= sees(other, points)
-        hole[surface] = (~observed).to(hole)
+        unseen[surface] = ~observed
+    return unseen
+
+
+def _agreed(
+    view: RemovalView, unseen: Bool[Tensor, "1 1 h w"], asked: Sequence[tuple[RemovalView, Bool[Tensor, "1 1 _ _"]]]
+) -> Bool[Tensor, "1 1 h w"]:
+    """The unseen pixels without those whose surface most of the others that have it behind the object count as seen."""
+    surface = unseen & (view.kept_alpha >= MIN_ALPHA)
+    if not surface.any():
+        return unseen
+    points = view.camera.unproject_where(view.kept_depth.float(), surface)
+    balance = torch.zeros(len(points), dtype=torch.long, device=points.device)
+    for other, theirs in asked:
+        if other is not view:
+            sighting = other.kept_surface.sight(points)
+            same = sighting.on_surface(TOLERANCE * sighting.depth.clamp_min(1.0)) & sighting.at(other.occluded)
+            balance += torch.where(sighting.at(theirs), 1, -1) * same
+    agreed = unseen.clone()
+    agreed[surface] = balance >= 0
+    return agreed
+
+
+def _closed(view: RemovalView, hole: Float[Tensor, "1 1 h w"], config: HolesConfig) -> Float[Tensor, "1 1 h w"]:
+    """The hole without specks, its ragged parts closed, within what the object occluded."""
+    occluded, exposed = view.occluded.float(), view.exposed.float()
     # First, or specks would be joined to what they are strewn around.
     hole = without_specks(erode(dilate(hole, 1), 1), config.min_area_px * view.camera.px(1) ** 2)
     side = max(view.camera.width, view.camera.height)

@@ -66,7 +66,7 @@ def test_what_shows_mostly_elsewhere_stays_against_the_vote(tmp_path):
     def keeps_the_veil(min_inside: float) -> bool:
         config = replace(SHARP, threshold=0.05, outline_error=0.0, background_share=1.0, min_inside=min_inside)
         removal = drain(remove(concatenate([scene.scene, veil]), Photos(scene.capture.views, CPU), rasterize, config))
-        return bool(((removal.kept.means - hung).norm(dim=1) < 0.06).any())
+        return bool(((removal.kept.means - hung).norm(dim=1) < 0.1).any())
 
     assert not keeps_the_veil(0.0)
     assert keeps_the_veil(0.3)
