@@ -1,13 +1,14 @@
 """What the steps of an optimization render, and what they compare it with."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from splatpaint.image.resample import resize_area
 from splatpaint.scene.camera import Cameras
 from splatpaint.scene.splats import Splats
 from splatpaint.streams import generator
@@ -58,6 +59,24 @@ def first_example(samplers: Sequence[Sampler], step: int) -> Example:
         if example is not None:
             return example
     raise ValueError(f"no sampler has an example for step {step}")
+
+
+def halved(example: Example) -> Example:
+    """The example at half its width and height. A pixel counts where all that it was made of do.
+
+    Raises:
+        ValueError: if it has a disparity hint, which nothing needs at half its size.
+    """
+    if example.disparity_hint is not None:
+        raise ValueError("an example with a disparity hint is not halved")
+    width, height = example.cameras.width // 2, example.cameras.height // 2
+    target, weight, holes = (
+        resize_area(part, width=width, height=height) for part in (example.target, example.weight, example.holes)
+    )
+    wholly = (weight > 1 - 1e-4).float()
+    return replace(
+        example, cameras=example.cameras.resized(width, height), target=target, weight=wholly, holes=(holes > 0.5).float()
+    )
 
 
 def view_of_step(step: int, views: int, seed: int) -> int:

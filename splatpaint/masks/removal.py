@@ -37,7 +37,7 @@ class Removal:
     """The scene without the object."""
 
     kept: Splats
-    """A subset of the reconstruction, bit for bit but where a shadow is undone or a splat was split."""
+    """A subset of the reconstruction, bit for bit but where a shadow is undone."""
     holes: tuple[Hole, ...]
     """One for every supervising view, in order."""
 

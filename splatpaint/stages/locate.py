@@ -16,8 +16,8 @@ from splatpaint.scene.photos import Photos
 from splatpaint.scene.views import Capture
 
 STAGE = "locate"
-SHRINK = 2
-"""Photos are fitted at so many times less than their resolution: a quarter of the time, and outlines come from the masks."""
+FEWER_SPLATS = 2
+"""There may be so many times fewer splats than in the reconstruction: photos are seen at half their size."""
 
 
 def locate(
@@ -48,10 +48,10 @@ def locate(
     quick = replace(
         config,
         steps=max(1, round(config.locate_share * config.steps)),
-        density=replace(config.density, max_splats=max(1, config.density.max_splats // SHRINK)),
+        density=replace(config.density, max_splats=max(1, config.density.max_splats // FEWER_SPLATS)),
     )
     everything = yield from fit_photos(
-        capture.points, photos, rasterizer, quick, stage=STAGE, seed=seed, shrink=SHRINK, checkpoint=checkpoint
+        capture.points, photos, rasterizer, quick, stage=STAGE, seed=seed, coarse=True, checkpoint=checkpoint
     )
     names = [photo.name for photo in photos.views]
     found = object_layer(everything, names, masked_views(photos, masks), rasterizer, masks)

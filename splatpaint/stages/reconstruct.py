@@ -70,7 +70,6 @@ def reconstruct(
     """
     assert capture.points is not None, "prepare() gives every capture points"
     points = capture.points if located is None else outside(capture.points, photos, located)
-    yield Noted(STAGE, f"{len(photos)} photos, {len(points.positions)} points to start from")
     occluded = None if located is None else located.occluded
     background = yield from fit_photos(
         points, photos, rasterizer, config, stage=STAGE, seed=seed, occluded=occluded, checkpoint=checkpoint

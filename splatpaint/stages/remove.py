@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import torch
 from jaxtyping import Bool, Float
@@ -17,7 +16,6 @@ from splatpaint.masks.object_layer import ObjectLayer
 from splatpaint.masks.removal import Hole, Removal
 from splatpaint.masks.selection import RemoveConfig, masked_views, select_object
 from splatpaint.masks.shadow import ContactShadow, find_shadow, lighten
-from splatpaint.masks.straddling import split_straddling
 from splatpaint.masks.visibility import as_half
 from splatpaint.render.protocol import Rasterizer
 from splatpaint.scene.photos import Photo, Photos
@@ -49,8 +47,7 @@ def remove(
         photos: of the supervising views, with their masks.
         rasterizer: any.
         config: see there.
-        located: the object, if the reconstruction was made beside it; None: its splats are found by the masks, and those that
-            straddle their outlines are split before.
+        located: the object, if the reconstruction was made beside it; None: its splats are found by the masks.
 
     Raises:
         MaskError: if the masks select no splats, or all of them.
@@ -106,9 +103,9 @@ class _Parts:
 
 
 def _selected(splats: Splats, photos: Photos, rasterizer: Rasterizer, config: RemoveConfig) -> _Parts:
-    """The object is in a scene that was fitted with it; what straddles its outline is split."""
+    """The object is in a scene that was fitted with it."""
     masks = masked_views(photos, config)
-    splats, votes = split_straddling(splats, partial(lift, views=masks, rasterizer=rasterizer))
+    votes = lift(splats, masks, rasterizer)
     gone = select_object(splats, masks, rasterizer, config, votes)
     gone[~gone] = _leftovers(splats[~gone], masks, votes[~gone], rasterizer)
     object_share = votes.share * gone

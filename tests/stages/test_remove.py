@@ -31,9 +31,7 @@ def test_the_ball_goes_and_the_wall_stays_bit_for_bit(tmp_path):
     assert red.max() < 0.1, "a ball splat was kept"
     assert len(removal.kept) > 0.85 * len(scene.wall)
     kept = {tuple(row) for row in removal.kept.means.tolist()}
-    halves = kept - {tuple(row) for row in scene.wall.means.tolist()}
-    assert len(halves) < 0.1 * len(kept), "only what straddles the masks is split"
-    assert all(z == 1.0 for _, _, z in halves)
+    assert kept <= {tuple(row) for row in scene.wall.means.tolist()}
 
 
 def test_holes_lie_in_what_was_covered_and_are_smaller(tmp_path):

@@ -16,7 +16,7 @@ from tests.support.table import Table, away_from_block, table_with_block
 
 KEEP = RemoveConfig(mask_grow=0.0, outline_error=0.01, holes=HolesConfig(min_area_px=4))
 REMOVE = replace(KEEP, shadow="remove")
-END = 2.3
+END = 2.2
 """Where no shadow is any more, in radii of the block from its side."""
 
 
@@ -62,8 +62,6 @@ def test_a_lightened_shadow_is_nearer_to_the_truth_by_six_decibels(
     before, after = kept[0].kept, lightened[0].kept
     assert torch.equal(before.means, after.means)
     row = {tuple(mean): index for index, mean in enumerate(scene.table.means.tolist())}
-    whole = torch.tensor([tuple(mean) in row for mean in before.means.tolist()])  # what straddled the masks was split
-    before, after = before[whole], after[whole]
     original = torch.tensor([row[tuple(mean)] for mean in before.means.tolist()])
     truth = scene.truth.sh[original]
     shadow = ((scene.table.sh - scene.truth.sh)[original].abs().amax(dim=(1, 2)) > 0.05) & (away_from_block(before.means) > 0)

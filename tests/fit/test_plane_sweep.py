@@ -1,0 +1,79 @@
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from splatpaint.fit.plane_sweep import swept_points
+from splatpaint.image.files import write_image, write_mask
+from splatpaint.scene.camera import Cameras
+from splatpaint.scene.photos import Photos
+from splatpaint.scene.views import PointCloud, View
+
+CPU = torch.device("cpu")
+DEPTH = 3.0
+"""Of a painted wall before the cameras, in world units."""
+K = torch.tensor([[[90.0, 0, 48], [0, 90.0, 36], [0, 0, 1]]])
+
+
+def wall_color(x: Tensor, y: Tensor) -> Tensor:
+    """Waves of several lengths, no two places alike; gray and plain in the right half."""
+    waves = torch.stack([(19 * x + 9 * y).sin() + (8 * x - 23 * y).sin(), (15 * x * y).sin(), (24 * y + 7 * x).cos()], dim=0)
+    return torch.where(x < 0, 0.5 + 0.2 * waves, torch.tensor(0.5))
+
+
+def photos_of_the_wall(folder: Path, *, ignored: bool = False) -> Photos:
+    """Three photos of 96 x 72 pixels, taken side by side."""
+    views = []
+    for number, eye in enumerate((-0.4, 0.0, 0.4)):
+        pose = torch.eye(4)[None].clone()
+        pose[0, 0, 3] = -eye
+        camera = Cameras(K, pose, width=96, height=72)
+        rays = camera.rays()[0]
+        image, mask = folder / f"{number}.png", folder / f"{number}_ignored.png"
+        write_image(image, wall_color(rays[..., 0] * DEPTH + eye, rays[..., 1] * DEPTH).clamp(0, 1))
+        write_mask(mask, torch.ones(1, 72, 96))
+        views.append(View(f"{number}", camera, image, ignore_mask=mask if ignored else None))
+    return Photos(views, CPU)
+
+
+def one_point() -> PointCloud:
+    return PointCloud(torch.tensor([[-0.5, 0.0, DEPTH]]), torch.full((1, 3), 7).byte())
+
+
+def test_points_of_what_photos_show_lie_where_it_is(tmp_path):
+    found = swept_points(photos_of_the_wall(tmp_path), one_point())
+    x, y, z = found.positions.unbind(dim=1)
+    textured = (x > -1.2) & (x < -0.2) & (y.abs() < 0.8)
+    assert textured.sum() > 50
+    assert ((z[textured] / DEPTH - 1).abs() < 0.1).float().mean() > 0.9
+
+
+def test_what_looks_the_same_at_any_depth_is_behind_all_else(tmp_path):
+    found = swept_points(photos_of_the_wall(tmp_path), one_point()).positions
+    plain = found[found[:, 0] / found[:, 2] > 0.3]
+    assert len(plain) > 50
+    assert (plain[:, 2] > 3 * DEPTH).all()
+
+
+def test_the_given_points_come_first_and_their_cells_get_no_others(tmp_path):
+    photos = photos_of_the_wall(tmp_path)
+    once = swept_points(photos, one_point())
+    assert torch.equal(once.positions[:1], one_point().positions)
+    assert torch.equal(once.colors[:1], one_point().colors)
+    twice = swept_points(photos, once)
+    assert len(twice) < len(once) + 0.02 * len(once), "every cell of every photo has a point now"
+
+
+def test_points_have_the_colors_of_the_photos(tmp_path):
+    found = swept_points(photos_of_the_wall(tmp_path), one_point())
+    plain = found.positions[:, 0] / found.positions[:, 2] > 0.3
+    assert ((found.colors[plain].float() / 255 - 0.5).abs() < 0.02).all()
+
+
+def test_ignored_pixels_get_no_points(tmp_path):
+    assert len(swept_points(photos_of_the_wall(tmp_path, ignored=True), one_point())) == 1
+
+
+def test_one_photo_alone_gives_no_points(tmp_path):
+    photos = photos_of_the_wall(tmp_path)
+    assert len(swept_points(photos.of(photos.views[:1]), one_point())) == 1
