@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from splatpaint.fill.consensus import DepthConsensus
-from splatpaint.fill.views import ObservedView
+from splatpaint.fill.views import THIS_PHOTO, ObservedView
 from splatpaint.fit.seeding import round_splats
 from splatpaint.image.harmonic import harmonic_fill
 from splatpaint.image.region import dilate, erode, ring
@@ -28,6 +28,7 @@ from splatpaint.priors.depth import fitted_disparity
 from splatpaint.render.protocol import Rasterizer, Rendered
 from splatpaint.scene.camera import Cameras
 from splatpaint.scene.splats import Splats, concatenate
+from splatpaint.scene.views import spread
 
 OPACITY = 0.9
 """Of a seed."""
@@ -44,6 +45,12 @@ MISPLACED = 0.3
 from afar may be before the lens of a nearer camera."""
 MAX_PUSH = 3.0
 """A seed that would have to be pushed back to more than so many times its depth is dropped."""
+NEARER = 0.02
+"""A point is nearer than a surface if its depth is smaller by more than this share."""
+ANOTHER_SURFACE = 0.25
+"""What is farther by more than this share of the depth is another surface."""
+MAX_ASKED = 32
+"""Views that are asked what they see, evenly spread."""
 MAX_VIOLATION = 0.25
 """No seed goes where more than this share of the views that have it in their frame see something farther."""
 SMOOTH_PX = 4
@@ -183,6 +190,8 @@ class FillSeeder:
         self.sh_degree, self.hint = sh_degree, hint
         self._observed = [observed_surface(view) for view in views]
         self._protected = protected_surfaces(views, boundary_px=boundary_px)
+        self._asked = spread(views, MAX_ASKED)
+        self._kept = [view.depth_where(view.alpha >= SURFACE) for view in self._asked]
         self._colors: dict[int, Float[Tensor, "_ 3"]] = {}
 
     def seeds(self, index: int, fill: Splats) -> Splats:
@@ -194,8 +203,10 @@ class FillSeeder:
             return fill[:0]
         hint = self.hint(view) if self.hint is not None else None
         depth = extrapolated_fill_depth(view, rendered.depth * (rendered.alpha >= SURFACE), hint)
+        depth = no_nearer_than_most(depth, uncovered & (depth > 0), view.camera, self._kept)
         depth = push_behind_observed(depth, uncovered & (depth > 0), view.camera, self._protected)
         chosen = self._in_free_space(view, depth, uncovered & (depth > 0))
+        chosen[chosen.clone()] = ~self._known_to_most(view.camera.unproject_where(depth, chosen))
         footprint = depth[chosen] / view.camera.K[0, 0, 0]
         return round_splats(
             view.camera.unproject_where(depth, chosen),
@@ -204,6 +215,15 @@ class FillSeeder:
             opacity=OPACITY,
             sh_degree=self.sh_degree,
         )
+
+    def _known_to_most(self, points: Float[Tensor, "n 3"]) -> Bool[Tensor, " n"]:
+        """Points where most of the views that the object hid them from know from other photos what is there."""
+        balance = torch.zeros(len(points), dtype=torch.long, device=points.device)
+        for view in self._asked:
+            sighting = DepthView(view.camera, view.depth).sight(points)
+            hidden = sighting.in_frame & (sighting.at(view.source) != THIS_PHOTO)
+            balance += torch.where(sighting.at(view.in_fill_region), -1, 1) * hidden
+        return balance > 0
 
     def _diffused(self, index: int) -> Float[Tensor, "n 3"]:
         """Colors of the pixels of a view's fill region, diffused in from around; kept for the view's next turn."""
@@ -267,6 +287,31 @@ def push_behind_observed(
         lost = occluding & (found > MAX_PUSH * depth)
         found[lost], occluding = 0.0, occluding & ~lost
     return found
+
+
+def no_nearer_than_most(
+    depth: Float[Tensor, "1 1 h w"], chosen: Bool[Tensor, "1 1 h w"], camera: Cameras, kept: Sequence[DepthView]
+) -> Float[Tensor, "1 1 h w"]:
+    """The depth, increased at the chosen pixels until most views have it no nearer than the kept splats they see there.
+
+    A close-up may be wrong about the depth of a plain surface by a tenth, and leads since its hole is large; what most views
+    see is right. Depth stays where that takes more than `ANOTHER_SURFACE`: then the kept splats are of something else.
+
+    Args:
+        depth: z-depth in the view, world units.
+        chosen: where it may be increased.
+        camera: of the depth, a batch of one.
+        kept: what all views see of the kept splats, in their holes too.
+    """
+    factor, nearer = torch.ones_like(depth), chosen.clone()
+    step = 1 + NEARER
+    while nearer.any():
+        points = camera.unproject_where(factor * depth, nearer)
+        nearer[nearer.clone()] = free_space_violation(points, kept, nearer=1 - NEARER) > 0.5
+        factor[nearer] *= step
+        lost = nearer & (factor > 1 + ANOTHER_SURFACE)
+        factor[lost], nearer = 1.0, nearer & ~lost
+    return factor * depth
 
 
 @torch.no_grad()

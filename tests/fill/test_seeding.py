@@ -8,6 +8,7 @@ from splatpaint.fill.seeding import (
     add_occluded_holes,
     extrapolated_fill_depth,
     filled_surface,
+    no_nearer_than_most,
     observed_surface,
     push_behind_observed,
     seed_fill,
@@ -68,6 +69,37 @@ def test_what_is_kept_leads_where_it_reaches_into_the_hole():
     torch.testing.assert_close(depth[inside], 0.99 * seen.depth[inside], rtol=1e-3, atol=0)
     filled = torch.where(inside, 0.5 * view.depth, torch.zeros_like(view.depth))
     torch.testing.assert_close(extrapolated_fill_depth(seen, filled)[inside], filled[inside], rtol=1e-3, atol=0)
+
+
+def test_a_view_alone_does_not_place_the_fill_before_what_most_see():
+    views = [slanted_wall(x, slice(10, 22)) for x in (-0.4, -0.2, 0.0, 0.2, 0.4)]
+    kept = [view.depth_where(view.alpha >= 0) for view in views]
+    view = views[2]
+    inside = columns(10, 22) > 0
+    found = no_nearer_than_most(0.9 * view.depth, inside, view.camera, kept)
+    assert (found[inside] >= 0.975 * view.depth[inside]).all()
+    assert (found[inside] <= 1.03 * view.depth[inside]).all()
+    assert torch.equal(found[~inside], 0.9 * view.depth[~inside])
+    far = no_nearer_than_most(0.5 * view.depth, inside, view.camera, kept)
+    assert torch.equal(far, 0.5 * view.depth), "what is so far behind is another surface"
+
+
+def test_no_seed_goes_where_most_views_know_what_is_there():
+    """Three views know from other photos what the object hid; two call it a hole, and seed it if they are as many."""
+    hole = slice(10, 22)
+    views = [slanted_wall(x, hole) for x in (-0.1, 0.1)]
+    knowing = []
+    for x in (-0.2, 0.0, 0.2):
+        view = slanted_wall(x, hole)
+        knowing.append(view.with_maps(unobserved=0 * view.unobserved, alpha=torch.ones_like(view.alpha)))
+
+    def seeds(of: list[ObservedView]) -> int:
+        return len(seed_fill(of, rasterize, SeedConfig(), boundary_px=2, sh_degree=0))
+
+    alone = seeds(views)
+    assert alone > 50
+    assert seeds(views + knowing[:1]) > 0.9 * alone
+    assert seeds(views + knowing) < 0.4 * alone, "but at the rims, which no view that knows has behind the object"
 
 
 def test_planes_are_continued_exactly():
