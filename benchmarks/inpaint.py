@@ -55,7 +55,7 @@ def measured(capture: Path, recipe: str, settings: Sequence[str], folder: Path, 
     """Measured numbers of the phases of one run."""
     file = None if recipe == "defaults" else ROOT / "configs" / f"{recipe}.yaml"
     config = load(RunConfig, file, settings)
-    shared = folder / f"reconstructed-{digest((config.capture, config.reconstruct))}"
+    shared = folder / f"reconstructed-{digest((config.capture, config.reconstruct, config.remove))}"
     run = folder / f"{recipe}-{repeat}"
     command = [sys.executable, "-m", "splatpaint", "fit", str(capture), "-o", str(run)]
     command += [*(["--config", str(file)] if file else []), *(word for setting in settings for word in ("--set", setting))]

@@ -22,6 +22,7 @@ from splatpaint.fit.exposures import Exposures, exposures_of
 from splatpaint.fit.loop import LoopConfig, optimize
 from splatpaint.fit.parameters import SplatParameters
 from splatpaint.fit.photos import RATES, PhotoSampler, near_floaters_of, seed_splats
+from splatpaint.fit.plane_sweep import swept_points
 from splatpaint.fit.samplers import Example
 from splatpaint.formats import read_splats, write_splats
 from splatpaint.image.files import read_image, read_mask
@@ -112,7 +113,7 @@ def fit_in_features(
     wanted = config.reconstruct
     photos = Photos(capture.views, device)
     assert capture.points is not None
-    parameters = SplatParameters(seed_splats(capture.points, wanted).to(device), RATES)
+    parameters = SplatParameters(seed_splats(photos, swept_points(photos, capture.points), wanted), RATES)
     whole = PhotoSampler(photos, wanted, config.seed)
 
     def sample(step: int) -> Example:

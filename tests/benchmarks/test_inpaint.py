@@ -19,8 +19,8 @@ def test_recipes_that_reconstruct_alike_share_the_reconstruction(task: Path, tmp
 
 
 def test_the_table_has_medians_and_what_comes_after_the_reconstruction():
-    runs = [phases(capture=1.0, reconstruct=10.0, remove=2.0, inpaint=last) for last in (3.0, 9.0, 4.0)]
+    runs = [phases(capture=1.0, locate=5.0, reconstruct=10.0, remove=2.0, inpaint=last) for last in (3.0, 9.0, 4.0)]
     middle = median(runs)
     assert middle["inpaint"]["seconds"] == 4.0
     assert after_reconstruction(middle) == 6.0
-    assert table({"defaults": middle})[1] == ["defaults", "1.0", "10.0", "2.0", "-", "4.0", "6.0", "1000"]
+    assert table({"defaults": middle})[1] == ["defaults", "1.0", "5.0", "10.0", "2.0", "-", "4.0", "6.0", "1000"]

@@ -52,13 +52,13 @@ def test_parts_share_what_comes_before_them(task: Path, tmp_path: Path):
     whole, blended, no_observers = (
         set(RunFolder.read(tmp_path / name).metrics) for name in ("run", "run-ours+haze", "run-ours-witnesses")
     )
-    assert whole - blended == {"reconstruct", "remove"}
+    assert whole - blended == {"locate", "reconstruct", "remove"}
     half_copied = tmp_path / "run-ours+haze" / "reconstruct" / "splats.safetensors"
     half_copied.unlink()
     method("ours+haze").fit(task, tmp_path, config, [])
     assert half_copied.exists()
     assert set(RunFolder.read(tmp_path / "run-ours+haze").metrics) == blended
-    assert whole - no_observers == {"reconstruct"}
+    assert whole - no_observers == {"locate", "reconstruct"}
 
 
 @pytest.mark.parametrize("name", ["ours-magic", "nerf-x0", "telea-x2"])

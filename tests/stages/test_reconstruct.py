@@ -19,15 +19,11 @@ from splatpaint.fit.photos import (
 )
 from splatpaint.fit.samplers import view_of_step
 from splatpaint.image.files import read_image, write_image, write_mask
-from splatpaint.image.region import dilate
-from splatpaint.masks.object_layer import ObjectLayer
-from splatpaint.render import native
 from splatpaint.render.reference import rasterize
 from splatpaint.scene.photos import Photos
 from splatpaint.scene.views import PointCloud, View, with_exposures
 from splatpaint.stages.locate import locate
 from splatpaint.stages.reconstruct import Reconstruction, held_out_psnr, reconstruct
-from splatpaint.stages.remove import remove
 from tests.stages.test_remove import SHARP
 from tests.support.scenes import one_camera
 from tests.support.walls import wall_with_ball
@@ -145,21 +141,18 @@ def test_what_is_behind_the_splats_changes_with_every_step_and_with_nothing_else
     assert background_of_step(1, ReconstructConfig(background="black"), 0, CPU) is None
 
 
-def test_what_the_object_hides_is_fitted_as_if_it_were_not_there(tmp_path):
-    """Right around the ball the photos show the wall, and so does what is kept; without the ball apart it is stained."""
-    wall = wall_with_ball(tmp_path, ball_z=0.9)
-    photos = Photos(wall.capture.views, CPU)
-    config = ReconstructConfig(steps=300, sh_degree=0, background="black", locate_share=1.0)
-
-    def error(located: ObjectLayer | None) -> float:
-        splats = drain(reconstruct(wall.capture, photos, native.rasterize, config, seed=0, located=located)).splats
-        kept = drain(remove(splats, photos, native.rasterize, SHARP, located=located)).kept
-        around = [dilate(photo.fill, 3) * (1 - photo.fill) for photo in photos]
-        wrong = [(native.rasterize(kept, photo.camera).color - photo.image).abs() for photo in photos]
-        return sum(float((each * where).sum() / where.sum()) for each, where in zip(wrong, around, strict=True))
-
-    located = drain(locate(wall.capture, photos, native.rasterize, config, SHARP, seed=0))
-    assert error(located) < 0.9 * error(None)
+def test_pixels_that_show_the_object_never_count(tmp_path):
+    photos = Photos(wall_with_ball(tmp_path).capture.views, CPU)
+    occluded = {photo.name: photo.fill.bool() for photo in photos}
+    config = ReconstructConfig(steps=20)
+    with_object = PhotoSampler(photos, config, seed=0)
+    without = PhotoSampler(photos, config, seed=0, occluded=occluded)
+    for step in range(1, 21):
+        whole, apart = with_object(step), without(step)
+        hidden = occluded[photos.views[view_of_step(step, len(photos), 0)].name]
+        assert hidden.any()
+        assert apart.weight[hidden].sum() == 0 < whole.weight[hidden].sum()
+        assert torch.equal(apart.weight[~hidden], whole.weight[~hidden])
 
 
 def test_the_object_is_beside_the_background(tmp_path):
