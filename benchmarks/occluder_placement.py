@@ -1,24 +1,13 @@
-"""Makes a removal task with ground truth from any capture: renders a synthetic occluder into every photo.
+"""Finds a place for a synthetic occluder in any capture.
 
-    python -m benchmarks.occluder_placement CAPTURE -o FOLDER [--shape ball] [--max-resolution 480] [--spot VIEW,X,Y]
-
-FOLDER becomes a capture (transforms.json, images/, masks/, points.ply) with the original photos in truth/. The placement is
-chosen from the sparse points: a flat, level surface away from the object that the capture's own masks mark, with nothing on it
-or before it, on which the most photos agree. If few photos show one, places beside that object are tried, on the level on which
-it stands: a white table has no sparse points. Or the user gives a pixel of level ground, and a plane sweep finds its depth.
-
-Only views that show the occluder are kept, on at most a quarter of the photo. Views are also dropped if sparse points, the
-masks of the capture or what the photo shows say that something is in front of the occluder, because it would be rendered over
-it, and if their camera is rolled against most others (a part of the capture may be posed wrongly). Occluders cast no shadow,
-unless --shadow is given: then the photos are darkened softly around the foot, on its plane.
+It is chosen from the sparse points: a flat, level surface away from the object that the capture's own masks mark, with nothing
+on it or before it, on which the most photos agree. If few photos show one, places beside that object are tried, on the level on
+which it stands: a white table has no sparse points. Or the user gives a pixel of level ground, and a plane sweep finds its
+depth.
 """
 
-import argparse
-import json
 import math
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -28,13 +17,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from benchmarks.capture_writer import Frame, write_capture
+from benchmarks.occluder_rendering import draw
 from benchmarks.planesweep import sweep
-from benchmarks.synthetic_occluders import SHAPES, SINK_DEPTH, Occluder, Placement, Shape, foot_shadow, occluder_at
-from splatpaint.capture import CaptureConfig, prepare
-from splatpaint.events import drain
-from splatpaint.image.files import read_image, read_mask, write_image
-from splatpaint.image.region import dilate
+from benchmarks.synthetic_occluders import SINK_DEPTH, Placement, occluder_at
+from splatpaint.image.files import read_image, read_mask
 from splatpaint.scene.camera import Cameras, stack
 from splatpaint.scene.views import Capture, PointCloud, View
 
@@ -69,16 +55,8 @@ MIN_CLEAR_SHARE = 0.6
 """Minimum share of views that show the place unhidden, of those that have it in their frame."""
 MIN_SHARE_OF_ALL = 1 / 3
 """Share of all views that should show the place; if fewer do, places beside the capture's own object are tried."""
-MAX_SHARE = 0.25
-"""Maximum share of a photo that an occluder may cover; other views are left out."""
 MIN_VIEWS = 6
 """Minimum number of views that see the placement."""
-SUPERSAMPLING = 4
-"""Rays per pixel along each axis."""
-SHADOW_REACH = 4.0
-"""Radius of the shadow in radii of the occluder; it has faded to 1 % there."""
-MASK_MARGIN_PX = 2
-"""Dilation of the masks."""
 
 
 @dataclass(frozen=True)
@@ -92,42 +70,10 @@ class Spot:
     """Share of the height."""
 
 
-def make_occluder_task(
-    capture: Capture, folder: Path, *, shape: Shape = "ball", spot: Spot | None = None, shadow: bool = False
-) -> Occluder:
-    """Writes the capture with the occluder, and its ground truth.
-
-    Raises:
-        ValueError: if no spot is given and the sparse points have no suitable surface.
-    """
-    assert capture.points is not None
-    capture, points = upright(capture), capture.points
-    placement = find_placement(capture) if spot is None else sweep_placement(capture, spot)
-    occluder = occluder_at(placement, shape)
-    shutil.rmtree(folder, ignore_errors=True)
-    views = [view for view in capture.all_views if _is_visible(occluder, view) and not _is_occluded(placement, view, points)]
-    if spot is None:
-        views = [view for view, off in zip(views, _disagreements(placement, views), strict=True) if off < 1]
-
-    def frames() -> Iterator[Frame]:
-        for view in views:
-            photo = read_image(view.image)
-            color, coverage = draw(occluder, view.camera)
-            mask = dilate((coverage > 0).float()[None], MASK_MARGIN_PX)[0]
-            write_image(folder / "truth" / f"{view.name}.png", photo)
-            around = photo * shade(placement, view.camera) if shadow else photo
-            yield Frame(view.name, view.camera, torch.lerp(around, color, coverage), mask)
-
-    write_capture(folder, frames(), _sparse_points(occluder, points, views))
-    where = {"foot": placement.foot.tolist(), "up": placement.up.tolist(), "radius": placement.radius}
-    (folder / "cover.json").write_text(json.dumps({"shape": shape, **where, "views": len(views)}, indent=1))
-    return occluder
-
-
 def upright(capture: Capture) -> Capture:
     """The capture without views that are rolled against most others."""
     views = capture.all_views
-    cameras, _ = _together(views)
+    cameras, _ = together(views)
     turns = cameras.cam_from_world
     ups = -turns[:, 1, :3]
     common = normalize(ups[(ups @ ups.T > TILT_COSINE).sum(dim=1).argmax()], dim=0)
@@ -148,7 +94,7 @@ def find_placement(capture: Capture) -> Placement:
     """
     points, views = capture.points, capture.all_views
     assert points is not None
-    cameras, sizes = _together(views)
+    cameras, sizes = together(views)
     up = _up(cameras)
     generator = torch.Generator().manual_seed(0)
     chosen = torch.randperm(len(points), generator=generator)[:CANDIDATES]
@@ -172,12 +118,12 @@ def _best(
     for placement, good in sorted(candidates, key=lambda it: -len(it[1])):
         if len(good) <= max(best_score, MIN_VIEWS - 1):
             break
-        off = _disagreements(placement, good)
+        off = disagreements(placement, good)
         showing = [view for view, each in zip(good, off, strict=True) if each < 1]
         agreement = 1 - off[off < 1].mean().item() if showing else 0.0
         if len(showing) * agreement <= best_score or _is_at_object(placement, good, masks):
             continue
-        clear = [view for view in showing if not _is_occluded(placement, view, points)]
+        clear = [view for view in showing if not is_occluded(placement, view, points)]
         if len(clear) >= max(MIN_VIEWS, MIN_CLEAR_SHARE * len(good)) and len(clear) * agreement > best_score:
             best, best_score = (placement, clear), len(clear) * agreement
     return best
@@ -202,7 +148,7 @@ def _beside_object(
     base = middle + height.quantile(0.01) * up
     sideways = (object_points - middle) - height[:, None] * up
     reach = sideways.norm(dim=1).quantile(0.95)
-    cameras, sizes = _together(views)
+    cameras, sizes = together(views)
     radius = _fitting_radius(base, up, cameras, sizes)
     if radius is None:
         return []
@@ -229,42 +175,9 @@ def sweep_placement(capture: Capture, spot: Spot) -> Placement:
         nearest=0.5 * step,
         farthest=10 * step,
     )
-    radius = _fitting_radius(plane.point, plane.normal, *_together(views))
+    radius = _fitting_radius(plane.point, plane.normal, *together(views))
     assert radius is not None
     return Placement(plane.point, plane.normal, radius)
-
-
-def draw(occluder: Occluder, camera: Cameras) -> tuple[Float[Tensor, "3 h w"], Float[Tensor, "1 h w"]]:
-    """Anti-aliased color and coverage of the occluder in one view, without occlusion by the scene."""
-    placement = occluder.placement
-    fine = camera.resized(camera.width * SUPERSAMPLING, camera.height * SUPERSAMPLING)
-    color, coverage = torch.zeros(3, camera.height, camera.width), torch.zeros(1, camera.height, camera.width)
-    center, depth = camera.project(placement.center[None])
-    reach = 1.5 * camera.K[0, 0, 0].item() * placement.radius / max(depth.item(), 1e-6)
-    left, top = (center[0, 0] - reach).floor().int().clamp(min=0).tolist()
-    right, bottom = (center[0, 0] + reach).ceil().int().tolist()
-    right, bottom = min(right, camera.width), min(bottom, camera.height)
-    if depth.item() <= 1.5 * placement.radius or right <= left or bottom <= top:
-        return color, coverage
-    s = SUPERSAMPLING
-    window = fine.cropped(left * s, top * s, (right - left) * s, (bottom - top) * s)
-    rays = normalize(window.rays()[0] @ camera.world_from_cam[0, :3, :3].T, dim=-1)
-    hit, painted = occluder.intersect(camera.centers[0], rays)
-    cells = (bottom - top, s, right - left, s)
-    share = hit.float().reshape(cells).mean(dim=(1, 3))
-    mean = painted.reshape(*cells, 3).mean(dim=(1, 3)) / share.clamp(min=1e-6)[..., None]
-    color[:, top:bottom, left:right] = mean.permute(2, 0, 1)
-    coverage[0, top:bottom, left:right] = share
-    return color, coverage
-
-
-def shade(placement: Placement, camera: Cameras) -> Float[Tensor, "1 h w"]:
-    """What a soft shadow around the foot leaves of the sRGB values of a photo, within `SHADOW_REACH` of the foot; else 1."""
-    rays = camera.rays()[0] @ camera.world_from_cam[0, :3, :3].T
-    depth = (placement.foot - camera.centers[0]) @ placement.up / (rays @ placement.up)
-    points = camera.centers[0] + depth[..., None] * rays
-    on_plane = (depth > 0) & ((points - placement.foot).norm(dim=-1) < SHADOW_REACH * placement.radius)
-    return torch.where(on_plane, foot_shadow(placement, points), torch.ones_like(depth))[None]
 
 
 def _placement_at(point: Tensor, points: PointCloud, cameras: Cameras, sizes: Tensor, up: Tensor) -> Placement | None:
@@ -293,7 +206,7 @@ def _placement_at(point: Tensor, points: PointCloud, cameras: Cameras, sizes: Te
     return Placement(foot, normal, radius)
 
 
-def _together(views: Sequence[View]) -> tuple[Cameras, Float[Tensor, "v 2"]]:
+def together(views: Sequence[View]) -> tuple[Cameras, Float[Tensor, "v 2"]]:
     """One batch of the views' cameras, for projecting only, and the width and height of each: a capture may have photos of
     several sizes."""
     sizes = torch.tensor([[float(view.camera.width), float(view.camera.height)] for view in views])
@@ -313,7 +226,7 @@ def _fitting_radius(point: Tensor, up: Tensor, cameras: Cameras, sizes: Float[Te
     """The occluder radius that follows from `DIAMETER_SHARE`; None if too few views look down on the point."""
     pixels, depth = (side[:, 0] for side in cameras.project(point[None]))
     above = normalize(cameras.centers - point, dim=1) @ up > LOOKING_DOWN
-    visible = _in_frame(pixels, depth, sizes, margin=0.08) & above
+    visible = in_frame(pixels, depth, sizes, margin=0.08) & above
     if visible.sum() < MIN_VIEWS:
         return None
     longer = sizes.amax(dim=1)
@@ -333,10 +246,10 @@ def _plane(points: Float[Tensor, "n 3"]) -> tuple[Float[Tensor, "3"], Float[Tens
 
 def _good_views(placement: Placement, views: Sequence[View]) -> list[View]:
     """The views that look down on the placement and see it completely, at 4 to 30 % of the longer image side."""
-    cameras, sizes = _together(views)
+    cameras, sizes = together(views)
     center, depth = (side[:, 0] for side in cameras.project(placement.center[None]))
     share = 2 * placement.radius * cameras.K[:, 0, 0] / depth.clamp(min=1e-6) / sizes.amax(dim=1)
-    whole = _in_frame(center, depth, sizes, margin=share / 2 + 0.02)
+    whole = in_frame(center, depth, sizes, margin=share / 2 + 0.02)
     above = normalize(cameras.centers - placement.center, dim=1) @ placement.up > LOOKING_DOWN
     good = whole & above & (share > 0.04) & (share < 0.3)
     return [view for view, is_good in zip(views, good, strict=True) if is_good]
@@ -354,7 +267,7 @@ def _is_at_object(placement: Placement, views: Sequence[View], masks: Mapping[st
     return inside > MAX_MASKED_SHARE * masked
 
 
-def _disagreements(placement: Placement, views: Sequence[View]) -> Float[Tensor, " v"]:
+def disagreements(placement: Placement, views: Sequence[View]) -> Float[Tensor, " v"]:
     """How much each photo differs from what most show of the surface around the foot, if it is the plane that the placement
     says; above 1, it shows something else. A plane that is not there, what stands on it, and what hides it move from view to
     view."""
@@ -380,12 +293,7 @@ def _photo(path: Path) -> Float[Tensor, "3 h w"]:
     return read_image(path)
 
 
-def _is_visible(occluder: Occluder, view: View) -> bool:
-    """Whether a part of the occluder is in the frame, and leaves enough of the photo."""
-    return 0 < draw(occluder, view.camera)[1].mean().item() <= MAX_SHARE
-
-
-def _is_occluded(placement: Placement, view: View, points: PointCloud) -> bool:
+def is_occluded(placement: Placement, view: View, points: PointCloud) -> bool:
     """Whether sparse points or the object of the capture's own masks lie between camera and placement."""
     center, depth = (side[0, 0] for side in view.camera.project(placement.center[None]))
     if depth <= 0:
@@ -402,60 +310,15 @@ def _is_occluded(placement: Placement, view: View, points: PointCloud) -> bool:
     _, coverage = draw(occluder_at(placement, "ball"), view.camera)
     if not (mask * coverage).any():
         return False
-    inside = _in_frame(pixels, depths, _together([view])[1], margin=0.0)
+    inside = in_frame(pixels, depths, together([view])[1], margin=0.0)
     x, y = pixels[inside].long().T
     object_depths = depths[inside][mask[0, y, x] > 0]
     return bool(len(object_depths) == 0 or object_depths.median() < depth)
 
 
-def _sparse_points(occluder: Occluder, points: PointCloud, views: Sequence[View]) -> PointCloud:
-    """The sparse points that structure from motion would find: those that two views see unoccluded, and some of the
-    occluder."""
-    cameras, sizes = _together(views)
-    seen = torch.zeros(len(points))
-    in_frame = _in_frame(*cameras.project(points.positions), sizes[:, None], margin=0.0)
-    for eye, inside in zip(cameras.centers, in_frame, strict=True):
-        covered, _ = occluder.intersect(eye, normalize(points.positions - eye, dim=1))
-        seen += inside & ~covered
-    kept = seen >= 2
-    on_it, normals, colors = occluder.surface(600)
-    facing = (((cameras.centers[:, None] - on_it) * normals).sum(dim=-1) > 0).sum(dim=0) >= 3
-    return PointCloud(
-        torch.cat([points.positions[kept], on_it[facing]]),
-        torch.cat([points.colors[kept], colors[facing].mul(255).round().byte()]),
-    )
-
-
-def _in_frame(
+def in_frame(
     pixels: Float[Tensor, "*n 2"], depth: Float[Tensor, "*n"], sizes: Float[Tensor, "*#n 2"], *, margin: float | Tensor
 ) -> Bool[Tensor, "*n"]:
     """Whether pixels are inside the frame, with a margin given as a share of its width."""
     low = (margin * sizes[..., 0])[..., None]
     return ((pixels >= low) & (pixels < sizes - low)).all(dim=-1) & (depth > 0)
-
-
-def parse_spot(spot: str) -> Spot:
-    view, x, y = spot.split(",")
-    return Spot(view, float(x), float(y))
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("capture", type=Path)
-    parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--shape", choices=SHAPES, default="ball")
-    parser.add_argument("--max-resolution", type=int, default=480)
-    parser.add_argument("--shadow", action="store_true", help="darken the photos softly around the foot")
-    parser.add_argument("--spot", metavar="VIEW,X,Y", help="level ground at these shares of a view's width and height")
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as cache:
-        capture = drain(prepare(arguments.capture, CaptureConfig(max_resolution=arguments.max_resolution), cache=Path(cache)))
-        spot = parse_spot(arguments.spot) if arguments.spot else None
-        occluder = make_occluder_task(capture, arguments.output, shape=arguments.shape, spot=spot, shadow=arguments.shadow)
-        placement = occluder.placement
-    foot = [round(x, 3) for x in placement.foot.tolist()]
-    print(f"{arguments.shape} of radius {placement.radius:.4f} at {foot}; {arguments.output}")
-
-
-if __name__ == "__main__":
-    main()

@@ -3,7 +3,7 @@
     python -m benchmarks.removal CAPTURES --suite small [-o runs/removal] [--weights FOLDER] [--tasks ...] [--methods ...]
 
 CAPTURES is the folder that holds the captures. A task has a synthetic occluder rendered into every photo
-(occluder_placement.py, synthetic_occluders.py). Methods (methods.py) get the occluded photos and the masks of the occluder, and
+(occluder_task.py, synthetic_occluders.py). Methods (methods.py) get the occluded photos and the masks of the occluder, and
 are scored against the original photos. The task `room` is synthetic (synthetic_room.py). `sparse` tasks keep every 4th view.
 Changes are judged on the suite `grown`. The suite `untouched` decides nothing while the code changes: it is scored once, at the
 end, and its scores are published whatever they are.
@@ -29,7 +29,8 @@ from pathlib import Path
 from benchmarks.measure import commit, environment, write_json
 from benchmarks.methods import ABLATIONS, ADDITIONS, method
 from benchmarks.nerfacto import NerfactoError
-from benchmarks.occluder_placement import Spot, make_occluder_task
+from benchmarks.occluder_placement import Spot
+from benchmarks.occluder_task import make_occluder_task
 from benchmarks.paired import paired_table, ring_by_shape
 from benchmarks.protocol import Draw
 from benchmarks.scoring import largest_holes, load_metrics, names, text_table, write_strips

@@ -5,17 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.occluder_placement import (
-    _beside_object,
-    _disagreements,
-    _good_views,
-    _plane,
-    _up,
-    draw,
-    find_placement,
-    make_occluder_task,
-    upright,
-)
+from benchmarks.occluder_placement import _beside_object, _good_views, _plane, _up, disagreements, find_placement, upright
+from benchmarks.occluder_rendering import draw
+from benchmarks.occluder_task import make_occluder_task
 from benchmarks.synthetic_occluders import SHAPES, Ball, Placement, Shape, occluder_at
 from benchmarks.synthetic_room import make_room
 from splatpaint.capture import CaptureConfig, prepare
@@ -163,7 +155,7 @@ def test_a_view_with_something_before_the_place_disagrees(room: Capture, tmp_pat
     green = read_image(views[0].image)
     green[:] = torch.tensor([0.1, 0.9, 0.1])[:, None, None]
     write_image(tmp_path / "hidden.png", green)
-    off = _disagreements(placement, [replace(views[0], image=tmp_path / "hidden.png"), *views[1:]])
+    off = disagreements(placement, [replace(views[0], image=tmp_path / "hidden.png"), *views[1:]])
     assert off[0] > 1
     assert off[1:].median() < 1
 
