@@ -73,9 +73,10 @@ def close_holes(
     if not views:
         return scene
     before = open_shares(scene, views, rasterizer)
-    closing = closing_splats(scene, views, protected, rasterizer)
+    opened = [view for view in views if view.name in before]  # more splats open no other
+    closing = closing_splats(scene, opened, protected, rasterizer)
     closed = concatenate([scene, closing])
-    left = open_shares(closed, views, rasterizer)
+    left = open_shares(closed, opened, rasterizer)
     shares = {"open_share_before_closing": sum(before.values()) / len(views), "open_share": sum(left.values()) / len(views)}
     yield Measured(STAGE, {**shares, "closing": float(len(closing))})
     if left:

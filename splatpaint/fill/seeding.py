@@ -219,8 +219,8 @@ class FillSeeder:
     def _known_to_most(self, points: Float[Tensor, "n 3"]) -> Bool[Tensor, " n"]:
         """Points where most of the views that the object hid them from know from other photos what is there."""
         balance = torch.zeros(len(points), dtype=torch.long, device=points.device)
-        for view in self._asked:
-            sighting = DepthView(view.camera, view.depth).sight(points)
+        for view, kept in zip(self._asked, self._kept, strict=True):
+            sighting = kept.sight(points)
             hidden = sighting.in_frame & (sighting.at(view.source) != THIS_PHOTO)
             balance += torch.where(sighting.at(view.in_fill_region), -1, 1) * hidden
         return balance > 0

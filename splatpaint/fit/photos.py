@@ -117,7 +117,7 @@ def fit_photos(
         checkpoint: where the state is kept every now and then; continued from if it exists.
     """
     hidden = {} if occluded is None else occluded
-    swept = swept_points([without(photo, hidden) for photo in photos], points)
+    swept = swept_points((without(photo, hidden) for photo in photos), points)
     parameters = SplatParameters(seed_splats(photos, swept, config), RATES)
     yield Noted(stage, f"{len(photos)} photos, {len(points.positions)} points, {len(parameters)} splats to start from")
     torch.manual_seed(seed)  # splats that are split draw from torch's own stream

@@ -6,7 +6,7 @@ gets a point whose depth a plane sweep finds in small pictures (Collins, "A spac
 1996).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from jaxtyping import Bool, Float
@@ -21,6 +21,8 @@ SIDE_PX = 96
 """Longer side of the pictures that are compared; smaller photos are compared as they are."""
 CELL_PX = 4
 """Side of a cell in such a picture."""
+WHOLLY = 0.999
+"""A cell gets a point if all of it, but for rounding, is usable: its color must not be an object's that is left out."""
 NEIGHBORS = 3
 """Views that each view is compared with."""
 PLANES = 32
@@ -39,15 +41,16 @@ photo's way."""
 
 
 @torch.no_grad()
-def swept_points(photos: Sequence[Photo], points: PointCloud) -> PointCloud:
+def swept_points(photos: Iterable[Photo], points: PointCloud) -> PointCloud:
     """The given points and one more for every cell of a photo in which there was none.
 
     Args:
-        photos: at least one, of any sizes; with one alone there is nothing to compare, and the points stay as they are.
+        photos: at least one, of any sizes, decoded one after the other; with one alone there is nothing to compare, and the
+            points stay as they are.
         points: in world units, on the surfaces of the scene.
     """
     pictures = [_Picture(photo) for photo in photos]
-    device = photos[0].image.device
+    device = pictures[0].gray.device
     sparse = points.positions.to(device)
     positions, colors = sparse, points.colors.to(device)
     for picture, others in zip(pictures, _neighbors([picture.camera for picture in pictures]), strict=True):
@@ -74,7 +77,7 @@ class _Picture:
         self.gray = image.mean(dim=1, keepdim=True)
         self.mean = _windows(self.gray)
         self.variance = (_windows(self.gray.square()) - self.mean.square()).clamp_min(0) + NOISE**2
-        self.usable: Bool[Tensor, "1 1 r c"] = interpolate(photo.usable, (rows, columns), mode="area") > 0.5
+        self.usable: Bool[Tensor, "1 1 r c"] = interpolate(photo.usable, (rows, columns), mode="area") > WHOLLY
         self.colors = (avg_pool2d(image, CELL_PX) * 255).round().byte()
 
     def occupied(self, points: Float[Tensor, "n 3"]) -> Bool[Tensor, "1 1 r c"]:

@@ -13,14 +13,12 @@ from torch import Tensor
 
 from splatpaint.image.region import dilate, erode
 from splatpaint.masks.lift import MaskedView, lift
-from splatpaint.masks.selection import RemoveConfig, refuse_extremes, voted_out
+from splatpaint.masks.selection import OBJECT, RemoveConfig, refuse_extremes, voted_out
 from splatpaint.render.protocol import Rasterizer
 from splatpaint.scene.splats import Splats
 
 SHOWS_OBJECT = 0.4
 """A pixel near a mask shows the object if its splats, each weighed by its share of votes, make up more than this of it."""
-MEMBER = 0.5
-"""The object's splats have more than this share of their votes inside the masks."""
 MISSED_PX = 2
 """Masks miss a part only if it is more than twice so wide: splats that straddle an outline show beyond it everywhere. Pixels of
 a 480-px image."""
@@ -57,7 +55,7 @@ def object_layer(
         MaskError: if the masks select no splats, or all of them.
     """
     votes = lift(splats, masks, rasterizer)
-    member = voted_out(votes, config) & (votes.share > MEMBER)
+    member = voted_out(votes, config) & (votes.share > OBJECT)
     refuse_extremes(member, votes)
     weight = (votes.share * member)[:, None]
     occluded = {}

@@ -18,6 +18,8 @@ from splatpaint.render.protocol import Rasterizer
 from splatpaint.scene.photos import Photo
 from splatpaint.scene.splats import Splats
 
+OBJECT = 0.5
+"""Of the splats that go, the object's own have more than this share of their votes inside the masks."""
 BURIED = 0.6
 """A splat that no photo shows goes if its center lies inside more than this share of the masks that have it in their frame."""
 

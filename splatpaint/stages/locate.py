@@ -3,10 +3,6 @@
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-from jaxtyping import Bool
-from torch import Tensor
-
 from splatpaint.events import Events, Measured
 from splatpaint.fit.photos import ReconstructConfig, fit_photos
 from splatpaint.masks.object_layer import ObjectLayer, object_layer
@@ -55,11 +51,6 @@ def locate(
     )
     names = [photo.name for photo in photos.views]
     found = object_layer(everything, names, masked_views(photos, masks), rasterizer, masks)
-    grown = [area_ratio(found.occluded[photo.name], photo.fill.bool()) for photo in photos if photo.fill.any()]
+    grown = [float(found.occluded[photo.name].sum() / photo.fill.sum()) for photo in photos if photo.fill.any()]
     yield Measured(STAGE, {"object": float(len(found.splats)), "occluded_over_mask": sum(grown) / len(grown)})
     return found
-
-
-def area_ratio(mask: Bool[Tensor, "1 1 h w"], other: Bool[Tensor, "1 1 h w"]) -> float:
-    """Pixels of one mask over those of the other."""
-    return float(mask.sum()) / float(torch.count_nonzero(other))

@@ -14,7 +14,7 @@ from splatpaint.masks.holes import RemovalView, find_holes
 from splatpaint.masks.lift import MaskedView, Region, Votes, lift, rendered_share, rendered_weight
 from splatpaint.masks.object_layer import ObjectLayer
 from splatpaint.masks.removal import Hole, Removal
-from splatpaint.masks.selection import RemoveConfig, masked_views, select_object
+from splatpaint.masks.selection import OBJECT, RemoveConfig, masked_views, select_object
 from splatpaint.masks.shadow import ContactShadow, find_shadow, lighten
 from splatpaint.masks.visibility import as_half
 from splatpaint.render.protocol import Rasterizer
@@ -27,8 +27,6 @@ EXPOSED = 0.4
 each weighed by its share of votes."""
 EXPOSED_GROW_PX = 2
 """Exposed regions grow by this; pixels of a 480-px image."""
-OBJECT = 0.5
-"""Of the splats that go, the object are those that have more than this share of their votes inside the masks."""
 SUPERVISED_PX = 1.0
 """A splat behind the object that shows less than this elsewhere, in pixels of full opacity over all photos, was never
 supervised: it is what the training left there."""

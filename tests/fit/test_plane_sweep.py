@@ -1,3 +1,5 @@
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -6,7 +8,7 @@ from torch import Tensor
 from splatpaint.fit.plane_sweep import swept_points
 from splatpaint.image.files import write_image, write_mask
 from splatpaint.scene.camera import Cameras
-from splatpaint.scene.photos import Photos
+from splatpaint.scene.photos import Photo, Photos
 from splatpaint.scene.views import PointCloud, View
 
 CPU = torch.device("cpu")
@@ -77,3 +79,19 @@ def test_ignored_pixels_get_no_points(tmp_path):
 def test_one_photo_alone_gives_no_points(tmp_path):
     photos = photos_of_the_wall(tmp_path)
     assert len(swept_points(photos.of(photos.views[:1]), one_point())) == 1
+
+
+def test_an_object_that_is_left_out_gives_no_point_its_color(tmp_path):
+    """A red disc before the wall, its pixels not usable: no cell that it touches gets a point of its color."""
+    y, x = torch.meshgrid(torch.arange(72) - 35.0, torch.arange(96) - 47.0, indexing="ij")
+    disc = ((x * x + y * y).sqrt() < 17)[None, None]
+    red = torch.tensor([1.0, 0.0, 0.0])[None, :, None, None]
+
+    def photos() -> Iterator[Photo]:
+        for photo in photos_of_the_wall(tmp_path):
+            image = torch.where(disc, red, 0 * photo.image + 0.5)
+            yield replace(photo, image=image, usable=photo.usable * ~disc)
+
+    found = swept_points(photos(), one_point())
+    assert len(found.positions) > 100
+    assert (found.colors[1:].float() - 127.5).abs().max() < 2
