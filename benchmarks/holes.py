@@ -5,13 +5,11 @@ from statistics import fmean
 import torch
 
 from splatpaint.image.files import read_mask
+from splatpaint.masks.visibility import SURFACE
 from splatpaint.render.protocol import Rasterizer
 from splatpaint.scene.splats import Splats
 from splatpaint.scene.views import Capture
 from splatpaint.stages.folder import RunFolder
-
-OPEN_ALPHA = 0.9
-"""A pixel is open if the splats are less opaque than this: the background shows through."""
 
 
 @torch.no_grad()
@@ -19,7 +17,7 @@ def hole_scores(
     run: RunFolder, capture: Capture, filled: Splats, rasterizer: Rasterizer, device: torch.device
 ) -> dict[str, float]:
     """`hole/mask`: pixels of the removal's hole over pixels of the mask; it may exceed 1, as an object reaches beyond its mask.
-    `open`: share of the mask's pixels where the filled scene has an opacity below `OPEN_ALPHA`. Both are means over the
+    `open`: share of the mask's pixels where the filled scene has an opacity below `SURFACE`. Both are means over the
     supervising views whose mask is not empty, at the working resolution.
 
     Args:
@@ -36,5 +34,5 @@ def hole_scores(
         hole = read_mask(run.path / "remove" / "holes" / f"{view.name}.png") > 0.5
         alpha = rasterizer(filled, view.camera.to(device)).alpha[0].cpu()
         ratios.append(float(hole.sum() / mask.sum()))
-        shares.append(float((alpha[mask] < OPEN_ALPHA).float().mean()))
+        shares.append(float((alpha[mask] < SURFACE).float().mean()))
     return {"hole/mask": fmean(ratios), "open": fmean(shares)}
