@@ -32,7 +32,7 @@ void pack_records(const Projection& p, const float* paint, int channels, int str
     record[1] = p.means2d[i * 2 + 1];
     for (int j = 0; j < 4; ++j) record[2 + j] = p.shapes[i * 4 + j];
     for (int c = 0; c < channels; ++c) record[kRecordPaint + c] = paint[i * channels + c];
-    record[kRecordPaint + channels] = p.depths[i];
+    record[kRecordPaint + channels] = 1.0f / p.depths[i];
   }
 }
 

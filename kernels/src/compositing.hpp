@@ -204,7 +204,7 @@ void composite_tile(const Records& records, const Lists& lists, const Limits& li
     write(out, window, canvas.alpha);
     for (int i = 0; i < kBlockPixels; i += W) {
       const Vec alpha = Vec::load(out + i);
-      zero_unless(greater(alpha, Vec(0.0f)), Vec::load(group + channels * kBlockPixels + i) / alpha).store(out + i);
+      zero_unless(greater(alpha, Vec(0.0f)), alpha / Vec::load(group + channels * kBlockPixels + i)).store(out + i);
     }
     write(out, window, canvas.depth);
   }
@@ -242,15 +242,15 @@ SPLATPAINT_INLINE Tile init_tile_backward(const Records& records, const Lists& l
       for (int i = 0; i < kBlockPixels; i += W) fma(Vec::load(grads + i), Vec::load(painted + i), Vec::load(behind + i)).store(behind + i);
     }
     if (g.depth_grad) {
-      // depth is a sum divided by alpha
+      // depth is alpha divided by a sum
       read(g.depth_grad, window, grads);
       read(g.depth, window, painted);
       for (int i = 0; i < kBlockPixels; i += W) {
-        const Vec a = Vec::load(alpha + i), grad = zero_unless(greater(a, zero), Vec::load(grads + i) / a);
-        const Vec depth_term = grad * Vec::load(painted + i);
-        grad.store(grads + i);
-        (Vec::load(alpha_grad + i) - depth_term).store(alpha_grad + i);
-        fma(depth_term, a, Vec::load(behind + i)).store(behind + i);
+        const Vec a = Vec::load(alpha + i), grad = Vec::load(grads + i), depth = Vec::load(painted + i);
+        const Vec depth_term = zero_unless(greater(a, zero), grad * depth / a);
+        (-depth_term * depth).store(grads + i);
+        (Vec::load(alpha_grad + i) + depth_term).store(alpha_grad + i);
+        fnma(depth_term, a, Vec::load(behind + i)).store(behind + i);
       }
     }
     for (int i = 0; i < kBlockPixels; i += W)
@@ -272,7 +272,7 @@ void composite_tile_backward(const Records& records, const Lists& lists, const L
   float* state = scratch + (channels_or_any ? 0 : (channels + 3) / 4 * 4 * W);
   Tile tile = init_tile_backward(records, lists, g, index, state, planes);
   const Limit limit = limit_of(limits);
-  // Without a gradient of the colors, the depth is the only channel; it is the record's last.
+  // Without a gradient of the colors, the inverse depth is the only channel; it is the record's last.
   const int first_channel = kRecordPaint + (g.color_grad ? 0 : records.channels);
 
   SplatEvaluator evaluator;

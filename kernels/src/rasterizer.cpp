@@ -103,8 +103,12 @@ void composite_backward(const Target& target, const Records& records, const List
         case 12: sum_partials<12>(begin_partial, end_partial, size, total.get()); break;
         default: sum_partials<0>(begin_partial, end_partial, size, total.get());
       }
-      if (g.geometry) geometry_gradient(records.data + splat * records.stride, total.get(), splat, out);
-      if (g.geometry && g.depth_grad) out.depths[splat] = total[moments + paints];
+      const float* record = records.data + splat * records.stride;
+      if (g.geometry) geometry_gradient(record, total.get(), splat, out);
+      if (g.geometry && g.depth_grad) {
+        const float inverse_depth = record[kRecordPaint + records.channels];
+        out.depths[splat] = -inverse_depth * inverse_depth * total[moments + paints];
+      }
       if (out.paint)
         for (int c = 0; c < paints; ++c) out.paint[splat * records.channels + c] += total[moments + c];
     }

@@ -23,7 +23,7 @@ from splatpaint.image.harmonic import harmonic_fill
 from splatpaint.image.region import dilate, erode, ring
 from splatpaint.masks.background import extrapolate_depth
 from splatpaint.masks.lift import Region, rendered_share
-from splatpaint.masks.visibility import OCCLUDES, SURFACE, VISIBLE, DepthView, free_space_violation
+from splatpaint.masks.visibility import OCCLUDES, SAME_SURFACE, SURFACE, VISIBLE, DepthView, free_space_violation
 from splatpaint.priors.depth import fitted_disparity
 from splatpaint.render.protocol import Rasterizer, Rendered
 from splatpaint.scene.camera import Cameras
@@ -147,6 +147,19 @@ def protected_surfaces(views: Sequence[ObservedView], *, boundary_px: int | floa
     ]
 
 
+def kept_surface(view: ObservedView) -> DepthView:
+    """The surface of the kept splats around a view's hole, and inside where it goes on.
+
+    What a hole shows far behind the surface around it was never seen: the training left it there, and a fill on it would lie
+    in a pit.
+    """
+    opaque = (view.alpha >= SURFACE) & (view.depth > 0)
+    around = opaque & ~view.in_fill_region
+    extended = extrapolate_depth(view.depth, (~around).to(view.depth))
+    goes_on = (view.depth - extended).abs() <= SAME_SURFACE * extended
+    return view.depth_where(around | (opaque & goes_on))
+
+
 def filled_surface(fill: Splats, view: ObservedView, rasterizer: Rasterizer) -> DepthView:
     """What fills a view's hole already."""
     rendered = rasterizer(fill, view.camera)
@@ -191,7 +204,7 @@ class FillSeeder:
         self._observed = [observed_surface(view) for view in views]
         self._protected = protected_surfaces(views, boundary_px=boundary_px)
         self._asked = spread(views, MAX_ASKED)
-        self._kept = [view.depth_where(view.alpha >= SURFACE) for view in self._asked]
+        self._kept = [kept_surface(view) for view in self._asked]
         self._colors: dict[int, Float[Tensor, "_ 3"]] = {}
 
     def seeds(self, index: int, fill: Splats) -> Splats:
@@ -248,8 +261,8 @@ class FillSeeder:
 def extrapolated_fill_depth(
     view: ObservedView, fill_depth: Float[Tensor, "1 1 h w"], hint: Float[Tensor, "1 1 h w"] | None = None
 ) -> Float[Tensor, "1 1 h w"]:
-    """The view's z-depth, closed over its hole: where the kept splats around it meet inside, right before them, since all views
-    share their surface; elsewhere by the harmonic extension of disparity.
+    """The view's z-depth, closed over its hole: right before kept splats where their surface reaches inside, since all views
+    share it; elsewhere by the harmonic extension of disparity.
 
     Args:
         view: gives the kept depth around the hole.
@@ -257,9 +270,10 @@ def extrapolated_fill_depth(
         hint: disparity up to scale and shift whose shape the extension follows.
     """
     filled = view.in_fill_region & (fill_depth > 0)
-    kept = (view.alpha >= SURFACE) & (view.depth > 0) & ~filled
-    before = torch.where(view.in_fill_region, (1 - BEFORE_KEPT) * view.depth, view.depth)
-    depth, known = torch.where(filled, fill_depth, before), kept | filled
+    kept = kept_surface(view).depth.float()
+    before = torch.where(view.in_fill_region, (1 - BEFORE_KEPT) * kept, kept)
+    depth = torch.where(filled, fill_depth, before)
+    known = depth > 0
     boundary = known & (ring(view.fill_region, view.camera.px(HINT_BOUNDARY_PX)) > 0)
     if hint is None or not boundary.any():
         return extrapolate_depth(depth, (~known).to(depth))

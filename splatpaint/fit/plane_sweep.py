@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, grid_sample, interpolate
 
+from splatpaint.masks.visibility import DepthView
 from splatpaint.scene.camera import Cameras
 from splatpaint.scene.photos import Photo
 from splatpaint.scene.views import PointCloud
@@ -38,11 +39,16 @@ AS_GOOD = 0.02
 SURE = 0.5
 """Where no depth has such a correlation, as in a clear sky, the farthest is taken: behind all else, a point is in no other
 photo's way."""
+BEFORE = 0.75
+"""Sparse points hide what lies behind them if their depth is smaller than this share of its depth."""
 
 
 @torch.no_grad()
 def swept_points(photos: Iterable[Photo], points: PointCloud) -> PointCloud:
     """The given points and one more for every cell of a photo in which there was none.
+
+    A photo does not say alone where a point is: one stays if others have it in their frames, and at least half of these have
+    no sparse points before it. (In a room, what one photo alone shows would end up behind a wall, and shine through every gap.)
 
     Args:
         photos: at least one, of any sizes, decoded one after the other; with one alone there is nothing to compare, and the
@@ -53,15 +59,30 @@ def swept_points(photos: Iterable[Photo], points: PointCloud) -> PointCloud:
     device = pictures[0].gray.device
     sparse = points.positions.to(device)
     positions, colors = sparse, points.colors.to(device)
-    for picture, others in zip(pictures, _neighbors([picture.camera for picture in pictures]), strict=True):
-        empty = picture.usable & ~picture.occupied(positions)
+    surfaces = [picture.surface(sparse) for picture in pictures]
+    for number, others in enumerate(_neighbors([picture.camera for picture in pictures])):
+        picture = pictures[number]
+        empty = picture.usable & (picture.surface(positions).depth == 0)
         if not others or not empty.any():
             continue
         planes = _planes(picture.camera, sparse)
         depth = _sweep(picture, [pictures[other] for other in others], planes)
-        positions = torch.cat([positions, picture.cells.unproject_where(depth, empty)])
-        colors = torch.cat([colors, picture.colors[0, :, empty[0, 0]].T])
+        found = picture.cells.unproject_where(depth, empty)
+        stays = _in_sight(found, [*surfaces[:number], *surfaces[number + 1 :]])
+        positions = torch.cat([positions, found[stays]])
+        colors = torch.cat([colors, picture.colors[0, :, empty[0, 0]].T[stays]])
     return PointCloud(positions, colors)
+
+
+def _in_sight(points: Float[Tensor, "n 3"], surfaces: Sequence[DepthView]) -> Bool[Tensor, " n"]:
+    """Points that at least half of the views, and one, that have them in their frames see nothing before."""
+    free, framed = (torch.zeros(len(points), dtype=torch.long, device=points.device) for _ in range(2))
+    for surface in surfaces:
+        sighting = surface.sight(points)
+        hidden = (sighting.surface > 0) & (sighting.surface < BEFORE * sighting.depth)
+        framed += sighting.in_frame
+        free += sighting.in_frame & ~hidden
+    return (framed > 0) & (2 * free >= framed)
 
 
 class _Picture:
@@ -80,12 +101,12 @@ class _Picture:
         self.usable: Bool[Tensor, "1 1 r c"] = interpolate(photo.usable, (rows, columns), mode="area") > WHOLLY
         self.colors = (avg_pool2d(image, CELL_PX) * 255).round().byte()
 
-    def occupied(self, points: Float[Tensor, "n 3"]) -> Bool[Tensor, "1 1 r c"]:
-        """Cells that a point is seen in, or would be if nothing were before it."""
-        row, column, _, inside = self.cells.find(points)
-        found = torch.zeros_like(self.usable)
-        found[0, 0, row[inside], column[inside]] = True
-        return found
+    def surface(self, points: Float[Tensor, "n 3"]) -> DepthView:
+        """The depth of the nearest point of every cell; 0 where there is none."""
+        row, column, depth, inside = self.cells.find(points)
+        nearest = torch.full_like(self.variance[0, 0], torch.inf).flatten()
+        nearest.scatter_reduce_(0, (row * self.cells.width + column)[inside], depth[inside], "amin")
+        return DepthView(self.cells, nearest.where(nearest < torch.inf, 0.0).reshape(self.variance.shape))
 
 
 def _windows(image: Float[Tensor, "v 1 h w"]) -> Float[Tensor, "v 1 r c"]:

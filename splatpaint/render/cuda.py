@@ -80,12 +80,13 @@ def rasterize(
     conics = torch.where(drawn[..., None], conics, 0.0)
 
     painted = colors_seen_from(splats, cameras.centers) if features is None else features.expand(len(cameras), -1, -1)
-    painted = torch.cat([painted, depths[..., None]], dim=-1)
+    inverse_depths = 1 / depths.clamp_min(NEAR)
+    painted = torch.cat([painted, inverse_depths[..., None]], dim=-1)
     layers, alpha = _composite(means2d, conics, splats.opacities, painted, radii, depths, cameras)
-    color, weighted_depth = layers[:, :-1], layers[:, -1:]
+    color, inverse_depth = layers[:, :-1], layers[:, -1:]
     if background is not None:
         color = color + (1 - alpha) * background[:, None, None]
-    depth = weighted_depth / torch.where(alpha > 0, alpha, 1.0)
+    depth = alpha / torch.where(alpha > 0, inverse_depth, 1.0)
     return Rendered(color=color, alpha=alpha, depth=depth, means2d=means2d, radii=radii.amax(dim=-1) * drawn)
 
 

@@ -31,7 +31,8 @@ class Rendered:
     alpha: Float[Tensor, "v 1 h w"]
     """Accumulated opacity, 1 - final transmittance."""
     depth: Float[Tensor, "v 1 h w"]
-    """Expected z-depth in world units: the composited center depths divided by alpha; 0 where alpha is 0."""
+    """z-depth in world units: alpha divided by the composited inverse depths of the centers; 0 where alpha is 0. Where a
+    surface lets a tenth of what is far behind it through, this stays at the surface; the mean of the depths would not."""
     means2d: Float[Tensor, "v n 2"]
     """Projected centers in pixels. Part of the autograd graph: call `retain_grad()` before backward to get the
     screen-space gradient for densification."""

@@ -52,8 +52,9 @@ def rasterize(
     """Renders every camera; see `render.protocol.Rasterizer`."""
     projected = project(splats, cameras)
     painted = colors_seen_from(splats, cameras.centers) if features is None else features.expand(len(cameras), -1, -1)
-    # Depth is an additional channel without background.
-    painted = torch.cat([painted, projected.depths[..., None]], dim=-1)
+    # Inverse depth is an additional channel without background.
+    inverse_depths = 1 / projected.depths.clamp_min(NEAR)
+    painted = torch.cat([painted, inverse_depths[..., None]], dim=-1)
     views = []
     for view in range(len(cameras)):
         order = _front_to_back(projected.depths[view], projected.radii[view] > 0)
@@ -68,10 +69,10 @@ def rasterize(
             )
         )
     layers = torch.stack(views).permute(0, 3, 1, 2)
-    color, weighted_depth, alpha = layers[:, :-2], layers[:, -2:-1], layers[:, -1:]
+    color, inverse_depth, alpha = layers[:, :-2], layers[:, -2:-1], layers[:, -1:]
     if background is not None:
         color = color + (1 - alpha) * background[:, None, None]
-    depth = weighted_depth / torch.where(alpha > 0, alpha, 1.0)
+    depth = alpha / torch.where(alpha > 0, inverse_depth, 1.0)
     return Rendered(color=color, alpha=alpha, depth=depth, means2d=projected.means2d, radii=projected.radii)
 
 

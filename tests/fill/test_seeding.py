@@ -62,11 +62,14 @@ def test_what_is_kept_leads_where_it_reaches_into_the_hole():
     """All views share its surface; the fill starts right before it."""
     view = slanted_wall(0.0, slice(10, 22))
     reaching = columns(10, 16)
-    behind = torch.where(reaching > 0, 1.2 * view.depth, view.depth)
+    behind = torch.where(reaching > 0, 1.04 * view.depth, view.depth)
     seen = view.with_maps(depth=behind, alpha=(view.alpha + reaching).clamp(0, 1))
     depth = extrapolated_fill_depth(seen, torch.zeros_like(view.depth))
     inside = reaching > 0
     torch.testing.assert_close(depth[inside], 0.99 * seen.depth[inside], rtol=1e-3, atol=0)
+    through = view.with_maps(depth=torch.where(inside, 3 * view.depth, view.depth), alpha=(view.alpha + reaching).clamp(0, 1))
+    depth = extrapolated_fill_depth(through, torch.zeros_like(view.depth))
+    assert (depth[inside] < 1.1 * view.depth[inside]).all(), "what shows through the hole is no surface of the fill"
     filled = torch.where(inside, 0.5 * view.depth, torch.zeros_like(view.depth))
     torch.testing.assert_close(extrapolated_fill_depth(seen, filled)[inside], filled[inside], rtol=1e-3, atol=0)
 

@@ -95,3 +95,30 @@ def test_an_object_that_is_left_out_gives_no_point_its_color(tmp_path):
     found = swept_points(photos(), one_point())
     assert len(found.positions) > 100
     assert (found.colors[1:].float() - 127.5).abs().max() < 2
+
+
+def test_what_one_photo_alone_shows_gets_no_point(tmp_path):
+    """At the borders nobody tells the depth, and what is far off there would shine through the walls of a room."""
+    views = photos_of_the_wall(tmp_path).views
+    away = replace(views[0].camera, cam_from_world=torch.diag(torch.tensor([-1.0, 1.0, -1.0, 1.0]))[None])
+    alone = replace(views[0], name="away", camera=away)
+    found = swept_points(Photos([*views, alone], CPU), one_point()).positions
+    assert len(found) > 100
+    assert (found[:, 2] > 0).all()
+
+
+def test_nothing_is_put_behind_what_the_other_photos_show_there(tmp_path):
+    """The first photo does not see a wall at its right; what it would put far away is behind it for the others."""
+    y, x = torch.meshgrid(torch.linspace(-1.3, 1.3, 40), torch.linspace(1.25, 2.2, 40), indexing="ij")
+    wall = torch.stack([x.flatten(), y.flatten(), torch.full((x.numel(),), DEPTH)], dim=1)
+    wall = torch.cat([one_point().positions, wall])
+    photos = photos_of_the_wall(tmp_path)
+
+    def far_points(points: PointCloud) -> int:
+        """Those that only the right border of the first photo puts there."""
+        x, y, z = swept_points(photos, points).positions.unbind(dim=1)
+        column = (x + 0.4) / z * 90 + 48
+        return int(((z > 2 * DEPTH) & (column > 86) & (column < 96) & (y.abs() < z)).sum())
+
+    open_view, walled = one_point(), PointCloud(wall, torch.full((len(wall), 3), 128).byte())
+    assert far_points(walled) < 0.3 * far_points(open_view)

@@ -68,7 +68,7 @@ def test_two_splats_composite_front_to_back():
     pixel = (0, slice(None), *MIDDLE)
     torch.testing.assert_close(rendered.color[pixel], torch.tensor([0.6, 0.4 * 0.8, 0.0]))
     torch.testing.assert_close(rendered.alpha[pixel], torch.tensor([1 - 0.4 * 0.2]))
-    torch.testing.assert_close(rendered.depth[pixel], torch.tensor([(0.6 * 2 + 0.32 * 5) / 0.92]))
+    torch.testing.assert_close(rendered.depth[pixel], torch.tensor([0.92 / (0.6 / 2 + 0.32 / 5)]))
 
 
 def test_equal_depths_composite_in_the_order_of_the_splats():
