@@ -29,7 +29,7 @@ EXPOSED_GROW_PX = 2
 """Exposed regions grow by this; pixels of a 480-px image."""
 SUPERVISED_PX = 1.0
 """A splat behind the object that shows less than this elsewhere, in pixels of full opacity over all photos, was never
-supervised: it is what the training left there."""
+supervised: it is what the training left there. Nor was one whose center no photo shows: the training knew its fringe."""
 SUPPORT_LOST = 0.3
 """A pixel that is no hole lost its support if it lost more than this opacity, or this much of what its photo shows."""
 
@@ -116,12 +116,15 @@ def _selected(splats: Splats, photos: Photos, rasterizer: Rasterizer, config: Re
 def _unsupervised(background: Splats, photos: Photos, rasterizer: Rasterizer, located: ObjectLayer) -> _Parts:
     """The object is apart from its background, of which goes what no photo shows, behind the object."""
     weight = background.means.new_zeros(len(background), 2)
+    shown = torch.zeros_like(weight[:, 0]).bool()
     for photo in photos:
         occluded = located.occluded[photo.name]
-        pixels = torch.cat([photo.usable * ~occluded, occluded.to(photo.usable)], dim=1)
-        weight += rendered_weight(background, photo.camera, pixels, rasterizer)
+        clean = photo.usable.bool() & ~occluded
+        weight += rendered_weight(background, photo.camera, torch.cat([clean, occluded], dim=1).float(), rasterizer)
+        row, column, _, in_frame = photo.camera.find(background.means)
+        shown |= in_frame & clean[0, 0, row, column]
     clean, behind = weight.unbind(dim=1)
-    gone = (clean < SUPERVISED_PX) & (behind > clean)
+    gone = ((clean < SUPERVISED_PX) | ~shown) & (behind > clean)
     kept = background[~gone]
     views = []
     for photo in photos:

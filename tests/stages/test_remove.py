@@ -9,6 +9,7 @@ from splatpaint.image.files import read_mask, write_mask
 from splatpaint.image.region import dilate
 from splatpaint.masks.holes import HolesConfig
 from splatpaint.masks.lift import Region, rendered_share
+from splatpaint.masks.object_layer import ObjectLayer
 from splatpaint.masks.selection import RemoveConfig
 from splatpaint.render.reference import rasterize
 from splatpaint.scene.photos import Photos
@@ -78,6 +79,20 @@ def test_what_shows_only_in_holes_goes_too(tmp_path):
         for view, hole in zip(scene.capture.views, removal.holes, strict=True)
     )
     assert rendered_share(removal.kept, regions, rasterize).max() <= SHARP.max_inside_holes
+
+
+def test_what_the_training_left_behind_the_object_goes(tmp_path):
+    """Photos show the fringe of a large splat behind the ball, and never its center: nobody knows what color that has."""
+    scene = wall_with_ball(tmp_path, ball_z=NEAR_THE_WALL)
+    photos = Photos(scene.capture.views, CPU)
+    occluded = {view.name: read_mask(view.fill_mask)[None] > 0 for view in scene.capture.views if view.fill_mask}
+    stains = flat(torch.tensor([[0.0, 0.0, 0.95], [0.4, 0.0, 0.95]]), torch.tensor([[0.1, 0.1, 0.7]]).expand(2, 3), 0.1)
+    whole = concatenate([scene.wall, stains, scene.ball])
+    removal = drain(remove(whole, photos, rasterize, SHARP, located=ObjectLayer(scene.ball, occluded)))
+    before_the_wall = removal.kept.means[removal.kept.means[:, 2] < 0.99]
+    assert before_the_wall.tolist() == [pytest.approx([0.4, 0.0, 0.95])]
+    shown = sum(float((rasterize(stains[:1], photo.camera).alpha * ~occluded[photo.name]).sum()) for photo in photos)
+    assert shown > 1, "photos do show some of it"
 
 
 def test_shares_and_counts_are_measured(tmp_path):
