@@ -28,6 +28,9 @@ MAX_ASKED = 32
 BRIDGE = 2 / 3
 """Width of the bridges that are painted, as a share of the width of the gaps."""
 
+APART, TOGETHER = (0.0, 0.01), (0.01, 0.03)
+"""`grow` and `close` where the background was fitted apart from the object, and where it was fitted together with it."""
+
 
 @dataclass(frozen=True)
 class HolesConfig:
@@ -40,13 +43,13 @@ class HolesConfig:
         "min_views": "remove.holes.use_other_views (false where it was 1000000)",
     }
 
-    grow: float = 0.01
-    """Holes grow by this share of the longer image side, within what the object occluded: the kept splats at their boundaries
-    were fitted together with the object and carry its colors. Raise it where stains remain around a fill."""
-    close: float = 0.03
+    grow: float | None = None
+    """Holes grow by this share of the longer image side, within what the object occluded. Raise it where stains remain around a
+    fill. None: 0, or 0.01 where the splats were fitted with the object among them and carry its colors."""
+    close: float | None = None
     """Gaps in a hole narrower than twice this share of the longer image side are painted with it: few views saw what shows
     there, and a ragged hole has no surroundings to continue. So are bridges, two thirds as wide, that only other views saw
-    between a hole and the photo."""
+    between a hole and the photo. None: 0.01, or 0.03 where the splats were fitted with the object among them."""
     use_other_views: bool = True
     """Whether what another view saw is known. False: everything that the object occluded is painted over."""
     min_area_px: int = 30
@@ -82,17 +85,28 @@ class RemovalView:
         return DepthView(self.camera, self.kept_depth * (self.kept_alpha >= MIN_ALPHA))
 
 
-def find_holes(views: Sequence[RemovalView], config: HolesConfig) -> list[Float[Tensor, "1 1 _ _"]]:
+def find_holes(views: Sequence[RemovalView], config: HolesConfig, *, apart: bool = False) -> list[Float[Tensor, "1 1 _ _"]]:
     """The hole of every view, within what the object occluded: 1 = never seen.
 
     A surface is unseen or not from wherever one looks: a pixel stays in a hole unless most of the other views that have its
     surface behind the object count it as seen.
+
+    Args:
+        views: before and after the removal.
+        config: see there.
+        apart: whether the kept splats were fitted apart from the object, and so never saw its colors.
     """
+    grow, close = APART if apart else TOGETHER
+    grow = grow if config.grow is None else config.grow
+    close = close if config.close is None else config.close
     unseen = [_unseen(view, views, config) for view in views]
     if config.use_other_views:
         asked = spread([(view, each) for view, each in zip(views, unseen, strict=True) if view.occluded.any()], MAX_ASKED)
         unseen = [_agreed(view, each, asked) for view, each in zip(views, unseen, strict=True)]
-    return [_closed(view, each.float(), config) for view, each in zip(views, unseen, strict=True)]
+    return [
+        _closed(view, each.float(), grow=grow, close=close, min_area_px=config.min_area_px)
+        for view, each in zip(views, unseen, strict=True)
+    ]
 
 
 def _unseen(view: RemovalView, views: Sequence[RemovalView], config: HolesConfig) -> Bool[Tensor, "1 1 h w"]:
@@ -128,16 +142,18 @@ def _agreed(
     return agreed
 
 
-def _closed(view: RemovalView, hole: Float[Tensor, "1 1 h w"], config: HolesConfig) -> Float[Tensor, "1 1 h w"]:
+def _closed(
+    view: RemovalView, hole: Float[Tensor, "1 1 h w"], *, grow: float, close: float, min_area_px: int
+) -> Float[Tensor, "1 1 h w"]:
     """The hole without specks, its ragged parts closed, within what the object occluded."""
     occluded, exposed = view.occluded.float(), view.exposed.float()
     # First, or specks would be joined to what they are strewn around.
-    hole = without_specks(erode(dilate(hole, 1), 1), config.min_area_px * view.camera.px(1) ** 2)
+    hole = without_specks(erode(dilate(hole, 1), 1), min_area_px * view.camera.px(1) ** 2)
     side = max(view.camera.width, view.camera.height)
-    hole = dilate(hole, config.grow * side)
-    hole = erode(dilate(hole, config.close * side), config.close * side) * occluded
-    bridges, reach = occluded * (1 - hole), BRIDGE * config.close * side
-    bridges = bridges * (1 - dilate(erode(bridges, reach), reach)) * dilate(exposed, config.grow * side)
+    hole = dilate(hole, grow * side)
+    hole = erode(dilate(hole, close * side), close * side) * occluded
+    bridges, reach = occluded * (1 - hole), BRIDGE * close * side
+    bridges = bridges * (1 - dilate(erode(bridges, reach), reach)) * dilate(exposed, grow * side)
     return torch.maximum(hole, bridges) if hole.any() else hole
 
 

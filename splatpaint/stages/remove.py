@@ -56,7 +56,7 @@ def remove(
         parts = _unsupervised(splats[~located.in_scene(splats)], photos, rasterizer, located)
     scene, gone, views = parts.scene, parts.gone, parts.views
     yield Progressed(STAGE, len(photos), 2 * len(photos))
-    holes = find_holes(views, config.holes)
+    holes = find_holes(views, config.holes, apart=located is not None)
     regions = (Region(photo.camera, hole, photo.usable) for photo, hole in zip(photos, holes, strict=True))
     gone[~gone] = rendered_share(scene[~gone], regions, rasterizer) > config.max_inside_holes
     kept = scene[~gone]

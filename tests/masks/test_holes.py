@@ -7,7 +7,7 @@ from splatpaint.scene.camera import Cameras
 
 SIZE = 40
 PLANE_Z = 4.0
-CONFIG = HolesConfig(close=0.0, min_area_px=1)
+CONFIG = HolesConfig(grow=0.01, close=0.0, min_area_px=1)
 
 
 def camera_at(x: float) -> Cameras:
@@ -109,3 +109,19 @@ def test_specks_go_and_areas_stay():
     cleaned = without_specks(mask, 5)
     assert cleaned.sum() == 16
     assert cleaned[0, 0, 1, 1] == 0
+
+
+def magnified(view: RemovalView, times: int) -> RemovalView:
+    maps = {name: value for name, value in vars(view).items() if isinstance(value, torch.Tensor)}
+    maps = {name: value.repeat_interleave(times, 2).repeat_interleave(times, 3) for name, value in maps.items()}
+    return replace(view, camera=view.camera.resized(times * SIZE, times * SIZE), **maps)
+
+
+def test_a_scene_that_never_saw_the_object_has_smaller_holes():
+    """Its kept splats carry none of the object's colors, so holes need no margin."""
+    scene = [magnified(view_of_wall(0.0, 12, 28), 5), magnified(view_of_wall(0.5, 12, 28), 5)]
+    apart, together = (find_holes(scene, HolesConfig(), apart=apart) for apart in (True, False))
+    assert 0 < sum(float(hole.sum()) for hole in apart) < sum(float(hole.sum()) for hole in together)
+    as_asked = HolesConfig(grow=0.05, close=0.03)
+    for first, second in zip(find_holes(scene, as_asked, apart=True), find_holes(scene, as_asked), strict=True):
+        assert torch.equal(first, second)
