@@ -1,7 +1,8 @@
 """Which pixels nobody ever saw.
 
 Removing an object exposes its silhouette in every view. Much of what lies behind was photographed from elsewhere, and is in the
-splats already. A hole is only what remains: pixels that the object occluded and whose surface no other view saw past it.
+splats already. A hole is only what remains: pixels that the object occluded and whose surface no other view saw past it, or
+whose splats other views have seen too little of: the rest of such a splat has any color.
 """
 
 from collections.abc import Sequence
@@ -73,6 +74,8 @@ class RemovalView:
     """z-depth of the kept splats alone."""
     kept_alpha: Float[Tensor, "1 1 h w"]
     """Accumulated opacity of the kept splats alone."""
+    unsupported: Bool[Tensor, "1 1 h w"]
+    """Where the kept splats show what photos know little of, since these show mainly their fringes."""
 
     @cached_property
     def visible(self) -> DepthView:
@@ -103,6 +106,7 @@ def find_holes(views: Sequence[RemovalView], config: HolesConfig, *, apart: bool
     if config.use_other_views:
         asked = spread([(view, each) for view, each in zip(views, unseen, strict=True) if view.occluded.any()], MAX_ASKED)
         unseen = [_agreed(view, each, asked) for view, each in zip(views, unseen, strict=True)]
+    unseen = [each | (view.occluded & view.unsupported) for view, each in zip(views, unseen, strict=True)]
     return [
         _closed(view, each.float(), grow=grow, close=close, min_area_px=config.min_area_px)
         for view, each in zip(views, unseen, strict=True)

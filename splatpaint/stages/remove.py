@@ -11,7 +11,7 @@ from splatpaint.events import Events, Measured, Noted, Progressed
 from splatpaint.image.region import dilate
 from splatpaint.masks.floaters import isolated, was_hidden
 from splatpaint.masks.holes import RemovalView, find_holes
-from splatpaint.masks.lift import MaskedView, Region, Votes, lift, rendered_share, rendered_weight
+from splatpaint.masks.lift import MIN_WEIGHT, MaskedView, Region, Votes, lift, rendered_share, rendered_weight
 from splatpaint.masks.object_layer import ObjectLayer
 from splatpaint.masks.removal import Hole, Removal
 from splatpaint.masks.selection import OBJECT, RemoveConfig, masked_views, select_object
@@ -30,6 +30,8 @@ EXPOSED_GROW_PX = 2
 SUPERVISED_PX = 1.0
 """A splat behind the object that shows less than this elsewhere, in pixels of full opacity over all photos, was never
 supervised: it is what the training left there. Nor was one whose center no photo shows: the training knew its fringe."""
+SUPPORTED = 0.4
+"""Photos know what the kept splats show in a pixel if so much of these splats' weight is where photos show no object."""
 SUPPORT_LOST = 0.3
 """A pixel that is no hole lost its support if it lost more than this opacity, or this much of what its photo shows."""
 
@@ -125,13 +127,13 @@ def _unsupervised(background: Splats, photos: Photos, rasterizer: Rasterizer, lo
         shown |= in_frame & clean[0, 0, row, column]
     clean, behind = weight.unbind(dim=1)
     gone = ((clean < SUPERVISED_PX) | ~shown) & (behind > clean)
-    kept = background[~gone]
+    kept, support = background[~gone], (clean / (clean + behind).clamp_min(MIN_WEIGHT))[~gone]
     views = []
     for photo in photos:
-        left = rasterizer(kept, photo.camera, features=kept.means.new_zeros(len(kept), 1))
+        left = rasterizer(kept, photo.camera, features=support[:, None])
         occluded = located.occluded[photo.name]
-        depth, usable = as_half(left.depth), photo.usable.bool()
-        views.append(RemovalView(photo.camera, occluded, occluded, usable, depth, depth, left.alpha.half()))
+        depth, usable, unsupported = as_half(left.depth), photo.usable.bool(), left.color < SUPPORTED * left.alpha
+        views.append(RemovalView(photo.camera, occluded, occluded, usable, depth, depth, left.alpha.half(), unsupported))
     return _Parts(background, gone, located.splats, views)
 
 
@@ -165,7 +167,8 @@ def _removal_view(
     occluded = photo.fill.bool() | (shows_object & mask.with_margin)
     exposed = dilate(exposed.float(), photo.camera.px(EXPOSED_GROW_PX)).bool()
     depths = (as_half(full.depth), as_half(left.depth))
-    return RemovalView(photo.camera, exposed, occluded, photo.usable.bool(), *depths, left.alpha.half())
+    nowhere = torch.zeros_like(occluded)
+    return RemovalView(photo.camera, exposed, occluded, photo.usable.bool(), *depths, left.alpha.half(), nowhere)
 
 
 def _hole(

@@ -26,7 +26,8 @@ def view_of_wall(x: float, object_left: int | None, object_right: int = 0, objec
         covered[..., object_left:object_right] = 1
         full[..., object_left:object_right] = object_z
     solid = torch.ones_like(wall)
-    return RemovalView(camera_at(x), covered.bool(), covered.bool(), solid.bool(), full, wall, solid)
+    known = torch.zeros_like(wall).bool()
+    return RemovalView(camera_at(x), covered.bool(), covered.bool(), solid.bool(), full, wall, solid, known)
 
 
 def test_what_another_view_saw_past_the_object_is_no_hole():
@@ -109,6 +110,14 @@ def test_specks_go_and_areas_stay():
     cleaned = without_specks(mask, 5)
     assert cleaned.sum() == 16
     assert cleaned[0, 0, 1, 1] == 0
+
+
+def test_what_photos_know_too_little_of_is_a_hole_though_its_surface_was_seen():
+    covered, free = view_of_wall(0.0, 15, 25), view_of_wall(0.5, None)
+    covered.unsupported[..., 10:30, 20:40] = True
+    hole, nothing = find_holes([covered, free], replace(CONFIG, grow=0.0))
+    assert torch.equal(hole > 0, covered.unsupported & covered.occluded)
+    assert nothing.sum() == 0
 
 
 def magnified(view: RemovalView, times: int) -> RemovalView:

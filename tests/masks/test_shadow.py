@@ -16,7 +16,7 @@ def facing_wall(depth: float = 2.0, *, where: torch.Tensor | None = None) -> Rem
     everywhere = torch.ones(1, 1, camera.height, camera.width).bool()
     occluded = ~everywhere if where is None else where
     depths = torch.full(everywhere.shape, depth)
-    return RemovalView(camera, occluded, occluded, everywhere, depths, depths, everywhere.float())
+    return RemovalView(camera, occluded, occluded, everywhere, depths, depths, everywhere.float(), ~everywhere)
 
 
 def shadow_at(depth: float = 2.0) -> ContactShadow:

@@ -32,7 +32,7 @@ def views_of(around: Splats, removed: Splats) -> list[RemovalView]:
         occluded = rasterize(scene, camera, features=is_removed).color > 0.1
         full, left = rasterize(scene, camera), rasterize(around, camera)
         everywhere = torch.ones_like(occluded)
-        result.append(RemovalView(camera, occluded, occluded, everywhere, full.depth, left.depth, left.alpha))
+        result.append(RemovalView(camera, occluded, occluded, everywhere, full.depth, left.depth, left.alpha, ~everywhere))
     return result
 
 
