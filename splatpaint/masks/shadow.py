@@ -12,13 +12,13 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from splatpaint.image.contact_shadow import find_contact_shadow
+from splatpaint.image.contact_shadow import find_shadow_field
+from splatpaint.masks.blocked_light import blocked_light
 from splatpaint.masks.holes import RemovalView
 from splatpaint.masks.lift import MIN_WEIGHT, rendered_weight
 from splatpaint.masks.removal import NO_SHADE, unshaded
 from splatpaint.masks.support import Support, find_support
-from splatpaint.masks.surface_map import surface_map
-from splatpaint.masks.visibility import SAME_SURFACE
+from splatpaint.masks.surface_map import OFF_PLANE, height_off, surface_map
 from splatpaint.render.protocol import Rasterizer
 from splatpaint.scene.photos import Photo
 from splatpaint.scene.splats import SH_C0, Splats
@@ -37,12 +37,9 @@ class ContactShadow:
     half: float
     """Half the side of the field, world units."""
     field: Float[Tensor, "s s"]
-    """Darkening of the logarithm of sRGB around the foot, at least 0; rows are v, columns are u."""
-
-    @property
-    def deepest(self) -> float:
-        """Share of the sRGB values that it takes where it takes most."""
-        return 1 - float(torch.exp(-self.field.max()))
+    """Darkening of the logarithm of sRGB around the object, at least 0; rows are v, columns are u."""
+    deepest: float
+    """Share of the sRGB values that it takes where it takes most of what photos show."""
 
     def shade(self, view: RemovalView) -> UInt8[Tensor, "1 1 h w"] | None:
         """What it leaves of the photo's sRGB values in 1 / 255, 255 away from it; None if the photo does not show it."""
@@ -53,15 +50,15 @@ class ContactShadow:
         points = camera.centers[0] + plane_depth.nan_to_num(0, 0, 0)[..., None] * rays
         at = (points - self.support.origin) @ self.support.axes[:2].T / self.half
         field = grid_sample(self.field[None, None], at[None], align_corners=False)
-        # Full up to the difference that one surface has, none from twice that.
-        off = (depth - plane_depth).abs() / (SAME_SURFACE * plane_depth)
-        on_plane = torch.where((depth > 0) & (plane_depth > 0), (2 - off).clamp(0, 1), torch.zeros_like(off))
+        # Full on the surface, none twice as far off the plane.
+        off = height_off(self.support, view, depth[0, 0], plane_depth) / OFF_PLANE
+        on_plane = (2 - off).clamp(0, 1)
         shade = torch.exp(-field.clamp_max(MAX_DARKENING) * on_plane).mul(NO_SHADE).round().byte()
         return shade if (shade < NO_SHADE).any() else None
 
 
 def find_shadow(removed: Splats, photos: Sequence[Photo], views: Sequence[RemovalView]) -> ContactShadow | None:
-    """The shadow around the foot of the object; None if it stands on no plane, or darkens it no more than texture does.
+    """The shadow of the object; None if it stands on no plane, or darkens it no more than texture does.
 
     Args:
         removed: the object, and little else.
@@ -72,8 +69,11 @@ def find_shadow(removed: Splats, photos: Sequence[Photo], views: Sequence[Remova
     above = surface_map(support, photos, views) if support is not None else None
     if support is None or above is None:
         return None
-    found = find_contact_shadow(above.log_colors, above.trust, above.foot)
-    return ContactShadow(support, above.half, found.field) if found is not None else None
+    blocked = blocked_light(removed, support, above.half, len(above.trust))
+    field = find_shadow_field(above.log_colors, above.trust, blocked)
+    if field is None:
+        return None
+    return ContactShadow(support, above.half, field, 1 - float(torch.exp(-field[above.trust > 0].max())))
 
 
 @torch.no_grad()

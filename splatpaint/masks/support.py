@@ -23,6 +23,8 @@ TRIALS = 400
 """Planes through three random points, of which the one with most points is taken."""
 MIN_POINTS = 30
 """Fewer splats are no object, and fewer points no surface."""
+LEAST_SHARE = 0.1
+"""A smaller share of the points is no surface either."""
 POINTS_PER_VIEW = 100
 """Number of points that planes are fitted to."""
 STANDS_ON = 0.9
@@ -33,8 +35,8 @@ TOUCHES = 0.35
 """... and the lowest splats are no higher than this, in radii of the object."""
 LOWEST = 0.05
 """Share of the splats that are the lowest."""
-FOOT = 0.4
-"""The foot of an object is what is no higher above the plane than this, in radii of the object."""
+RADIUS = 1.3
+"""Radius of an object, in medians of the distance of its splats from its middle: far splats may have gone with it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,11 +44,11 @@ class Support:
     """The plane an object stands on, with coordinates (u, v) on it and heights above it."""
 
     origin: Float[Tensor, " 3"]
-    """The foot's middle, in the world."""
+    """The point of it below the object's middle, in the world."""
     axes: Float[Tensor, "3 3"]
     """Rows: the directions of u and v, and the normal on the object's side."""
-    foot: Float[Tensor, "n 2"]
-    """Coordinates of splats right above the plane, world units."""
+    radius: float
+    """Of the object, world units."""
 
     def world(self, uv: Float[Tensor, "n 2"]) -> Float[Tensor, "n 3"]:
         """Points of the plane."""
@@ -64,7 +66,7 @@ def find_support(removed: Splats, views: Sequence[RemovalView]) -> Support | Non
     if len(points) < MIN_POINTS:
         return None
     center = points.median(dim=0).values
-    radius = float((points - center).norm(dim=1).quantile(0.9))
+    radius = RADIUS * float((points - center).norm(dim=1).median())
     points = points[(points - center).norm(dim=1) < 2 * radius]
     around = _surface_points(views, center, AROUND * radius)
     for point, normal in _planes(around, TOLERANCE * radius):
@@ -75,9 +77,7 @@ def find_support(removed: Splats, views: Sequence[RemovalView]) -> Support | Non
         if on_one_side and height.quantile(LOWEST) < TOUCHES * radius:
             side = normalize(torch.linalg.cross(normal, torch.eye(3).to(normal)[normal.abs().argmin()]), dim=0)
             axes = torch.stack([side, torch.linalg.cross(normal, side), normal])
-            foot = (points[height < FOOT * radius] - point) @ axes[:2].T
-            middle = foot.median(dim=0).values
-            return Support(point + middle @ axes[:2], axes, foot - middle)
+            return Support(center - (center - point) @ normal * normal, axes, radius)
     return None
 
 
@@ -97,16 +97,16 @@ def _surface_points(views: Sequence[RemovalView], center: Float[Tensor, " 3"], r
 
 def _planes(points: Float[Tensor, "n 3"], tolerance: float) -> Iterator[tuple[Float[Tensor, " 3"], Float[Tensor, " 3"]]]:
     """Planes with most points, as point and normal, each of the points off those before (RANSAC, Fischler & Bolles 1981)."""
-    draws = generator(0)
+    draws, fewest = generator(0), max(MIN_POINTS, LEAST_SHARE * len(points))
     for _ in range(PLANES):
-        if len(points) < MIN_POINTS:
+        if len(points) < fewest:
             return
         triples = points[torch.randint(len(points), (TRIALS, 3), generator=draws).to(points.device)]
         first, second, third = triples.unbind(dim=1)
         normals = normalize(torch.linalg.cross(second - first, third - first), dim=1)
         off = (points @ normals.T - (first * normals).sum(dim=1)).abs()  # (n, trials)
         on = off[:, (off < tolerance).sum(dim=0).argmax()] < tolerance
-        if on.sum() < MIN_POINTS:
+        if on.sum() < fewest:
             return
         middle = points[on].mean(dim=0)
         normal = torch.linalg.svd(points[on] - middle, full_matrices=False).Vh[2]

@@ -7,9 +7,10 @@ from torch.nn.functional import avg_pool2d
 
 from benchmarks import textures
 from benchmarks.textures import Noise
-from splatpaint.image.contact_shadow import KNOTS, Darkening, darkening_around, find_contact_shadow
+from splatpaint.image.contact_shadow import find_shadow_field
+from tests.support.cylinder_shade import blocked_by_cylinder, cylinder_shade
 
-SIDE, HALF, FOOT = 100, 1.1, 0.25
+SIDE, HALF, FOOT, HEIGHT = 100, 1.1, 0.25, 0.4
 """Cells, and meters."""
 
 
@@ -31,17 +32,16 @@ AWAY = torch.hypot(U, V)
 ON_FOOT = AWAY < FOOT
 
 
-def soft_shadow(strength: float = 0.5) -> Tensor:
-    """Ambient light that is missing at the contact, and a lamp's shadow with a wide penumbra to one side; a factor of sRGB."""
-    ambient = 0.5 * strength * torch.exp(-(AWAY - FOOT).clamp(min=0) / 0.08)
-    lamp = strength * torch.sigmoid((0.33 - torch.hypot(U - 0.12, V - 0.05)) / 0.06)
-    return ((1 - ambient) * (1 - lamp)) ** (1 / 2.2)
+SHADE = cylinder_shade(U, V, radius=FOOT, height=HEIGHT)
+BLOCKED = blocked_by_cylinder(U, V, radius=FOOT, height=HEIGHT, directions=48)
+"""From other directions than the shade is made of."""
 
 
-def found(picture: Tensor) -> Darkening | None:
+def found(picture: Tensor, known: Tensor | None = None) -> Tensor | None:
     noise = torch.randn(picture.shape, generator=torch.Generator().manual_seed(0))
     noisy = (picture + 0.01 * noise).clamp(1 / 255, 1)
-    return find_contact_shadow(noisy.clamp_min(0.03).log(), (~ON_FOOT).float(), ON_FOOT)
+    known = (~ON_FOOT).float() if known is None else known
+    return find_shadow_field(noisy.clamp_min(0.03).log(), known, BLOCKED)
 
 
 def decibels(picture: Tensor, truth: Tensor, where: Tensor) -> float:
@@ -51,20 +51,19 @@ def decibels(picture: Tensor, truth: Tensor, where: Tensor) -> float:
 @pytest.mark.parametrize("name", ["wallpaper", "bricks", "planks"])
 def test_a_soft_shadow_is_taken_off_and_the_texture_stays(name: str):
     truth = surface(name)
-    picture = truth * soft_shadow()
+    picture = truth * SHADE
     shadow = found(picture)
     assert shadow is not None
-    region = (soft_shadow() < 0.97) & ~ON_FOOT
-    before, after = decibels(picture, truth, region), decibels(picture * shadow.field.exp(), truth, region)
+    region = (SHADE < 0.97) & ~ON_FOOT
+    before, after = decibels(picture, truth, region), decibels(picture * shadow.exp(), truth, region)
     assert after > before + 6
 
 
 def test_a_shadow_ends():
-    picture = surface("bricks") * soft_shadow()
-    shadow = darkening_around(picture.log(), (~ON_FOOT).float(), ON_FOOT)
-    assert shadow.field.max() > 0.2
-    far = FOOT * (1 + KNOTS[-1]) + 2 * HALF / SIDE < AWAY
-    assert shadow.field[far].max() == 0
+    shadow = found(surface("bricks") * SHADE)
+    assert shadow is not None
+    assert shadow.max() > 0.2
+    assert shadow[BLOCKED.amax(dim=0) == 0].max() == 0
 
 
 @pytest.mark.parametrize("name", ["wallpaper", "bricks"])
@@ -94,5 +93,9 @@ def test_what_is_darkest_away_from_the_foot_is_no_shadow():
 
 
 def test_nothing_known_around_the_foot_is_no_shadow():
-    nothing = torch.zeros(SIDE, SIDE)
-    assert find_contact_shadow(torch.zeros(3, SIDE, SIDE), nothing, ON_FOOT) is None
+    assert found(surface("bricks") * SHADE, known=torch.zeros(SIDE, SIDE)) is None
+
+
+def test_no_object_throws_no_shadow():
+    picture = (surface("bricks") * SHADE).log()
+    assert find_shadow_field(picture, torch.ones(SIDE, SIDE), torch.zeros(8, SIDE, SIDE)) is None

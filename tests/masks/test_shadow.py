@@ -22,10 +22,10 @@ def facing_wall(depth: float = 2.0, *, where: torch.Tensor | None = None) -> Rem
 def shadow_at(depth: float = 2.0) -> ContactShadow:
     """A field on the plane at that depth: dark in the middle, nothing away from it."""
     toward_camera = torch.diag(torch.tensor([1.0, 1.0, -1.0]))
-    support = Support(torch.tensor([0.0, 0.0, depth]), toward_camera, torch.zeros(1, 2))
+    support = Support(torch.tensor([0.0, 0.0, depth]), toward_camera, 0.5)
     line = (torch.arange(40) + 0.5) / 40 * 2 - 1
     away = torch.hypot(line[:, None], line[None])
-    return ContactShadow(support, 0.5, (0.5 - away).clamp(min=0))
+    return ContactShadow(support, 0.5, (0.5 - away).clamp(min=0), deepest=0.4)
 
 
 def test_brightened_splats_render_as_many_times_as_bright():

@@ -41,13 +41,23 @@ def test_a_block_stands_on_the_ground():
     assert support is not None
     assert support.axes[2] @ UP > 0.98
     assert support.origin.abs().max() < 0.17  # a pixel is so long on the ground
-    assert support.world(support.foot)[:, [0, 2]].abs().max() < 0.3
+    assert 0.25 < support.radius < 0.55  # half its sides are 0.25, 0.3 and 0.25
     torch.testing.assert_close(support.axes @ support.axes.T, torch.eye(3), atol=1e-5, rtol=0)
 
 
 def test_a_block_in_the_air_stands_on_nothing():
     hanging = block(lift=0.6)
     assert find_support(hanging, views_of(ground(), hanging)) is None
+
+
+def test_splats_that_went_with_a_block_from_afar_do_not_matter():
+    far = flat(torch.tensor([[3.0, -1.0, 2.0], [-4.0, -0.2, 5.0]]).repeat(40, 1), torch.full((80, 3), 0.2), 0.03)
+    views = views_of(ground(), block())
+    alone, with_far = find_support(block(), views), find_support(concatenate([block(), far]), views)
+    assert alone is not None
+    assert with_far is not None
+    assert with_far.axes[2] @ UP > 0.98
+    assert abs(with_far.radius / alone.radius - 1) < 0.3
 
 
 def test_too_few_splats_are_no_object():

@@ -12,12 +12,12 @@ from splatpaint.masks.selection import RemoveConfig
 from splatpaint.render.native import rasterize
 from splatpaint.scene.photos import Photos
 from splatpaint.stages.remove import remove
-from tests.support.table import Table, away_from_block, table_with_block
+from tests.support.table import HEIGHT, Table, away_from_block, table_with_block
 
 KEEP = RemoveConfig(mask_grow=0.0, outline_error=0.01, holes=HolesConfig(min_area_px=4))
 REMOVE = replace(KEEP, shadow="remove")
-END = 2.2
-"""Where no shadow is any more, in radii of the block from its side."""
+END = 1.8 * HEIGHT
+"""Distance from the block's side where no shadow is any more: low light throws shadows 1.6 times as long as it is high."""
 
 
 def removal_of(scene: Table, config: RemoveConfig) -> tuple[Removal, list[str]]:
@@ -72,7 +72,7 @@ def test_a_lightened_shadow_is_nearer_to_the_truth_by_six_decibels(
 
 def test_nothing_farther_than_the_shadow_changes(kept: tuple[Removal, list[str]], lightened: tuple[Removal, list[str]]):
     before, after = kept[0].kept, lightened[0].kept
-    far = away_from_block(before.means) > END * 0.22
+    far = away_from_block(before.means) > END
     assert far.sum() > 1000
     for one, other in zip(before[far].tensors().values(), after[far].tensors().values(), strict=True):
         assert torch.equal(one, other)
@@ -91,7 +91,7 @@ def test_the_fill_sees_photos_without_the_shadow(scene: Table, lightened: tuple[
 
 
 def test_without_a_shadow_nothing_changes_and_nothing_is_said(tmp_path):
-    bright = table_with_block(tmp_path, shadow=0.0)
+    bright = table_with_block(tmp_path, shadow=False)
     (removal, notes), (same, _) = removal_of(bright, REMOVE), removal_of(bright, KEEP)
     assert notes == []
     assert torch.equal(removal.kept.sh, same.kept.sh)
@@ -99,7 +99,7 @@ def test_without_a_shadow_nothing_changes_and_nothing_is_said(tmp_path):
 
 
 def test_a_dark_tile_under_the_object_is_not_touched(tmp_path):
-    tiled = table_with_block(tmp_path, shadow=0.0, tile=True)
+    tiled = table_with_block(tmp_path, shadow=False, tile=True)
     removal, notes = removal_of(tiled, REMOVE)
     assert notes == []
     assert all(hole.shade is None for hole in removal.holes)

@@ -12,6 +12,7 @@ from splatpaint.render.native import rasterize
 from splatpaint.scene.camera import Cameras, look_at
 from splatpaint.scene.splats import Splats, concatenate
 from splatpaint.scene.views import Capture, PointCloud, Similarity, View
+from tests.support.cylinder_shade import cylinder_shade
 from tests.support.walls import flat
 
 RADIUS, HEIGHT = 0.22, 0.4
@@ -38,12 +39,12 @@ def away_from_block(points: Tensor) -> Tensor:
     return points[:, :2].norm(dim=1) - RADIUS
 
 
-def table_with_block(folder: Path, *, shadow: float = 0.5, tile: bool = False, views: int = 10) -> Table:
+def table_with_block(folder: Path, *, shadow: bool = True, tile: bool = False, views: int = 10) -> Table:
     """The table is z = 0, the block stands in its middle.
 
     Args:
         folder: for the photos.
-        shadow: share of the light that it takes at the block.
+        shadow: whether the block takes light from the table.
         tile: whether the block stands on a dark square with sharp edges.
     """
     side = torch.linspace(-1.3, 1.3, 87)
@@ -52,9 +53,8 @@ def table_with_block(folder: Path, *, shadow: float = 0.5, tile: bool = False, v
     paint = bricks(x + 3, y + 3, Noise(0))
     if tile:
         paint = torch.where(((x.abs() < 0.45) & (y.abs() < 0.45))[:, None], 0.5 * paint, paint)
-    away = away_from_block(means).clamp(min=0)
-    share = 1 - shadow * (0.5 * torch.exp(-away / 0.08) + 0.5 * torch.exp(-((away / 0.2) ** 2)))
-    table, truth = (flat(means, color, 0.018) for color in (paint * share[:, None] ** (1 / 2.2), paint))
+    shade = cylinder_shade(x, y, radius=RADIUS, height=HEIGHT) if shadow else torch.ones_like(x)
+    table, truth = (flat(means, color, 0.018) for color in (paint * shade[:, None], paint))
     generator = torch.Generator().manual_seed(0)
     angle = torch.rand(500, generator=generator) * 2 * torch.pi
     height = torch.rand(500, generator=generator) * HEIGHT + 0.02
