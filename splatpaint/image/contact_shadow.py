@@ -158,15 +158,15 @@ class _Picture:
 
     def tint(self, light: Float[Tensor, " k"]) -> float:
         """How many times as much as the least the most darkened channel follows the field."""
-        field = self.field(light)
-        both, alone = torch.zeros(3), torch.zeros(3)
-        for lag in LAGS_PX:
-            shade = -_differences(field[None], lag)
-            steps = _differences(self.log_colors, lag)
-            counts = _pair_trust(self.trust, lag) * _edge_weight((steps - shade).mean(dim=0, keepdim=True))
-            both += (counts * steps * shade).sum(dim=1)
-            alone += (counts * shade.square()).sum(dim=1)
-        share = both / alone.clamp_min(1e-12)
+        field, share = self.field(light), torch.ones(3, 1)
+        for _ in range(ROUNDS):
+            both, alone = torch.zeros(3, 1), torch.zeros(3, 1)
+            for lag in LAGS_PX:
+                shade, steps = -_differences(field[None], lag), _differences(self.log_colors, lag)
+                counts = _pair_trust(self.trust, lag) * _edge_weight(steps - share * shade)
+                both += (counts * steps * shade).sum(dim=1, keepdim=True)
+                alone += (counts * shade.square()).sum(dim=1, keepdim=True)
+            share = both / alone.clamp_min(1e-12)
         return float(share.max() / share.min().clamp_min(1e-6))
 
 
