@@ -35,7 +35,7 @@ INDEPENDENT = 0.6
 HALF_SEEN = 0.5
 """A place counts if at least this share of what the object darkens is seen there, compared with where it stands."""
 EVIDENCE = 60.0
-"""Logarithm of how much likelier the picture is with a shadow: at most 25 without one, at least 190 with one (decision 031)."""
+"""Logarithm of how much likelier the picture is with a shadow: at most 36 without one, at least 190 with one (decision 031)."""
 FOUND = 0.25
 """Price of light, see `_Picture.likeliest`, once a shadow is found: the full price makes shadows too faint."""
 MAX_TINT = 1.7
