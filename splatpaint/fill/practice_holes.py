@@ -18,7 +18,9 @@ from splatpaint.priors.crops import resized
 MAX_HOLES = 4
 """Number of practice holes, one a view: of the views with the largest holes in context, the first that have room."""
 SCALES = (1.0, 0.75, 0.5)
-"""Sizes of a practice hole in units of the real one; the first that fits is taken."""
+"""Sizes of a practice hole in units of the real one."""
+MORE_UNLIKE = 0.02
+"""The largest is taken that is on surface no more unlike than this against the others, in units of `texture_distance`."""
 MARGIN_PX = 4
 """Around a practice hole so much surface is known on all sides; pixels of a 480-px image."""
 BESIDE_PX = 16
@@ -57,7 +59,8 @@ def practice_holes(views: Sequence[ObservedView]) -> Iterator[PracticeHole]:
 
 
 def practice_hole(view: ObservedView) -> PracticeHole | None:
-    """The hole of the view, moved, and if need be mirrored and scaled down, to surface like that around it.
+    """The hole of the view, moved, and if need be mirrored and scaled down, to surface like that around it: as large as it can
+    be where a smaller one would not be on surface that is more alike.
 
     None if nowhere in the view there is room for it. The practice hole and a margin around it overlap neither holes nor what
     the photo does not show, and are at about the depth of what surrounds the real hole.
@@ -68,34 +71,38 @@ def practice_hole(view: ObservedView) -> PracticeHole | None:
     assert tight is not None, "the view has a hole"
     surface = _Surface.around(view, largest, tight)
     margin = round(view.camera.px(MARGIN_PX))
+    found = []
     for scale in SCALES:
         size = (max(1, round(scale * tight.height)), max(1, round(scale * tight.width)))
         scaled = (resized(tight.crop(largest), size) > 0.5).to(largest)
         flipped = (scaled.flip(axes) for axes in ((), (3,), (2,), (2, 3)))
         places = [place for mask in flipped if (place := surface.best_place(mask, margin)) is not None]
-        if places:
-            whole = min(places, key=lambda place: place.cost).hole
-            box = bounding_box(whole[0], grow=CONTEXT)
-            assert box is not None, "a hole has pixels at half its size too"
-            return PracticeHole(view, box, box.crop(whole) > 0)
-    return None
+        found += [min(places, key=lambda place: place.cost)] if places else []
+    if not found:
+        return None
+    least = min(place.unlike for place in found)
+    whole = next(place for place in found if place.unlike <= least + MORE_UNLIKE).hole
+    box = bounding_box(whole[0], grow=CONTEXT)
+    assert box is not None, "a hole has pixels at half its size too"
+    return PracticeHole(view, box, box.crop(whole) > 0)
 
 
 @dataclass(frozen=True, eq=False)
 class _Place:
     hole: Float[Tensor, "1 1 h w"]
+    unlike: float
+    """Difference from the looks around the real hole, in units of `texture_distance`."""
     cost: float
+    """With the distance to the real hole."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Surface:
-    """Where a photo shows surface at about the depth of what surrounds a hole, and what it looks like there."""
+    """Where a photo shows surface at about the depth of what surrounds a hole, and how unlike that it looks there."""
 
     free: Bool[Tensor, "1 1 h w"]
-    looks: Float[Tensor, "4 h w"]
-    """Color and gradient strength, in units of `texture_distance`."""
-    wanted: Float[Tensor, "4"]
-    """Mean looks around the hole."""
+    unlike: Float[Tensor, "1 h w"]
+    """Difference of color and gradient strength from their means around the hole, in units of `texture_distance`."""
     center: tuple[float, float]
     """Row and column of the hole's center."""
     size: float
@@ -113,7 +120,8 @@ class _Surface:
             surface = beside
         wanted = looks[:, beside[0, 0]].mean(dim=1) if beside.any() else looks.new_zeros(4)
         center = (tight.top + tight.height / 2, tight.left + tight.width / 2)
-        return cls(surface, looks, wanted, center, (tight.height * tight.width) ** 0.5)
+        unlike = (looks - wanted[:, None, None]).abs().sum(dim=0, keepdim=True)
+        return cls(surface, unlike, center, (tight.height * tight.width) ** 0.5)
 
     def best_place(self, mask: Float[Tensor, "1 1 a b"], margin: int) -> _Place | None:
         """The place for a mask that is free with a margin, looks like what surrounds the hole, and is near to it."""
@@ -125,14 +133,13 @@ class _Surface:
         tops, lefts = torch.nonzero(blocked < 0.5, as_tuple=True)
         if len(tops) == 0:
             return None
-        looks = _sums_under(self.looks, mask[0, 0])[:, tops, lefts] / mask.sum()
-        unlike = (looks - self.wanted[:, None]).abs().sum(dim=0)
+        unlike = _sums_under(self.unlike, mask[0, 0])[0, tops, lefts] / mask.sum()
         far = torch.hypot(tops + rows / 2 - self.center[0], lefts + columns / 2 - self.center[1])
         cost = unlike + FAR_COST * far / self.size
         best = cost.argmin()
         hole = torch.zeros_like(self.free, dtype=mask.dtype)
         hole[..., tops[best] : tops[best] + rows, lefts[best] : lefts[best] + columns] = mask
-        return _Place(hole, float(cost[best]))
+        return _Place(hole, float(unlike[best]), float(cost[best]))
 
 
 def _sums_under(maps: Float[Tensor, "c h w"], mask: Float[Tensor, "a b"]) -> Float[Tensor, "c h2 w2"]:

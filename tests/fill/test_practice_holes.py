@@ -114,3 +114,14 @@ def test_views_with_the_largest_holes_practice_first_and_only_so_many(monkeypatc
     views = [view_of(triangle(side=side)) for side in (8, 12, 10)] + [view_of(torch.zeros(1, 1, *SIZE))]
     found = list(practice_holes.practice_holes(views))
     assert [each.view for each in found] == [views[1], views[2]][:limit]
+
+
+def test_a_hole_that_would_overlap_another_thing_is_practiced_smaller():
+    """Around the hole all is gray. Beside it there is room for the whole hole only across the edge of something red."""
+    image = torch.full((1, 3, *SIZE), 0.5)
+    image[:, :, :, 60:] = torch.tensor([0.9, 0.1, 0.1])[:, None, None]
+    hole, observed = torch.zeros(1, 1, *SIZE), torch.zeros(1, 1, *SIZE)
+    hole[..., 20:35, 30:45] = observed[..., 15:40, 28:88] = 1
+    found = in_view(view_of(hole, image=image, observed=observed))
+    assert 0 < found.sum() < hole.sum()
+    assert not found[..., 60:].any()
