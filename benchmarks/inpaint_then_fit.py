@@ -86,19 +86,29 @@ class InpaintThenFit:
             inpaint_photos(filled, given, telea if self.painter == "telea" else prior_inpainter(config, device))
             capture = drain(prepare(filled, config.capture, cache=folder / "cache-filled"))
             rasterizer = pick_rasterizer(config.rasterizer, device)
+            photos = Photos(capture.views, device)
+            holes = [photo.fill for photo in Photos(given.views, device)]
             if self.perceptual:
-                holes = [photo.fill for photo in Photos(given.views, device)]
                 codec = load_prior(config.prior, device).codec
                 found = fit_in_features(capture, holes, codec, rasterizer, config, device)
             else:
-                photos = Photos(capture.views, device)
                 found = drain(reconstruct(capture, photos, rasterizer, config.reconstruct, seed=config.seed))
+            if found.exposures:
+                found = replace(found, exposures=exposures_beside(holes, found.splats, photos, rasterizer))
             (folder / "seconds").write_text(str(time.perf_counter() - start))
             write_exposures(folder, found.exposures)
             write_splats(product, in_input_frame(found.splats, capture.world_from_input))
         return Fitted(
             draw_splats(read_splats(product), read_exposures(folder), config), float((folder / "seconds").read_text())
         )
+
+
+def exposures_beside(
+    holes: Sequence[Float[Tensor, "1 1 _ _"]], splats: Splats, photos: Photos, rasterizer: Rasterizer
+) -> dict[str, Exposure]:
+    """The exposures of the photos as taken: their holes, painted one by one, say nothing of the light."""
+    beside = (replace(photo, usable=photo.usable * (1 - hole)) for photo, hole in zip(photos, holes, strict=True))
+    return exposures_of(splats, beside, rasterizer)
 
 
 def fit_in_features(

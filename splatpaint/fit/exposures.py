@@ -6,6 +6,7 @@ a gain and an offset a channel, the least squares fit to its own pixels.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from splatpaint.image.affine_color import gain_and_offset
+from splatpaint.image.local_gain import local_gain
 from splatpaint.render.protocol import Rasterizer, Rendered
 from splatpaint.scene.exposure import Exposure, exposure_of
 from splatpaint.scene.photos import Photo
@@ -64,16 +66,29 @@ class Exposures:
 
 @torch.no_grad()
 def exposures_of(splats: Splats, photos: Iterable[Photo], rasterizer: Rasterizer) -> dict[str, Exposure]:
-    """The exposure with which each photo shows the splats, by its name."""
-    shown = ((photo, rasterizer(splats, photo.camera)) for photo in photos)
-    return {photo.name: exposure_of(*fitted(rendered, photo.image, photo.usable)) for photo, rendered in shown}
+    """The exposure with which each photo shows the splats, its local tone included, by the photo's name."""
+    return {photo.name: exposure_as_shown(rasterizer(splats, photo.camera), photo) for photo in photos}
+
+
+@torch.no_grad()
+def exposure_as_shown(rendered: Rendered, photo: Photo) -> Exposure:
+    """The exposure that brings a rendering closest to its photo."""
+    exposure = exposure_of(*fitted(rendered, photo.image, photo.usable))
+    exposed = exposure.apply(rendered.color).clamp(0, 1)
+    gain = local_gain(exposed, photo.image, telling(rendered, photo.image, photo.usable))
+    return replace(exposure, local=tuple(tuple(map(tuple, rows)) for rows in gain[0].tolist()))
 
 
 def fitted(
     rendered: Rendered, image: Float[Tensor, "1 3 h w"], usable: Float[Tensor, "1 1 h w"]
 ) -> tuple[Float[Tensor, " 3"], Float[Tensor, " 3"]]:
-    """Gain and offset that bring a rendering closest to its photo, where that is usable, opaque and not clipped."""
-    weight = usable * ((rendered.alpha >= MIN_ALPHA) & (image <= CLIPPED))
+    """Gain and offset that bring a rendering closest to its photo, over the pixels that tell them."""
+    weight = telling(rendered, image, usable)
     gain, offset = gain_and_offset(rendered.color, image, weight, about_black=ABOUT_BLACK)
     possible = gain > 0
     return torch.where(possible, gain, 1.0), torch.where(possible, offset, 0.0)
+
+
+def telling(rendered: Rendered, image: Float[Tensor, "1 3 h w"], usable: Float[Tensor, "1 1 h w"]) -> Float[Tensor, "1 3 h w"]:
+    """1 where a photo is usable, its rendering opaque, and the channel not clipped."""
+    return usable * ((rendered.alpha >= MIN_ALPHA) & (image <= CLIPPED))

@@ -1,4 +1,4 @@
-"""Exposure and white balance of photos, as a gain and an offset per channel."""
+"""Exposure, white balance and local tone of photos."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,33 +7,46 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from splatpaint.image.local_gain import spread_gain
 from splatpaint.scene.camera import Cameras
 
 NEIGHBORS = 3
 """Number of nearest views that are averaged."""
 
 
+Grid = tuple[tuple[tuple[float, ...], ...], ...]
+"""Channels, rows and columns of gains."""
+
+
 @dataclass(frozen=True)
 class Exposure:
-    """`photo = gain * scene + offset` per channel, in sRGB; the identity by default."""
+    """`photo = local * (gain * scene + offset)` per channel, in sRGB; the identity by default."""
 
     gain: tuple[float, float, float] = (1.0, 1.0, 1.0)
     offset: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    local: Grid = ()
+    """Gains over the photo's frame, bilinear between the centers of a grid's cells; empty: one everywhere."""
 
     def apply(self, scene: Float[Tensor, "v 3 h w"]) -> Float[Tensor, "v 3 h w"]:
-        """The scene's colors with the exposure of the photo."""
-        return scene * _channels(self.gain, scene) + _channels(self.offset, scene)
+        """The scene's colors as the photo shows them."""
+        exposed = scene * _channels(self.gain, scene) + _channels(self.offset, scene)
+        return exposed * self._local(scene) if self.local else exposed
 
     def undo(self, photo: Float[Tensor, "v 3 h w"]) -> Float[Tensor, "v 3 h w"]:
-        """The photo's colors with the exposure of the scene."""
-        return (photo - _channels(self.offset, photo)) / _channels(self.gain, photo)
+        """The photo's colors as those of the scene."""
+        exposed = photo / self._local(photo) if self.local else photo
+        return (exposed - _channels(self.offset, photo)) / _channels(self.gain, photo)
+
+    def _local(self, image: Float[Tensor, "v 3 h w"]) -> Float[Tensor, "1 3 h w"]:
+        return spread_gain(torch.tensor(self.local).to(image)[None], *image.shape[-2:])
 
 
 def nearby_exposure(camera: Cameras, cameras: Sequence[Cameras], exposures: Sequence[Exposure]) -> Exposure:
     """Estimated exposure of a view: mean over its nearest views, weighted by inverse pose distance.
 
-    Automatic exposure depends on the content of the frame, so similar poses have similar exposures. The pose distance is the
-    distance of the centers (in units of the median distance) plus the angle between the optical axes in radians.
+    Automatic exposure depends on the content of the frame, so similar poses have similar exposures. Local tone depends on what
+    is where in it, and is not carried over. The pose distance is the distance of the centers (in units of the median distance)
+    plus the angle between the optical axes in radians.
 
     Args:
         camera: a batch of one.

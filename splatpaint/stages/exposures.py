@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from splatpaint.scene.exposure import Exposure
 from splatpaint.stages.folder import read_json, write_whole
@@ -30,4 +31,9 @@ def read_exposures(folder: Path) -> dict[str, Exposure]:
     if not (folder / FILE).exists():
         return {}
     kept = read_json(folder / FILE)
-    return {name: Exposure(tuple(each["gain"]), tuple(each["offset"])) for name, each in kept.items()}
+    return {name: _exposure(each) for name, each in kept.items()}
+
+
+def _exposure(kept: dict[str, Any]) -> Exposure:
+    local = tuple(tuple(map(tuple, rows)) for rows in kept.get("local", ()))
+    return Exposure(tuple(kept["gain"]), tuple(kept["offset"]), local)

@@ -9,7 +9,7 @@ import torch
 from splatpaint.errors import FormatError
 from splatpaint.events import Events, Measured, Noted
 from splatpaint.fit.exposures import exposures_of
-from splatpaint.fit.photos import ReconstructConfig, fit_photos
+from splatpaint.fit.photos import ReconstructConfig, fit_photos, without
 from splatpaint.formats import drop_nonfinite, read_splats
 from splatpaint.masks.object_layer import ObjectLayer
 from splatpaint.masks.visibility import DepthView
@@ -70,12 +70,13 @@ def reconstruct(
     """
     assert capture.points is not None, "prepare() gives every capture points"
     points = capture.points if located is None else outside(capture.points, photos, located)
-    occluded = None if located is None else located.occluded
+    occluded = {} if located is None else located.occluded
     background = yield from fit_photos(
         points, photos, rasterizer, config, stage=STAGE, seed=seed, occluded=occluded, checkpoint=checkpoint
     )
     splats = background if located is None else concatenate([background, located.splats])
-    result = Reconstruction(splats, exposures_of(splats, photos, rasterizer) if config.exposures else {})
+    clean = (without(photo, occluded) for photo in photos)
+    result = Reconstruction(splats, exposures_of(background, clean, rasterizer) if config.exposures else {})
     if capture.held_out:
         judged = photos.of(with_exposures(capture, result.exposures).held_out)
         yield Measured(STAGE, held_out_psnr(splats, judged, rasterizer))

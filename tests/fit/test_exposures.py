@@ -74,3 +74,18 @@ def test_every_photo_gets_the_exposure_with_which_it_shows_the_splats():
     dimmed = [replace(photo, image=Exposure((0.5,) * 3).apply(photo.image)) for photo in photos]
     darker = exposures_of(SCENE, dimmed, rasterize)
     assert all(darker[name].gain[0] < exposure.gain[0] for name, exposure in found.items())
+
+
+def test_light_that_falls_off_in_a_photo_is_its_local_tone():
+    camera = CAMERAS[0]
+    shown = rasterize(SCENE, camera)
+    falls_off = torch.linspace(1.0, 0.6, 16).expand(1, 3, 12, 16)
+    image = falls_off * shown.color
+    opaque = (shown.alpha >= 0.5).float()
+    photo = Photo("dim to the right", camera, image, ONES, 0 * ONES)
+    found = exposures_of(SCENE, [photo], rasterize)[photo.name]
+
+    def error(exposure: Exposure) -> float:
+        return float(((exposure.apply(shown.color) - image).square() * opaque).sum())
+
+    assert error(found) < 0.3 * error(replace(found, local=()))

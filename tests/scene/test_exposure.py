@@ -15,6 +15,15 @@ def test_what_an_exposure_does_it_undoes():
     torch.testing.assert_close(DARK.undo(DARK.apply(scene)), scene)
 
 
+def test_local_tone_comes_last_and_is_undone_first():
+    scene = 0.2 + torch.rand(2, 3, 40, 60)
+    corner = replace(DARK, local=tuple(((0.5, 1.0), (1.0, 1.0)) for _ in range(3)))
+    shown = corner.apply(scene)
+    torch.testing.assert_close(shown[..., :10, :15], 0.5 * DARK.apply(scene)[..., :10, :15])
+    torch.testing.assert_close(shown[..., 30:, 45:], DARK.apply(scene)[..., 30:, 45:])
+    torch.testing.assert_close(corner.undo(shown), scene, atol=1e-5, rtol=1e-5)
+
+
 def test_without_one_a_photo_is_the_scene_bit_for_bit():
     scene = torch.rand(1, 3, 4, 5)
     assert torch.equal(Exposure().apply(scene), scene)

@@ -14,7 +14,8 @@ DARK = Exposure((0.5, 0.6, 0.7), (0.1, 0.0, -0.1))
 
 def test_what_is_kept_is_read(tmp_path):
     assert read_exposures(tmp_path) == {}
-    kept = {"left/0": DARK, "1": Exposure()}
+    toned = replace(DARK, local=tuple(((0.5, 1.0, 1.1),) * 2 for _ in range(3)))
+    kept = {"left/0": DARK, "1": Exposure(), "2": toned}
     write_exposures(tmp_path, kept)
     assert read_exposures(tmp_path) == kept
 

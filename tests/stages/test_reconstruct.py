@@ -168,6 +168,26 @@ def test_the_object_is_beside_the_background(tmp_path):
         assert red[0] > red[1] + 0.1
 
 
+def test_what_shows_the_object_says_nothing_of_a_photos_light(tmp_path):
+    wall = wall_with_ball(tmp_path)
+    photos = Photos(wall.capture.views, CPU)
+    config = ReconstructConfig(steps=5, sh_degree=0, locate_share=1.0)
+    located = drain(locate(wall.capture, photos, rasterize, config, SHARP, seed=0))
+
+    def shown(color: float) -> torch.Tensor:
+        """How the photos show white, found after the pixels of the object were painted over."""
+        for view in wall.capture.views:
+            painted = torch.where(located.occluded[view.name][0], color, read_image(view.image))
+            write_image(view.image, painted)
+        painted_over = Photos(wall.capture.views, CPU)
+        found = drain(reconstruct(wall.capture, painted_over, rasterize, config, seed=0, located=located)).exposures
+        return torch.cat([exposure.apply(torch.ones(1, 3, 8, 8)) for exposure in found.values()])
+
+    black, white = shown(0.0), shown(1.0)
+    assert float((black - 1).abs().max()) > 0.02
+    torch.testing.assert_close(black, white, atol=5e-3, rtol=0)  # windows of the training's SSIM reach over the outline
+
+
 @pytest.mark.parametrize("share", [0.0, 1.1])
 def test_a_share_of_steps_that_locates_nothing_is_refused(share):
     with pytest.raises(ConfigError, match=f"locate_share is {share}, expected a share above 0, up to 1"):
