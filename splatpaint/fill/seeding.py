@@ -109,12 +109,15 @@ def seed_fill(
     """
     nothing = views[0].depth.new_zeros(0, 3)
     fill = round_splats(nothing, nothing, nothing[:, 0], opacity=OPACITY, sh_degree=sh_degree)
-    depths = [extrapolated_fill_depth(view, torch.zeros_like(view.depth)) for view in views]
+    kept = [kept_surface(view) for view in views]
+    depths = [
+        extrapolated_fill_depth(view, surface, torch.zeros_like(view.depth)) for view, surface in zip(views, kept, strict=True)
+    ]
     consensus = DepthConsensus(views, depths)
     del depths
     order = consensus.seeding_order()
     min_support = config.min_view_support if hint is None else 0.0
-    seeder = FillSeeder(views, rasterizer, boundary_px=boundary_px, sh_degree=sh_degree, hint=hint)
+    seeder = FillSeeder(views, kept, rasterizer, boundary_px=boundary_px, sh_degree=sh_degree, hint=hint)
     filled: list[DepthView] = []
     any_left_out = False
     for place, index in enumerate(order):
@@ -192,19 +195,20 @@ class FillSeeder:
     def __init__(
         self,
         views: Sequence[ObservedView],
+        kept: Sequence[DepthView],
         rasterizer: Rasterizer,
         *,
         boundary_px: int | float,
         sh_degree: int,
         hint: DepthHint | None,
     ) -> None:
-        """See `seed_fill`."""
+        """See `seed_fill`; `kept` has the surface of the kept splats for every view."""
         self.views, self.rasterizer = views, rasterizer
         self.sh_degree, self.hint = sh_degree, hint
         self._observed = [observed_surface(view) for view in views]
         self._protected = protected_surfaces(views, boundary_px=boundary_px)
-        self._asked = spread(views, MAX_ASKED)
-        self._kept = [kept_surface(view) for view in self._asked]
+        self._kept = kept
+        self._asked = spread(list(zip(views, kept, strict=True)), MAX_ASKED)
         self._colors: dict[int, Float[Tensor, "_ 3"]] = {}
 
     def seeds(self, index: int, fill: Splats) -> Splats:
@@ -215,8 +219,8 @@ class FillSeeder:
         if uncovered.sum() < MIN_AREA_PX * view.camera.px(1) ** 2:
             return fill[:0]
         hint = self.hint(view) if self.hint is not None else None
-        depth = extrapolated_fill_depth(view, rendered.depth * (rendered.alpha >= SURFACE), hint)
-        depth = no_nearer_than_most(depth, uncovered & (depth > 0), view.camera, self._kept)
+        depth = extrapolated_fill_depth(view, self._kept[index], rendered.depth * (rendered.alpha >= SURFACE), hint)
+        depth = no_nearer_than_most(depth, uncovered & (depth > 0), view.camera, [kept for _, kept in self._asked])
         depth = push_behind_observed(depth, uncovered & (depth > 0), view.camera, self._protected)
         chosen = self._in_free_space(view, depth, uncovered & (depth > 0))
         chosen[chosen.clone()] = ~self._known_to_most(view.camera.unproject_where(depth, chosen))
@@ -232,7 +236,7 @@ class FillSeeder:
     def _known_to_most(self, points: Float[Tensor, "n 3"]) -> Bool[Tensor, " n"]:
         """Points where most of the views that the object hid them from know from other photos what is there."""
         balance = torch.zeros(len(points), dtype=torch.long, device=points.device)
-        for view, kept in zip(self._asked, self._kept, strict=True):
+        for view, kept in self._asked:
             sighting = kept.sight(points)
             hidden = sighting.in_frame & (sighting.at(view.source) != THIS_PHOTO)
             balance += torch.where(sighting.at(view.in_fill_region), -1, 1) * hidden
@@ -259,19 +263,23 @@ class FillSeeder:
 
 
 def extrapolated_fill_depth(
-    view: ObservedView, fill_depth: Float[Tensor, "1 1 h w"], hint: Float[Tensor, "1 1 h w"] | None = None
+    view: ObservedView,
+    kept: DepthView,
+    fill_depth: Float[Tensor, "1 1 h w"],
+    hint: Float[Tensor, "1 1 h w"] | None = None,
 ) -> Float[Tensor, "1 1 h w"]:
     """The view's z-depth, closed over its hole: right before kept splats where their surface reaches inside, since all views
     share it; elsewhere by the harmonic extension of disparity.
 
     Args:
-        view: gives the kept depth around the hole.
+        view: the view.
+        kept: its `kept_surface`, which takes an extension of its own and is needed more than once.
         fill_depth: z-depth of the fill that is in the hole already, 0 = none; the extension passes through it.
         hint: disparity up to scale and shift whose shape the extension follows.
     """
     filled = view.in_fill_region & (fill_depth > 0)
-    kept = kept_surface(view).depth.float()
-    before = torch.where(view.in_fill_region, (1 - BEFORE_KEPT) * kept, kept)
+    surface = kept.depth.float()
+    before = torch.where(view.in_fill_region, (1 - BEFORE_KEPT) * surface, surface)
     depth = torch.where(filled, fill_depth, before)
     known = depth > 0
     boundary = known & (ring(view.fill_region, view.camera.px(HINT_BOUNDARY_PX)) > 0)

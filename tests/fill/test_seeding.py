@@ -1,6 +1,8 @@
+import pytest
 import torch
 from torch import Tensor
 
+from splatpaint.fill import seeding
 from splatpaint.fill.consensus import area_in_context
 from splatpaint.fill.seeding import (
     DepthHint,
@@ -8,6 +10,7 @@ from splatpaint.fill.seeding import (
     add_occluded_holes,
     extrapolated_fill_depth,
     filled_surface,
+    kept_surface,
     no_nearer_than_most,
     observed_surface,
     push_behind_observed,
@@ -64,14 +67,15 @@ def test_what_is_kept_leads_where_it_reaches_into_the_hole():
     reaching = columns(10, 16)
     behind = torch.where(reaching > 0, 1.04 * view.depth, view.depth)
     seen = view.with_maps(depth=behind, alpha=(view.alpha + reaching).clamp(0, 1))
-    depth = extrapolated_fill_depth(seen, torch.zeros_like(view.depth))
+    depth = extrapolated_fill_depth(seen, kept_surface(seen), torch.zeros_like(view.depth))
     inside = reaching > 0
     torch.testing.assert_close(depth[inside], 0.99 * seen.depth[inside], rtol=1e-3, atol=0)
     through = view.with_maps(depth=torch.where(inside, 3 * view.depth, view.depth), alpha=(view.alpha + reaching).clamp(0, 1))
-    depth = extrapolated_fill_depth(through, torch.zeros_like(view.depth))
+    depth = extrapolated_fill_depth(through, kept_surface(through), torch.zeros_like(view.depth))
     assert (depth[inside] < 1.1 * view.depth[inside]).all(), "what shows through the hole is no surface of the fill"
     filled = torch.where(inside, 0.5 * view.depth, torch.zeros_like(view.depth))
-    torch.testing.assert_close(extrapolated_fill_depth(seen, filled)[inside], filled[inside], rtol=1e-3, atol=0)
+    through_fill = extrapolated_fill_depth(seen, kept_surface(seen), filled)
+    torch.testing.assert_close(through_fill[inside], filled[inside], rtol=1e-3, atol=0)
 
 
 def test_a_view_alone_does_not_place_the_fill_before_what_most_see():
@@ -109,7 +113,7 @@ def test_planes_are_continued_exactly():
     view = slanted_wall(0.0, slice(12, 20))
     truth = view.depth
     view = view.with_maps(depth=torch.where(view.unobserved > 0, 99.0, truth))
-    filled = extrapolated_fill_depth(view, torch.zeros_like(view.depth))
+    filled = extrapolated_fill_depth(view, kept_surface(view), torch.zeros_like(view.depth))
     torch.testing.assert_close(filled, truth, rtol=2e-3, atol=0)
 
 
@@ -226,7 +230,7 @@ def test_a_networks_disparity_shapes_the_fill_whatever_its_scale():
     truth = 1 / (1 / view.depth + bulge)
     told = 3.0 * (1 / view.depth + bulge) + 5.0
     unknown = view.with_maps(depth=torch.where(view.unobserved > 0, 99.0, view.depth))
-    filled = extrapolated_fill_depth(unknown, torch.zeros_like(view.depth), told)
+    filled = extrapolated_fill_depth(unknown, kept_surface(unknown), torch.zeros_like(view.depth), told)
     torch.testing.assert_close(filled, truth, rtol=5e-3, atol=0)
     fill = seed_fill([unknown], rasterize, SeedConfig(), boundary_px=16, sh_degree=0, hint=lambda _: told)
     row, column, depth, within = view.camera.find(fill.means)
@@ -336,3 +340,13 @@ def test_a_hole_of_which_no_two_views_guess_the_same_is_filled_last():
     assert last(seeds(0.2, hint=lambda view: 1 / view.depth)) < 0.2, "those that a hint shapes need no support"
     for view in views:
         assert rasterize(seeds(0.2), view.camera).alpha[view.unobserved > 0].mean() > 0.8, "nothing stays open"
+
+
+def test_the_surface_of_the_kept_splats_is_continued_once_a_view(monkeypatch: pytest.MonkeyPatch):
+    """Its extension across the hole is the slow part, and seeds ask for it turn after turn."""
+    views = [slanted_wall(x, slice(10, 22)) for x in (-0.4, 0.0, 0.4)]
+    continued: list[ObservedView] = []
+    once = seeding.kept_surface
+    monkeypatch.setattr(seeding, "kept_surface", lambda view: continued.append(view) or once(view))
+    assert len(seed_fill(views, rasterize, SeedConfig(), boundary_px=16, sh_degree=0)) > 0
+    assert sorted(map(id, continued)) == sorted(map(id, views))
