@@ -14,8 +14,9 @@ several processes may work on one folder with different `--tasks`; a last run wi
 With `--hold-out 8` every 8th view is held out of every fit, and judged by itself beside all views; `telea-2d` has no scene and
 paints on the held-out photo itself.
 Regions and metrics are those of `splatpaint eval`. LPIPS of the hole is computed with the truth around the hole, because
-telea-2d keeps the photo there and renders do not. The first table has ours minus the best other method, task by task
-(paired.py), the last one means and standard deviations over tasks and seeds.
+telea-2d keeps the photo there and renders do not. The first table has ours minus the best other method, task by task, the
+second ours minus every other method, with standard errors over tasks and over seeds (paired.py); the last one means and
+standard deviations over tasks and seeds.
 """
 
 import argparse
@@ -31,7 +32,7 @@ from benchmarks.methods import ABLATIONS, ADDITIONS, method
 from benchmarks.nerfacto import NerfactoError
 from benchmarks.occluder_placement import Spot
 from benchmarks.occluder_task import make_occluder_task
-from benchmarks.paired import paired_table, ring_by_shape
+from benchmarks.paired import paired_by_method, paired_table, ring_by_shape
 from benchmarks.protocol import Draw
 from benchmarks.scoring import largest_holes, load_metrics, names, text_table, write_strips
 from benchmarks.synthetic_occluders import SHAPES, Shape
@@ -210,14 +211,17 @@ def main() -> None:
             write_pictures(folder, [name for name in suite.methods if name in results[task.name]], seed)
     methods = dict.fromkeys(name for by_method in results.values() for name in by_method)
     rows = summary(results, list(methods))
-    paired, rings = paired_table(results), ring_by_shape(results, SHAPES)
+    paired, others, rings = paired_table(results), paired_by_method(results), ring_by_shape(results, SHAPES)
     if suite.hold_out:
         names_of = [f"{column}/held-out" for column in COLUMNS if "/" in column and not column.startswith("hole/")]
         print(f"\nheld-out views:\n{text_table(summary(results, list(methods), names_of))}")
-    print(f"\n{text_table(paired)}\n\n{text_table(rings)}")
+    print(f"\n{text_table(paired)}\n\nours - method, ± error over tasks / over seeds:\n{text_table(others)}")
+    print(f"\n{text_table(rings)}")
     print(f"\nmean over {len(results)} tasks and their seeds (± standard deviation):\n{text_table(rows)}")
     write_json(
-        out, {"environment": environment(), **settings, "paired": paired, "rings": rings, "table": rows, "scores": results}
+        out,
+        {"environment": environment(), **settings, "paired": paired, "by_method": others}
+        | {"rings": rings, "table": rows, "scores": results},
     )
 
 
