@@ -15,7 +15,7 @@ from benchmarks.capture_writer import Frame, write_capture
 from benchmarks.nerf import NerfConfig, draw_nerf, fit_nerf
 from benchmarks.nerfacto import fit_nerfacto
 from benchmarks.protocol import Draw, Drawn, Fitted
-from splatpaint.capture import prepare
+from splatpaint.capture import CaptureConfig, prepare
 from splatpaint.events import drain
 from splatpaint.fit.density import Density
 from splatpaint.fit.exposures import Exposures, exposures_of
@@ -84,7 +84,7 @@ class InpaintThenFit:
             start = time.perf_counter()
             filled = folder / "filled"
             inpaint_photos(filled, given, telea if self.painter == "telea" else prior_inpainter(config, device))
-            capture = drain(prepare(filled, config.capture, cache=folder / "cache-filled"))
+            capture = drain(prepare(filled, supervising_only(config.capture), cache=folder / "cache-filled"))
             rasterizer = pick_rasterizer(config.rasterizer, device)
             photos = Photos(capture.views, device)
             holes = [photo.fill for photo in Photos(given.views, device)]
@@ -171,11 +171,12 @@ class InpaintThenNerf:
         given = drain(prepare(task, config.capture, cache=folder / "cache"))
         inpaint_photos(folder / "filled", given, telea)
         if self.kind == "nerfacto":
-            poses = folder / "filled" / "transforms.json"
+            write_frames(folder / "judged", scored_views, given, telea)
+            poses = folder / "judged" / "transforms.json"
             names = [view.name for view in scored_views]
             fitted = fit_nerfacto(folder / "filled", poses, folder / "drawn", names=names, seconds=seconds, seed=config.seed)
             return Fitted(lambda view: Drawn(fitted.color(view.name), fitted.depth(view.name)), fitted.seconds)
-        capture = drain(prepare(folder / "filled", config.capture, cache=folder / "cache-filled"))
+        capture = drain(prepare(folder / "filled", supervising_only(config.capture), cache=folder / "cache-filled"))
         device = pick_device(config.device)
         field = fit_nerf(capture, NerfConfig(seconds=seconds), seed=config.seed, device=device)
         world = capture.world_from_input
@@ -222,11 +223,22 @@ def draw_splats(splats: Splats, exposures: Mapping[str, Exposure], config: RunCo
 
 
 def inpaint_photos(folder: Path, capture: Capture, paint: Inpainter) -> None:
-    """Writes a capture of the inpainted photos: no masks, the cameras and points of the given capture, in its world."""
+    """Writes a capture of the inpainted photos that supervise: no masks, the cameras and points of the given capture, in its
+    world. Held-out photos are not in it, so nothing that is fitted to it can have seen them."""
+    write_frames(folder, sorted(capture.views, key=lambda view: view.name), capture, paint)
+
+
+def supervising_only(config: CaptureConfig) -> CaptureConfig:
+    """The settings for reading what `inpaint_photos` wrote, of which nothing is held out any more."""
+    return replace(config, test_every=0)
+
+
+def write_frames(folder: Path, views: Sequence[View], capture: Capture, paint: Inpainter) -> None:
+    """Writes a capture of these views of a capture, inpainted."""
     shutil.rmtree(folder, ignore_errors=True)
 
     def frames() -> Iterator[Frame]:
-        for number, view in enumerate(capture.all_views):
+        for number, view in enumerate(views):
             assert view.fill_mask is not None
             filled = paint(read_image(view.image)[None], read_mask(view.fill_mask)[None], number)
             yield Frame(view.name, view.camera, filled[0])

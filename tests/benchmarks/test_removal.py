@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from benchmarks import removal
-from benchmarks.inpaint_then_fit import InpaintThenFit, inpaint_photos, telea
+from benchmarks.inpaint_then_fit import InpaintThenFit, inpaint_photos, supervising_only, telea
 from benchmarks.methods import ABLATIONS, ADDITIONS, method
 from benchmarks.protocol import Fitted
 from benchmarks.removal import SUITES, Task, config_of, read_scores, score_method, summary, task_of
 from splatpaint.capture import CaptureConfig, inputs, prepare
 from splatpaint.config import load
 from splatpaint.events import drain
-from splatpaint.image.files import read_image, read_mask
+from splatpaint.image.files import read_image, read_mask, write_image, write_mask
 from splatpaint.stages.config import RunConfig
 from splatpaint.stages.evaluate import Metrics
 from splatpaint.stages.folder import RunFolder
@@ -160,6 +160,33 @@ def test_held_out_views_are_judged_by_themselves_too(task: Path, tmp_path: Path)
     assert scores["psnr/hole/held-out"] != scores["psnr/hole"]
     head, row = summary({"a": {"telea-2d": {"0": scores}}}, ["telea-2d"], ["psnr/hole/held-out"])
     assert row[head.index("psnr/hole/held-out")] == f"{scores['psnr/hole/held-out']:.2f}"
+
+
+@pytest.mark.parametrize("name", ["ours", "telea", "diffusion-perceptual"])
+def test_a_held_out_photo_changes_nothing_of_any_scene(name: str, task: Path, tmp_path: Path):
+    """Nor does its mask: the scene is bit for bit the same when both are others."""
+    other = Path(shutil.copytree(task, tmp_path / "other"))
+    quick = ["reconstruct.steps=20", "inpaint.steps=3", "inpaint.views=2", "inpaint.rounds=1", "rasterizer=native"]
+    config = load(RunConfig, None, [*quick, "capture.test_every=4"])
+    capture = drain(prepare(task, config.capture, cache=tmp_path / "cache"))
+    assert capture.held_out
+    for view in capture.held_out:
+        image = other / "images" / f"{view.name}.png"
+        write_image(image, 1 - read_image(image))
+        write_mask(other / "masks" / f"{view.name}.png", torch.ones(1, view.camera.height, view.camera.width))
+    one, two = (method(name).fit(each, tmp_path / f"work-{each.name}", config, []) for each in (task, other))
+    for view in capture.all_views:
+        assert torch.equal(one.draw(view).color, two.draw(view).color), view.name
+
+
+def test_held_out_photos_are_not_among_those_that_are_inpainted_and_fitted(task: Path, tmp_path: Path):
+    capture = drain(prepare(task, CaptureConfig(test_every=4), cache=tmp_path / "cache"))
+    inpaint_photos(tmp_path / "filled", capture, telea)
+    listed = json.loads((tmp_path / "filled" / "transforms.json").read_text())["frames"]
+    assert {Path(frame["file_path"]).stem for frame in listed} == {view.name for view in capture.views}
+    again = drain(prepare(tmp_path / "filled", supervising_only(CaptureConfig(test_every=4)), cache=tmp_path / "cache-filled"))
+    assert len(again.views) == len(capture.views)
+    assert not again.held_out
 
 
 def test_scores_are_added_to_those_of_the_same_settings_only(tmp_path: Path):
