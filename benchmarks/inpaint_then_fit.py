@@ -189,15 +189,24 @@ class InpaintThenNerf:
         return Fitted(draw, seconds)
 
 
+def run_of_ours(work: Path) -> RunFolder:
+    """The run of splatpaint for the same task and seed.
+
+    Raises:
+        ValueError: if that run is missing or not finished.
+    """
+    if not (is_run(work / "run") and (run := RunFolder.read(work / "run")).finished):
+        raise ValueError("NeRFs get the seconds that ours took, and ours-telea its removal: run ours before them")
+    return run
+
+
 def seconds_of_ours(work: Path) -> float:
     """Seconds that splatpaint took for the same task and seed.
 
     Raises:
         ValueError: if that run is missing or not finished.
     """
-    if not (is_run(work / "run") and (run := RunFolder.read(work / "run")).finished):
-        raise ValueError("NeRFs get the seconds that ours took: run ours before them")
-    return sum(stage.get("seconds") or 0.0 for stage in run.metrics.values())
+    return sum(stage.get("seconds") or 0.0 for stage in run_of_ours(work).metrics.values())
 
 
 def in_world(camera: Cameras, world_from_input: Similarity) -> Cameras:

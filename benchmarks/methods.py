@@ -10,6 +10,8 @@ nerf        as nerfacto, with a compact NeRF (benchmarks/nerf.py) that needs no 
 nerf-ours   the compact NeRF with splatpaint's objectives and prior, in the time of `ours`: splats against a radiance field
 NERF-xN     one of these three for N times the time of `ours`
 ours        splatpaint
+ours-WAY    splatpaint with a way of painting forced that practice may choose, see `FORCED`: ours-smooth, ours-pieces-0.7
+ours-telea  our holes, seeds and training with Telea's colors (benchmarks/telea_fill.py): isolates the painting
 ours-PART   splatpaint without a part, see `ABLATIONS`
 ours+PART   splatpaint with a part that is off by default, see `ADDITIONS`
 photos      the ground truth with the depth of `ours`: upper bound of the agreement between views
@@ -26,9 +28,12 @@ from benchmarks.inpaint_then_fit import InpaintThenFit, InpaintThenNerf, Telea2d
 from benchmarks.nerf import NerfConfig, draw_nerf
 from benchmarks.nerf_fill import fill_nerf
 from benchmarks.protocol import Drawn, Fitted, Method
+from benchmarks.telea_fill import OursByTelea
 from splatpaint.capture import inputs, last_prepared, prepare
 from splatpaint.config import from_tree, override, to_tree
 from splatpaint.events import drain
+from splatpaint.fill.practice import WAYS
+from splatpaint.fill.ways import Way
 from splatpaint.formats import read_splats
 from splatpaint.image.files import read_image
 from splatpaint.priors.load import load_prior
@@ -42,8 +47,6 @@ from splatpaint.stages.run import pick_device, run
 
 ABLATIONS = {
     "exemplar": ("inpaint.finish=prior",),
-    "practice": ("inpaint.finish=exemplar",),
-    "haze": ("inpaint.finish=exemplar", "inpaint.exemplar_weight=1.0"),
     "rounds": ("inpaint.rounds=1",),
     "guesses": ("inpaint.seed.min_view_support=0.0",),
     "exposure": ("inpaint.rates.shN=0.0",),
@@ -56,11 +59,10 @@ ABLATIONS = {
     "witnesses": ("remove.holes.use_other_views=false",),
 }
 """What `ours-PART` leaves out, under the names of the published tables: exemplar = the last round is painted by the prior;
-practice = seven tenths of the copied pixels and three of the guide, whatever practice says; haze = no guide is blended over the
-copied pixels; rounds = one round, and so half the steps; guesses = seeds need no support of
-other views; exposure = the fill has no view dependence; leveling = photos have no exposures;
-background = black behind the splats; veils = near floaters stay; leash = observed pixels are not preserved; rim = no boundary
-splats are trained; crops = whole views are trained; witnesses = holes are wherever the object was."""
+rounds = one round, and so half the steps; guesses = seeds need no support of other views; exposure = the fill has no view
+dependence; leveling = photos have no exposures; background = black behind the splats; veils = near floaters stay; leash =
+observed pixels are not preserved; rim = no boundary splats are trained; crops = whole views are trained; witnesses = holes are
+wherever the object was. `ours-haze` and `ours+haze` of the tables are today's `ours-pieces-1` and `ours-pieces-0.4`."""
 ADDITIONS = {
     "perceptual": ("inpaint.objectives+={kind: perceptual, weight: 0.1}",),
     "update": ("inpaint.finish=prior", "inpaint.strength_last=0.2"),
@@ -70,14 +72,22 @@ ADDITIONS = {
     "novel": ("inpaint.samplers+={kind: novel_views, share: 0.2}",),
     "reference": ("inpaint.reference=context_view",),
     "warped": ("inpaint.reference=warp",),
-    "smooth": ("inpaint.finish=smooth",),
-    "mean": ("inpaint.finish=exemplar", "inpaint.exemplar_weight=0.0"),
-    "haze": ("inpaint.finish=exemplar", "inpaint.exemplar_weight=0.4"),
 }
 """What `ours+PART` adds: perceptual, adversarial and distill = that objective; update = the last round begins from the
 rendering (a dataset update by partial denoising); lora = the prior learns the scene; novel = samples at novel poses; reference
-= holes are painted beside a context view; warped = what was painted in other views is warped in; smooth, mean and haze = a way
-that practice may choose: the harmonic fill, the guide alone, and a finish that is mostly its guide."""
+= holes are painted beside a context view; warped = what was painted in other views is warped in."""
+
+
+def settings_of(way: Way) -> tuple[str, ...]:
+    """Settings that make the last round paint in this way, whatever practice says."""
+    if way.kind == "smooth":
+        return ("inpaint.finish=smooth",)
+    return ("inpaint.finish=exemplar", f"inpaint.exemplar_weight={way.exemplar_weight}")  # no copied pixels: the prior's
+
+
+FORCED = {way.name: settings_of(way) for way in WAYS}
+"""`ours-WAY`, one for every way that practice may choose: smooth = the harmonic fill; prior = as the prior painted before;
+pieces-0.7 = seven tenths of pixels copied from the photos, the rest as for prior."""
 
 
 def method(name: str) -> Method:
@@ -95,6 +105,10 @@ def method(name: str) -> Method:
             return Ours(stage="remove")
         case ["ours"]:
             return Ours()
+        case ["ours", "telea"]:
+            return OursByTelea()
+        case ["ours", way] if way in FORCED:
+            return Ours(part=name, settings=FORCED[way])
         case ["ours", part] if part in ABLATIONS:
             return Ours(part=name, settings=ABLATIONS[part])
         case ["telea", "2d"]:

@@ -28,7 +28,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.measure import commit, environment, write_json
-from benchmarks.methods import ABLATIONS, ADDITIONS, method
+from benchmarks.methods import ABLATIONS, ADDITIONS, FORCED, method
 from benchmarks.nerfacto import NerfactoError
 from benchmarks.occluder_placement import Spot
 from benchmarks.occluder_task import make_occluder_task
@@ -142,7 +142,8 @@ SUITES = {
             Task("room"),
         ),
         methods=(
-            *("delete", "telea-2d", "telea", "diffusion", "diffusion-perceptual", "ours"),
+            *("delete", "telea-2d", "telea", "diffusion", "diffusion-perceptual", "ours", "ours-telea"),
+            *(f"ours-{way}" for way in FORCED),
             *(f"ours-{part}" for part in ABLATIONS),
             *(f"ours+{part}" for part in ADDITIONS),
             *("nerf", "nerf-ours", "nerfacto", "photos"),

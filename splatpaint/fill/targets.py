@@ -83,10 +83,7 @@ def generate_targets(
         view = views[crop.view]
         rendered = _rendered(scene, view, tools)
         current = rendered.color.clamp(0, 1)
-        query = PriorQuery(images=view.image, holes=view.unknown)
-        if number > 0:  # by now the splats have learned from other views what the object hid in this one
-            known = (view.observed > 0) | (view.unobserved > 0)
-            query = PriorQuery(images=torch.where(known, view.image, current), holes=view.unobserved)
+        query = picture_to_paint(view, current, number=number)
         if use_warps:
             query = prefill_by_warping(query, reference_view(view, rendered), [references[each] for each in order[:done]])
         if beside_context:
@@ -104,13 +101,31 @@ def generate_targets(
             painted = painter.paint(way)
         if beside_context or use_warps:
             references[place] = painted_reference(view, rendered, painted)
-        with torch.no_grad():
-            kept_render = tools.rasterizer(kept, crop.camera).color.clamp(0, 1)
-        image = torch.where(crop.supervised, crop.box.crop(painted), kept_render)
-        targets[place] = Target(image, tools.depth(image) if tools.depth is not None else None)
+        targets[place] = target_of(crop, painted, kept, tools)
         values = {"strength": strength}
         yield Progressed(STAGE, done + 1, len(crops), values, part="paint", round=number + 1, rounds=config.rounds)
     return [targets[place] for place in range(len(crops))]
+
+
+def picture_to_paint(view: ObservedView, current: Float[Tensor, "1 3 h w"], *, number: int) -> PriorQuery:
+    """The view and its hole in a round, before anything else is put in.
+
+    Args:
+        view: what is known of it.
+        current: how the splats show it now; after the first round they have learned from other views what the object hid.
+        number: of the round, from 0.
+    """
+    if number == 0:
+        return PriorQuery(images=view.image, holes=view.unknown)
+    known = (view.observed > 0) | (view.unobserved > 0)
+    return PriorQuery(images=torch.where(known, view.image, current), holes=view.unobserved)
+
+
+@torch.no_grad()
+def target_of(crop: TrainingCrop, painted: Float[Tensor, "1 3 h w"], kept: Splats, tools: Tools) -> Target:
+    """The target of a crop of a painted view: as painted where it is supervised, elsewhere as the kept splats show it."""
+    image = torch.where(crop.supervised, crop.box.crop(painted), tools.rasterizer(kept, crop.camera).color.clamp(0, 1))
+    return Target(image, tools.depth(image) if tools.depth is not None else None)
 
 
 def worth_as_first(view: ObservedView) -> float:

@@ -1,5 +1,6 @@
 """Fills the holes that a removal left: the phases of the fill, one after the other, resumable between any two."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from splatpaint.events import Events
@@ -15,9 +16,18 @@ from splatpaint.scene.splats import Splats
 
 __all__ = ["STAGE", "inpaint"]
 
+Painter = Callable[[FillState, Tools, FillConfig], Events[FillState]]
+"""Gives the state the targets of its next round."""
+
 
 def inpaint(
-    photos: Photos, removal: Removal, tools: Tools, config: FillConfig, *, checkpoint: Path | None = None
+    photos: Photos,
+    removal: Removal,
+    tools: Tools,
+    config: FillConfig,
+    *,
+    checkpoint: Path | None = None,
+    paint: Painter = paint_targets,
 ) -> Events[Splats]:
     """The finished scene: the kept splats that are not trained, bit for bit, then boundary and fill splats.
 
@@ -27,6 +37,7 @@ def inpaint(
         tools: see there.
         config: see there.
         checkpoint: where the state is kept after every phase; continued from if it exists.
+        paint: gives the targets of every round; another one leaves holes, seeds and training as they are.
     """
     covered = covered_views(photos, removal)
     state = load_state(checkpoint, tools.device) if checkpoint is not None else None
@@ -38,7 +49,7 @@ def inpaint(
     constraint = preservation_constraint(state, tools, config)
     while state.round < config.rounds:
         if not state.targets:
-            state = yield from paint_targets(state, tools, config)
+            state = yield from paint(state, tools, config)
             _keep(checkpoint, state)
         state = yield from fit_round(state, tools, config, constraint)
         _keep(checkpoint, state)

@@ -43,21 +43,21 @@ def test_every_setting_of_a_part_changes_the_recipe(settings: tuple[str, ...]):
 
 def test_parts_share_what_comes_before_them(task: Path, tmp_path: Path):
     config = load(RunConfig, None, ["reconstruct.steps=40", "inpaint.steps=5", "inpaint.views=2", "rasterizer=native"])
-    fitted = [method(name).fit(task, tmp_path, config, []) for name in ("ours", "ours+haze", "ours-witnesses")]
+    fitted = [method(name).fit(task, tmp_path, config, []) for name in ("ours", "ours-pieces-0.4", "ours-witnesses")]
     assert all(each.seconds > 0 for each in fitted)
     shares = [each.scores["hole/mask"] for each in fitted]
     assert 0 <= shares[0] == shares[1]
     assert shares[2] > shares[0], "all that was covered is a hole where other views say nothing"
     assert all(0 <= each.scores["open"] <= 1 for each in fitted)
     whole, blended, no_observers = (
-        set(RunFolder.read(tmp_path / name).metrics) for name in ("run", "run-ours+haze", "run-ours-witnesses")
+        set(RunFolder.read(tmp_path / name).metrics) for name in ("run", "run-ours-pieces-0.4", "run-ours-witnesses")
     )
     assert whole - blended == {"locate", "reconstruct", "remove"}
-    half_copied = tmp_path / "run-ours+haze" / "reconstruct" / "splats.safetensors"
+    half_copied = tmp_path / "run-ours-pieces-0.4" / "reconstruct" / "splats.safetensors"
     half_copied.unlink()
-    method("ours+haze").fit(task, tmp_path, config, [])
+    method("ours-pieces-0.4").fit(task, tmp_path, config, [])
     assert half_copied.exists()
-    assert set(RunFolder.read(tmp_path / "run-ours+haze").metrics) == blended
+    assert set(RunFolder.read(tmp_path / "run-ours-pieces-0.4").metrics) == blended
     assert whole - no_observers == {"locate", "reconstruct"}
 
 
