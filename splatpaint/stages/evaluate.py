@@ -8,6 +8,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean
 
 import torch
 from jaxtyping import Float
@@ -25,6 +26,7 @@ from splatpaint.image.perceptual import Lpips
 from splatpaint.image.region import bounding_box, dilate
 from splatpaint.image.resample import resize_area
 from splatpaint.image.sheet import write_sheet
+from splatpaint.masks.visibility import SAME_SURFACE
 from splatpaint.render.protocol import Rasterizer
 from splatpaint.scene.photos import Photo, Photos
 from splatpaint.scene.splats import Splats
@@ -74,8 +76,9 @@ class EvaluationReport:
     scorecard: Scorecard
     scene: Mapping[str, float]
     """Metrics of the scene as a whole: consistency, distances between sets of images, number of splats, and what the removal
-    and its fill changed away from the mask: `drift/far`, the mean change of a color (of 255), and `depth_change/far`, the mean
-    relative change of the rendered depth, both between the reconstruction and the finished scene."""
+    and its fill changed: away from the mask `drift/far`, the mean change of a color (of 255), and `depth_change/far`, the mean
+    relative change of the rendered depth; in it `depth_residual/hole`, the share of its pixels whose depth is as before (mean
+    over the views with a mask). All between the reconstruction, object included, and the finished scene."""
 
     def write(self, path: Path, costs: Mapping[str, Mapping[str, float | None]]) -> None:
         """Writes JSON with the keys judged (the protocol), means, whole (the scene), costs (the run's metrics.json) and
@@ -117,7 +120,7 @@ def evaluate_run(
     views = [view for view in everything if view.name not in left_out]
     truths = None if truth is None else {view.name: _truth_of(view.name, truth) for view in views}
     photos = Photos(views, device).as_taken()
-    pairs, holes, drifts, depth_changes = [], [], [], []
+    pairs, holes, drifts, depth_changes, residuals = [], [], [], [], []
     for done, (view, photo) in enumerate(zip(views, photos, strict=True), start=1):
         after = rasterizer(filled, photo.camera)
         color = view.exposure.apply(after.color).clamp(0, 1)
@@ -133,6 +136,8 @@ def evaluate_run(
         before = rasterizer(reconstructed, photo.camera)
         drifts.append(_away_from_mask((color - view.exposure.apply(before.color).clamp(0, 1)).abs(), photo))
         depth_changes.append(_away_from_mask(depth_change(before.depth, after.depth), photo))
+        if photo.fill.any():
+            residuals.append(depth_residual(before.depth, after.depth, photo.fill))
         yield Progressed(STAGE, done, 2 * len(photos))
     scores = {}
     for done, pair in enumerate(pairs, start=1):
@@ -143,6 +148,8 @@ def evaluate_run(
     scene |= {"splats": float(len(filled)), "splats/reconstructed": float(len(reconstructed))}
     scene["drift/far"] = 255 * float(torch.cat(drifts).mean()) if drifts else 0.0
     scene["depth_change/far"] = float(torch.cat(depth_changes).mean()) if depth_changes else 0.0
+    if residuals:
+        scene["depth_residual/hole"] = fmean(residuals)
     if truth and "vgg" in metrics.lpips:
         scene |= between_sets(pairs, metrics.lpips["vgg"])
     sheet = out / "eval.png"
@@ -175,6 +182,17 @@ def depth_change(before: Float[Tensor, "1 1 h w"], after: Float[Tensor, "1 1 h w
     known = before > 0
     relative = (after - before).abs() / torch.where(known, before, 1.0)
     return torch.where(known, relative, (after > 0).to(relative))
+
+
+def depth_residual(before: Float[Tensor, "1 1 h w"], after: Float[Tensor, "1 1 h w"], mask: Float[Tensor, "1 1 h w"]) -> float:
+    """Share of the mask's pixels whose rendered z-depth is as it was with the object, up to `SAME_SURFACE`: what of it did not
+    go. 0 = all went.
+
+    This is 1 minus the depth accuracy of Remove360 (Kocour et al. 2025, arXiv 2508.11431, evaluation_depth.py), but for its
+    threshold: there each picture has its own, by its histogram, which finds a change in noise, too, where nothing was removed.
+    A thing flatter than the tolerance, and what a loose mask covers beside it, count as residual in every method.
+    """
+    return float((depth_change(before, after)[mask > 0] <= SAME_SURFACE).float().mean())
 
 
 def _away_from_mask(change: Float[Tensor, "1 c h w"], photo: Photo) -> Float[Tensor, " n"]:

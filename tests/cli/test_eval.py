@@ -69,6 +69,14 @@ def test_another_truth_scores_worse_where_it_differs(cli: Cli, run: Path, truth:
     assert means["psnr/hole"] < 20 < 50 < means["psnr/known"]
 
 
+def test_an_object_that_stays_is_a_residual_of_the_depth(cli: Cli, run: Path, truth: Path):
+    shutil.copy(run / "reconstruct" / "splats.safetensors", run / "inpaint" / "splats.safetensors")
+    result = cli("eval", run, "--truth", truth)
+    whole = json.loads((run / "eval.json").read_text())["whole"]
+    assert (whole["depth_residual/hole"], whole["depth_change/far"]) == (1, 0)
+    assert "under the mask, 100.0% of the pixels are as far away as with the object" in result.output
+
+
 def test_what_is_missing_is_said_and_left_out(cli: Cli, run: Path, truth: Path, tmp_path: Path):
     empty = tmp_path / "weights"
     empty.mkdir()

@@ -84,6 +84,8 @@ def summary_lines(report: "EvaluationReport") -> list[str]:
         f"{100 * scene['depth_change/far']:.2f} %",
         f"{scene['splats']:.0f} splats, {scene['splats/reconstructed']:.0f} before the object went",
     ]
+    if "depth_residual/hole" in scene:
+        lines.insert(1, f"under the mask, {scene['depth_residual/hole']:.1%} of the pixels are as far away as with the object")
     if "n/bbox" in scene:
         lines.append(
             f"VGG features of {scene['n/bbox']:.0f} hole crops: Fréchet distance {scene['frechet_vgg/bbox']:.2f}, "
