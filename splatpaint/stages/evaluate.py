@@ -189,8 +189,8 @@ def depth_residual(before: Float[Tensor, "1 1 h w"], after: Float[Tensor, "1 1 h
     go. 0 = all went.
 
     This is 1 minus the depth accuracy of Remove360 (Kocour et al. 2025, arXiv 2508.11431, evaluation_depth.py), but for its
-    threshold: there each picture has its own, by its histogram, which finds a change in noise, too, where nothing was removed.
-    A thing flatter than the tolerance, and what a loose mask covers beside it, count as residual in every method.
+    threshold, which each picture has its own by its histogram: that finds a change where nothing was removed. A thing flatter
+    than the tolerance, and what a loose mask covers beside it, count as residual in every method.
     """
     return float((depth_change(before, after)[mask > 0] <= SAME_SURFACE).float().mean())
 
