@@ -5,7 +5,7 @@
 DIR is a scene of SPIn-NeRF, 360-USID, Inpaint360GS or Remove360, or a folder with several; public_sets.py says how each is laid
 out and where that is from. Only photos with the object are fitted, by `splatpaint fit` with their masks; photos without it are
 rendered from their own poses and compared. `--runs FOLDER` scores runs that are there already, FOLDER/SCENE, in place of fits.
-A finished fit is not fitted again.
+A finished fit is not fitted again. Masks are given as they are, which SPIn-NeRF's and 360-USID's own code grows by 10 and 5 px.
 
 Scores are those of `splatpaint eval`: PSNR, SSIM and LPIPS of whole photos (`full`), of where the object was (`hole`), and of
 its box (`bbox`, LPIPS as SPIn-NeRF crops it, the box a tenth larger on each side). `psnr_affine` is PSNR with a gain and an
@@ -124,6 +124,7 @@ def judge(scene: PublicScene, run: Path, work: Path, metrics: Metrics) -> Scorec
     part = write_part(scene, scene.judged, scene.judged_masks, work / "judged")
     settings = CaptureConfig(max_resolution=drawn.config.capture.max_resolution)
     judged = drain(prepare(part, settings, cache=work / "judged-cache"))
+    views = drawn.in_its_world(judged)
 
     def pairs() -> Iterator[Pair]:
         for view, photo in zip(views, Photos(views, torch.device("cpu")).as_taken(), strict=True):
@@ -132,7 +133,6 @@ def judge(scene: PublicScene, run: Path, work: Path, metrics: Metrics) -> Scorec
             truth = torch.lerp(color, photo.image, photo.usable)  # pixels that the photo does not have count as right
             yield Pair(view.name, color[0], truth[0], (photo.fill if mask is None else mask)[0])
 
-    views = drawn.in_its_world(judged)
     return evaluate(pairs(), lpips=metrics.lpips, flip=metrics.flip)
 
 

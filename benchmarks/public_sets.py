@@ -22,6 +22,7 @@ remove360    Remove360 (Kocour et al. 2025, arXiv 2508.11431; huggingface.co/dat
              its files so.
 """
 
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -166,6 +167,7 @@ def write_part(scene: PublicScene, photos: Sequence[Path], masks: Mapping[Path, 
     Raises:
         CaptureError: if none of the photos has a pose.
     """
+    shutil.rmtree(out, ignore_errors=True)
     link = _llff_part if scene.layout == "spin-nerf" else _colmap_part
     names = link(scene, photos, out)
     for photo, mask in masks.items():
@@ -199,8 +201,9 @@ def _colmap_part(scene: PublicScene, photos: Sequence[Path], out: Path) -> dict[
     names = {}
     for photo in photos:
         known = listed.get(photo.stem, [])
-        # train/1.jpg and test/1.jpg have one stem
-        if chosen := next((name for name in known if set(name.parts[:-1]) <= set(photo.parts)), None):
+        if len(known) > 1:  # train/1.jpg and test/1.jpg have one stem
+            known = [name for name in known if set(name.parts[:-1]) <= set(photo.parts)]
+        if chosen := next(iter(known), None):
             names[photo] = chosen.with_suffix(photo.suffix)
             _link(out / "images" / names[photo], photo)
     return names
@@ -208,7 +211,6 @@ def _colmap_part(scene: PublicScene, photos: Sequence[Path], out: Path) -> dict[
 
 def _link(place: Path, target: Path) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
-    place.unlink(missing_ok=True)
     place.symlink_to(target.resolve())
 
 
