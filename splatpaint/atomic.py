@@ -1,28 +1,35 @@
 """Writing a file whole or not at all: a temporary file in the same folder is renamed once it is complete."""
 
 import os
+import re
+import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+LONGEST_NAME_BYTES = 255
+"""Of a file, on the usual file systems."""
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """The path of a temporary file, which replaces `path` when the block ends without an error.
 
-    After an error the temporary file is deleted and `path` is unchanged. Missing folders are made. The temporary file has the
-    suffix of `path`, by which some libraries choose the format, and the process id in its name, so that two processes do not
-    write the same one.
+    After an error the temporary file is deleted and `path` is unchanged. Missing folders are made. The temporary file is empty
+    and new: nobody else's file, and no link, can be written through it. It has the suffix of `path`, by which some libraries
+    choose the format, and, like the final file, the permissions of the file that it replaces.
 
     Raises:
         OSError: if the file cannot be created, written or renamed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    temporary = _new_file_beside(path)
     try:
         yield temporary
+        if path.is_file() and not path.is_symlink():
+            temporary.chmod(path.stat().st_mode & 0o777)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -60,3 +67,31 @@ def write_tensors(path: Path, state: Mapping[str, Any]) -> None:
     buffer = BytesIO()
     torch.save(dict(state), buffer)
     write_bytes(path, buffer.getbuffer())
+
+
+def remove_leftovers(path: Path) -> None:
+    """Removes what processes that were killed while they wrote this file left beside it; none may be writing it now.
+
+    Raises:
+        OSError: if one cannot be removed.
+    """
+    for file in path.parent.iterdir() if path.parent.is_dir() else ():
+        if re.fullmatch(rf"\.[0-9a-f]{{8}}\.{re.escape(_tail(path))}", file.name):
+            file.unlink(missing_ok=True)
+
+
+def _new_file_beside(path: Path) -> Path:
+    """An empty file that did not exist, of a name that nobody can foresee."""
+    while True:
+        file = path.with_name(f".{secrets.token_hex(4)}.{_tail(path)}")
+        try:
+            os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        except FileExistsError:
+            continue
+        return file
+
+
+def _tail(path: Path) -> str:
+    """The file's name, or its end if a longer one beginning with a few random digits would be too long."""
+    name = os.fsencode(path.name)[-(LONGEST_NAME_BYTES - 10) :]
+    return os.fsdecode(name) if len(name) == len(os.fsencode(path.name)) else name.decode(errors="ignore")

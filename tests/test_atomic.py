@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from splatpaint.atomic import replacing, write_bytes, write_tensors, write_text
+from splatpaint.atomic import remove_leftovers, replacing, write_bytes, write_tensors, write_text
 from tests.support.disk import files_of_at_most
 
 
@@ -66,3 +66,50 @@ def test_tensors_come_back(tmp_path: Path):
     state = torch.load(tmp_path / "a.pt", weights_only=True)
     assert state["step"] == 3
     assert torch.equal(state["weights"]["a"], torch.arange(4))
+
+
+def test_the_temporary_file_is_new_and_of_a_name_that_nobody_foresees(tmp_path: Path):
+    names = set()
+    for _ in range(5):
+        with replacing(tmp_path / "a.png") as temporary:
+            assert temporary.read_bytes() == b""
+            assert not temporary.is_symlink()
+            names.add(temporary.name)
+    assert len(names) == 5
+
+
+def test_a_link_in_the_place_of_the_file_is_replaced_and_not_written_through(tmp_path: Path):
+    (tmp_path / "mine.txt").write_text("mine")
+    (tmp_path / "a.txt").symlink_to(tmp_path / "mine.txt")
+    write_text(tmp_path / "a.txt", "new")
+    assert (tmp_path / "mine.txt").read_text() == "mine"
+    assert (tmp_path / "a.txt").read_text() == "new"
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o664])
+def test_a_file_that_is_replaced_keeps_its_permissions(tmp_path: Path, mode: int):
+    (tmp_path / "a.txt").write_text("old")
+    (tmp_path / "a.txt").chmod(mode)
+    write_text(tmp_path / "a.txt", "new")
+    assert (tmp_path / "a.txt").stat().st_mode & 0o777 == mode
+
+
+def test_a_new_file_has_the_permissions_of_any_new_file(tmp_path: Path):
+    (tmp_path / "usual.txt").touch()
+    write_text(tmp_path / "a.txt", "new")
+    assert (tmp_path / "a.txt").stat().st_mode == (tmp_path / "usual.txt").stat().st_mode
+
+
+@pytest.mark.parametrize("name", ["a" * 251 + ".txt", "é" * 125 + ".txt"])
+def test_the_longest_names_can_be_written(tmp_path: Path, name: str):
+    write_text(tmp_path / name, "new")
+    assert [file.name for file in tmp_path.iterdir()] == [name]
+
+
+def test_what_killed_processes_left_beside_a_file_is_removed_and_nothing_else(tmp_path: Path):
+    kept = {"a.pt", ".a.pt", ".0123abcd.b.pt", ".notes.a.pt", "0123abcd.a.pt"}
+    for name in (*kept, ".0123abcd.a.pt", ".ffffffff.a.pt"):
+        (tmp_path / name).touch()
+    remove_leftovers(tmp_path / "a.pt")
+    assert {file.name for file in tmp_path.iterdir()} == kept
+    remove_leftovers(tmp_path / "no folder" / "a.pt")

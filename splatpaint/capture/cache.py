@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 from safetensors.torch import save as as_bytes
 
-from splatpaint.atomic import write_text
+from splatpaint.atomic import write_bytes, write_text
 from splatpaint.errors import CaptureError
 from splatpaint.scene.camera import Cameras
 from splatpaint.scene.views import Capture, PointCloud, Similarity, View
@@ -48,7 +48,7 @@ def save(folder: Path, capture: Capture) -> None:
     """
     if capture.points is not None:
         points = {"positions": capture.points.positions, "colors": capture.points.colors}
-        (folder / "points.safetensors").write_bytes(as_bytes(points))
+        write_bytes(folder / "points.safetensors", as_bytes(points))
     described = {
         "views": [_described(view, folder) for view in capture.views],
         "held_out": [_described(view, folder) for view in capture.held_out],

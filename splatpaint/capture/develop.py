@@ -13,6 +13,7 @@ from splatpaint.capture.posed import Photo
 from splatpaint.capture.triangulate import LONGEST_SIDE_PX
 from splatpaint.capture.undistort import Undistortion, undistorted, undistortion
 from splatpaint.image.files import read_image, write_image, write_mask
+from splatpaint.scene.view_files import view_file
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +58,7 @@ def develop(
     image = undistorted(read_image(photo.path), via)
     path = photo.path
     if via.source is not None or size != full:
-        path = _named(folder / "images", photo.name)
+        path = view_file(folder / "images", photo.name)
         write_image(path, _area(image, size))
     if feature_image:
         write_image(feature_image, _area(image, reduced(full, LONGEST_SIDE_PX)))
@@ -70,8 +71,8 @@ def develop(
         height=size[1],
         K=scaled(via.K, full, size),
         image=path,
-        fill_mask=_written(fill, size, _named(folder / "fill_masks", photo.name)),
-        ignore_mask=_written(ignore, size, _named(folder / "ignore_masks", photo.name)),
+        fill_mask=_written(fill, size, view_file(folder / "fill_masks", photo.name)),
+        ignore_mask=_written(ignore, size, view_file(folder / "ignore_masks", photo.name)),
         fill_share=0.0 if fill is None else float(fill.mean()),
         ignore_share=0.0 if ignore is None else float(ignore.mean()),
     )
@@ -121,8 +122,3 @@ def _area(image: Float[Tensor, "3 h w"], size: tuple[int, int]) -> Float[Tensor,
         return image
     pixels = np.ascontiguousarray(image.permute(1, 2, 0).numpy())
     return torch.from_numpy(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)).permute(2, 0, 1)
-
-
-def _named(folder: Path, name: str) -> Path:
-    # not with_suffix: a name may contain dots
-    return folder / f"{name}.png"

@@ -139,7 +139,8 @@ def read(path: Path, config: CaptureConfig) -> tuple[PosedPhotos, MaskFiles]:
     posed = read_layout(path)
     masks = find_masks(path, posed, folder=config.masks, polarity=config.mask_polarity)
     names = {name for name, path in pictures_in(posed.image_folder).items() if path in masks.files}
-    return replace(posed, pictures=posed.pictures - (names - {photo.name for photo in posed.photos})), masks
+    pictures = posed.pictures - (names - {photo.name for photo in posed.photos})
+    return replace(posed, pictures=pictures, notes=(*posed.notes, *_outside(path, posed, masks))), masks
 
 
 def check_count(path: Path, posed: PosedPhotos, config: CaptureConfig) -> None:
@@ -166,6 +167,15 @@ def describe(posed: PosedPhotos) -> str:
     registered = f"{len(posed.photos)} of {len(posed.pictures)} pictures in {posed.image_folder.name} have a pose"
     points = f"{len(posed.points)} points" if posed.points is not None else "no points"
     return f"{posed.layout}: {registered}, {shown}, {points}"
+
+
+def _outside(root: Path, posed: PosedPhotos, masks: MaskFiles) -> Iterator[str]:
+    """Says which pictures the capture brings in from elsewhere, by absolute or climbing paths, or by links."""
+    whole = root.resolve()
+    for what, files in (("photos", [photo.path for photo in posed.photos]), ("masks", sorted(masks.files))):
+        outside = [file for file in files if not file.resolve().is_relative_to(whole)]
+        if outside:
+            yield f"{len(outside)} of {len(files)} {what} are read from outside {root} (such as {outside[0].resolve()})"
 
 
 def _inputs(posed: PosedPhotos, masks: MaskFiles) -> Iterator[Path]:

@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 
-from splatpaint.atomic import write_tensors
+from splatpaint.atomic import remove_leftovers, write_tensors
 from splatpaint.errors import RunError
 
 
@@ -30,8 +30,7 @@ def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
     Raises:
         OSError: if the file cannot be written; the previous one is then still there.
     """
-    for orphan in path.parent.glob(f".*.{path.name}"):  # of a process that was killed while it wrote
-        orphan.unlink(missing_ok=True)
+    remove_leftovers(path)
     write_tensors(path, {**state, "random": torch.get_rng_state()})
 
 

@@ -30,6 +30,7 @@ from splatpaint.masks.visibility import SAME_SURFACE
 from splatpaint.render.protocol import Rasterizer
 from splatpaint.scene.photos import Photo, Photos
 from splatpaint.scene.splats import Splats
+from splatpaint.scene.view_files import view_file
 from splatpaint.scene.views import Capture, spread
 from splatpaint.stages.folder import plain, write_whole
 
@@ -211,8 +212,8 @@ def _known_only(scores: Mapping[str, float]) -> dict[str, float]:
 
 def _truth_of(name: str, folder: Path) -> Path:
     for suffix in IMAGE_SUFFIXES:
-        if (folder / f"{name}{suffix}").is_file():
-            return folder / f"{name}{suffix}"
+        if (file := view_file(folder, name, suffix)).is_file():
+            return file
     raise RunError(f"{folder} has no truth for the view {name!r}: expected {name}.png there, one picture a view")
 
 

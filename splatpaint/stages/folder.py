@@ -135,8 +135,14 @@ class RunFolder:
             ) from error
 
     def stage(self, name: str) -> Path:
-        """The folder of a stage's products, made if need be."""
+        """The folder of a stage's products, made if need be.
+
+        Raises:
+            RunError: if it cannot be made, or is a link, by which products would lie elsewhere.
+        """
         folder = self.path / name
+        if folder.is_symlink():
+            raise RunError(f"{folder} is a link, but a run keeps everything in its own folder: remove the link")
         try:
             folder.mkdir(exist_ok=True)
         except OSError as error:
@@ -178,7 +184,7 @@ class RunFolder:
             self._logged_at = time.monotonic()
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         line = json.dumps({"time": stamp, "event": type(event).__name__, **plain(dataclasses.asdict(event))})
-        with open(self.path / "events.jsonl", "a+b") as file:
+        with open(self.path / "events.jsonl", "a+b", opener=_not_a_link) as file:
             file.write(b"\n" * _is_torn(file) + line.encode() + b"\n")
         if isinstance(event, Measured):
             self.record(event.stage, event.values)
@@ -259,7 +265,7 @@ def _locked(path: Path) -> IO[str]:
     """The run's lock, held until it is closed or the process ends, however it ends."""
     try:
         path.mkdir(parents=True, exist_ok=True)
-        lock = open(path / ".lock", "a+")  # noqa: SIM115 - open is how it is held
+        lock = open(path / ".lock", "a+", opener=_not_a_link)  # noqa: SIM115 - open is how it is held
     except OSError as error:
         raise RunError(f"the run folder {path} cannot be written ({error.strerror}): choose a folder that can") from error
     try:
@@ -271,6 +277,11 @@ def _locked(path: Path) -> IO[str]:
         lock.close()
         raise RunError(f"{path} is on a disk that knows no locks ({error.strerror}): choose a folder on another") from error
     return lock
+
+
+def _not_a_link(path: str, flags: int) -> int:
+    """An `opener` that refuses a link, by which something outside the run folder would be written."""
+    return os.open(path, flags | os.O_NOFOLLOW, 0o666)
 
 
 def _is_torn(file: IO[bytes]) -> bool:

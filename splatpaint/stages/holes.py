@@ -9,6 +9,7 @@ from torch import Tensor
 
 from splatpaint.image.files import read_image, read_mask, write_image, write_mask
 from splatpaint.masks.removal import NO_SHADE, Hole
+from splatpaint.scene.view_files import view_file
 from splatpaint.scene.views import View
 
 OCCLUDED = "occluded"
@@ -21,7 +22,7 @@ SHADE = "shade"
 def write_occluded(folder: Path, occluded: Mapping[str, Bool[Tensor, "1 1 _ _"]]) -> None:
     """Writes where the photos show the object, by name of the view."""
     for name, mask in occluded.items():
-        write_mask(_file(folder, OCCLUDED, name), mask[0].float().cpu())
+        write_mask(view_file(folder / OCCLUDED, name), mask[0].float().cpu())
 
 
 def read_occluded(folder: Path, views: Iterable[View], device: torch.device) -> dict[str, Bool[Tensor, "1 1 _ _"]]:
@@ -33,9 +34,9 @@ def write_holes(folder: Path, holes: Iterable[Hole]) -> None:
     """Writes everything but the kept splats."""
     for hole in holes:
         for kind, mask in zip(KINDS, (hole.occluded, hole.unobserved, hole.support_removed), strict=True):
-            write_mask(_file(folder, kind, hole.name), mask[0].float().cpu())
+            write_mask(view_file(folder / kind, hole.name), mask[0].float().cpu())
         if hole.shade is not None:
-            write_image(_file(folder, SHADE, hole.name), hole.shade[0].expand(3, -1, -1) / NO_SHADE)
+            write_image(view_file(folder / SHADE, hole.name), hole.shade[0].expand(3, -1, -1) / NO_SHADE)
 
 
 def read_holes(folder: Path, views: Iterable[View], device: torch.device) -> tuple[Hole, ...]:
@@ -43,15 +44,11 @@ def read_holes(folder: Path, views: Iterable[View], device: torch.device) -> tup
     holes = []
     for view in views:
         masks = (_read(folder, kind, view.name, device) for kind in KINDS)
-        file = _file(folder, SHADE, view.name)
+        file = view_file(folder / SHADE, view.name)
         shade = read_image(file)[None, :1].mul(NO_SHADE).round().byte().to(device) if file.exists() else None
         holes.append(Hole(view.name, *masks, shade=shade))
     return tuple(holes)
 
 
 def _read(folder: Path, kind: str, view: str, device: torch.device) -> Bool[Tensor, "1 1 h w"]:
-    return read_mask(_file(folder, kind, view))[None].bool().to(device)
-
-
-def _file(folder: Path, kind: str, view: str) -> Path:
-    return folder / kind / f"{view}.png"
+    return read_mask(view_file(folder / kind, view))[None].bool().to(device)

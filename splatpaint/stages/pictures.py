@@ -17,6 +17,7 @@ from splatpaint.render.protocol import Rasterizer, Rendered
 from splatpaint.scene.camera import Cameras
 from splatpaint.scene.photos import Photo, Photos
 from splatpaint.scene.splats import Splats
+from splatpaint.scene.view_files import view_file
 from splatpaint.scene.views import View, spread
 from splatpaint.stages.folder import RunFolder
 
@@ -42,7 +43,7 @@ def render_views(
     for done, view in enumerate(views, start=1):
         rendered = rasterizer(splats, view.camera.to(device))
         rendered = replace(rendered, color=view.exposure.apply(rendered.color))
-        write_image(out / f"{view.name}.png", painted(rendered, what))
+        write_image(view_file(out, view.name), painted(rendered, what))
         yield Progressed("render", done, len(views))
     yield Saved("render", f"{len(views)} pictures", out)
     return out
@@ -60,7 +61,7 @@ def before_after(folder: RunFolder, photos: Photos, rasterizer: Rasterizer) -> E
     if sheet.exists():
         yield Skipped(STAGE, sheet)
         return sheet
-    hole_files = {view.name: folder.path / "remove" / "holes" / f"{view.name}.png" for view in photos.views}
+    hole_files = {view.name: view_file(folder.path / "remove" / "holes", view.name) for view in photos.views}
     hole_files = {name: file for name, file in hole_files.items() if file.exists()}  # held-out views have none
     return (
         yield from draw_strips(
@@ -105,7 +106,7 @@ def draw_strips(
     rows = []
     for done, photo in enumerate(photos, start=1):
         panels = dict(_panels(photo, holes.get(photo.name, photo.fill), scenes, rasterizer))
-        write_strip(out / f"{photo.name}.png", panels, longest_px=STRIP_PANEL_PX)
+        write_strip(view_file(out, photo.name), panels, longest_px=STRIP_PANEL_PX)
         if photo.name in on_sheet:
             rows.append(panels)
         yield Progressed(STAGE, done, len(photos))

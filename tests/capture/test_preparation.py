@@ -308,3 +308,18 @@ def test_real_captures_show_their_points_in_their_color(tmp_path, real_capture, 
         right = (seen - colors).abs().mean(dim=1).median()
         wrong = (seen - colors[torch.randperm(len(colors))]).abs().mean(dim=1).median()
         assert right < wrong / 2
+
+
+@pytest.mark.parametrize("name", ["{album}/shot_00.png", "../album/shot_00.png", "a/../../../album/shot_00.png"])
+def test_photos_that_a_model_names_outside_the_capture_are_never_written(tmp_path, name):
+    root = write_colmap(tmp_path / "capture", shoot())
+    (tmp_path / "album").mkdir()
+    mine = (root / "images" / "shot_00.png").rename(tmp_path / "album" / "shot_00.png")
+    before = mine.read_bytes()
+    listed = root / "sparse" / "0" / "images.txt"
+    listed.write_text(listed.read_text().replace("shot_00.png", name.format(album=tmp_path / "album")))
+    drain(prepare(root, CaptureConfig(max_resolution=32), cache=tmp_path / "run" / "cache"))
+    assert mine.read_bytes() == before
+    assert {path.name for path in tmp_path.iterdir()} == {"album", "capture", "run"}
+    assert [path.name for path in (tmp_path / "album").iterdir()] == ["shot_00.png"]
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["cache"]

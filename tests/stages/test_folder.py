@@ -297,3 +297,21 @@ def test_the_fingerprint_sees_names_and_contents_of_the_files_alone(capture: Pat
     assert with_mask != now()
     mask.write_bytes(b"n")
     assert fingerprint(capture, [*files_of(capture), mask]) != with_mask, "files elsewhere count too"
+
+
+@pytest.mark.parametrize("name", [".lock", "events.jsonl", "inpaint", "pictures"])
+def test_a_link_in_a_run_folder_writes_nothing_elsewhere(tmp_path: Path, out: Path, capture: Path, name: str):
+    mine = tmp_path / "mine"
+    mine.mkdir() if "." not in name else mine.write_text("mine")
+    begin(out, capture, Outer())
+    (out / name).unlink(missing_ok=True)
+    (out / name).symlink_to(mine)
+
+    def write() -> None:
+        with opened(out, capture, Outer(), resume=True) as folder:
+            folder.log(Noted("capture", "something"))
+            folder.stage(name)
+
+    with pytest.raises((RunError, OSError)):
+        write()
+    assert (list(mine.iterdir()) if mine.is_dir() else mine.read_text()) in ([], "mine")
