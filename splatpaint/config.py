@@ -2,7 +2,8 @@
 
 Each module defines its own frozen dataclass; this module builds them. A tree contains only the differences from the defaults: a
 mapping is merged into the default of its field, a list replaces it. The members of a union of dataclasses are distinguished by
-`kind: Literal["..."] = "..."`. Every error is a ConfigError that begins with the dotted path of the wrong value.
+`kind: Literal["..."] = "..."`. Numbers are finite and not negative: no setting means anything below zero. Every error is a
+ConfigError that begins with the dotted path of the wrong value.
 """
 
 import difflib
@@ -22,6 +23,8 @@ from splatpaint.errors import ConfigError
 
 Config = TypeVar("Config")
 Tree = dict[str, Any]
+LARGEST = 1e30
+"""No setting is larger; single precision ends at 3e38."""
 
 
 def load(cls: type[Config], file: Path | None = None, overrides: Iterable[str] = ()) -> Config:
@@ -77,6 +80,17 @@ def load_tree(path: Path) -> Tree:
     if not isinstance(tree, dict):
         raise ConfigError(f"{path} holds {_shown(tree)}, expected a mapping such as `inpaint: {{steps: 2000}}`")
     return tree
+
+
+def check_least(config: Any, least: int, *names: str) -> None:
+    """Refuses a config of which one of these fields is smaller.
+
+    Raises:
+        ConfigError: if one is.
+    """
+    for name in names:
+        if getattr(config, name) < least:
+            raise ConfigError(f"{name} is {getattr(config, name)}, expected at least {least}")
 
 
 def dump(config: Any) -> str:
@@ -246,13 +260,19 @@ def _scalar(hint: Any, value: Any, where: str) -> Any:
     expected = {bool: "true or false", int: "a whole number", float: "a number", str: "text", Path: "a path"}
     if hint not in expected:
         raise TypeError(f"{where}: config fields of type {hint} are not supported")
-    if hint is float and type(value) is int:
-        return float(value)
     if hint is Path and isinstance(value, str):
         return Path(value)
-    if type(value) is not hint:
+    if type(value) is not hint and not (hint is float and type(value) is int):
         raise ConfigError(f"{where}: {_shown(value)} is not {expected[hint]}")
-    return value
+    return _number(hint, value, where) if hint in (int, float) else value
+
+
+def _number(hint: Any, value: int | float, where: str) -> int | float:
+    if value < 0:
+        raise ConfigError(f"{where}: {_shown(value)} is negative, expected 0 or more")
+    if not -LARGEST <= value <= LARGEST:  # neither is NaN
+        raise ConfigError(f"{where}: {_shown(value)} is no number that can be used, expected one up to {LARGEST:g}")
+    return hint(value)
 
 
 def _tuple(choices: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:

@@ -21,6 +21,10 @@ class ConfigError(SplatpaintError):
     """A config file or an override names something that does not exist or has the wrong type."""
 
 
+class DivergedError(SplatpaintError):
+    """A training came to numbers that are not finite."""
+
+
 class FormatError(SplatpaintError):
     """A splat file cannot be read or written."""
 

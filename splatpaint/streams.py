@@ -2,9 +2,24 @@
 
 import torch
 
+from splatpaint.errors import ConfigError
+
 MULTIPLIERS = {"round": 1009, "view": 100_003, "epoch": 1_000_003, "step": 1_000_003, "sampler": 10_007}
 """Primes, so that streams of one name do not meet; streams of different names may, which are drawn from for different things.
 The draws of published results depend on the values."""
+
+SEEDS = 2**32
+"""Seeds of runs are below this; numpy takes no others."""
+
+
+def check_seed(seed: int) -> None:
+    """Refuses a number that is no seed of a run.
+
+    Raises:
+        ConfigError: if it is none.
+    """
+    if not 0 <= seed < SEEDS:
+        raise ConfigError(f"seed is {seed}, expected a whole number from 0 to {SEEDS - 1}")
 
 
 def stream_seed(seed: int, **place: int) -> int:
@@ -16,7 +31,7 @@ def stream_seed(seed: int, **place: int) -> int:
     """
     for name, number in place.items():
         seed = seed * MULTIPLIERS[name] + number
-    return seed
+    return seed % 2**63  # torch takes no larger ones
 
 
 def generator(seed: int, **place: int) -> torch.Generator:

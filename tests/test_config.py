@@ -214,3 +214,17 @@ def test_differences_name_every_changed_leaf():
         "paint.crop[1]: 64 -> 2",
     ]
     assert differences(old, old) == []
+
+
+@pytest.mark.parametrize("text", [".nan", ".inf", "-.inf", "1e31", "1e400", "1" + "0" * 40, "-1e400"])
+def test_numbers_that_are_not_finite_or_absurd_are_refused(text: str):
+    for key in ("rate", "paint.first.weight"):
+        with pytest.raises(ConfigError, match=rf"^{key.replace('.', '[.]')}: ") as caught:
+            load(Whole, overrides=[f"{key}={text}"])
+        assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize("assignment", ["seed=-1", "rate=-1e-9", "paint.crop=[1, -2]", "paint.first.weight=-1"])
+def test_no_number_is_negative(assignment: str):
+    with pytest.raises(ConfigError, match="is negative, expected 0 or more"):
+        load(Whole, overrides=[assignment])

@@ -1,9 +1,13 @@
 """Camera intrinsics with lens distortion."""
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
+
+FOCAL_RANGE = 1e3
+"""A focal length is at most so many times the longer side, a field of view of 0.06 degrees, and at least its inverse."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,18 @@ class Lens:
     def K(self) -> Float[np.ndarray, "3 3"]:  # noqa: N802
         """The matrix from ideal (distorted) image-plane coordinates to pixels."""
         return np.array([[self.fx, 0.0, self.cx], [0.0, self.fy, self.cy], [0.0, 0.0, 1.0]])
+
+    @property
+    def is_possible(self) -> bool:
+        """Whether all numbers are finite, and the focal lengths are those of a camera: neither zero, negative, nor absurd."""
+        side = max(self.width, self.height)
+        numbers = (self.fx, self.fy, self.cx, self.cy, *self.radial, *self.tangential, *self.divisor)
+        return (
+            min(self.width, self.height) >= 1
+            and all(math.isfinite(number) for number in numbers)
+            and all(1 / FOCAL_RANGE <= focal / side <= FOCAL_RANGE for focal in (self.fx, self.fy))
+            and all(abs(center) <= FOCAL_RANGE * side for center in (self.cx, self.cy))
+        )
 
     def rescaled(self, width: int, height: int) -> "Lens":
         """The same lens for another image size."""

@@ -16,6 +16,9 @@ FILL_FOLDERS = ("masks", "object_masks", "label", "seg")
 """Names of folders with fill masks, in the order of search."""
 IGNORE_FOLDER = "ignore_masks"
 """Name of the folder with ignore masks: white = ignore."""
+FARTHEST = 1e12
+"""Greatest distance from the origin in input units; the Earth's radius is 6e9 mm. Double precision then still tells a tenth of
+a millimeter apart."""
 MASK_FOLDERS = {*FILL_FOLDERS, IGNORE_FOLDER}
 
 
@@ -85,8 +88,13 @@ def lens_for_file(lens: Lens, path: Path) -> Lens:
     """The lens for the size of the stored photo, which may be a resized version of the calibrated one.
 
     Raises:
-        CaptureError: if the photo has another aspect ratio than the calibration.
+        CaptureError: if the lens is none that a camera can have, or the photo has another aspect ratio than the calibration.
     """
+    if not lens.is_possible:
+        raise CaptureError(
+            f"the camera of {path.name} is impossible (size {lens.width:.6g}x{lens.height:.6g}, focal lengths {lens.fx:.6g},"
+            f" {lens.fy:.6g}, center {lens.cx:.6g}, {lens.cy:.6g}, in pixels): solve the poses again, or remove the photo"
+        )
     width, height = image_size(path)
     if not same_aspect((width, height), (lens.width, lens.height)):
         raise CaptureError(
@@ -114,8 +122,11 @@ def rigid(cam_from_world: np.ndarray, *, where: str) -> Float[np.ndarray, "4 4"]
     """
     pose = np.eye(4)
     pose[:3] = np.asarray(cam_from_world, dtype=np.float64)[:3, :4]
-    if not np.isfinite(pose).all():
-        raise CaptureError(f"{where} has a camera pose with NaN or infinite numbers: remove the frame or solve its pose again")
+    if not (np.abs(pose) <= FARTHEST).all():
+        raise CaptureError(
+            f"{where} has a camera pose with NaN, infinite or absurd numbers (above {FARTHEST:g}): remove the frame or solve"
+            " its pose again"
+        )
     u, _, vt = np.linalg.svd(pose[:3, :3])
     rotation = u @ vt
     if np.linalg.det(rotation) < 0 or np.abs(pose[:3, :3] - rotation).max() > 1e-2:
@@ -150,6 +161,14 @@ def visible_counts(points: InputPoints, photos: tuple[Photo, ...]) -> np.ndarray
 def points_fit_poses(points: InputPoints | None, photos: tuple[Photo, ...]) -> bool:
     """Whether points of a separate file fit the poses: over 80 % are in the frame of at least two photos."""
     return points is not None and len(points) > 0 and bool((visible_counts(points, photos) >= 2).mean() > 0.8)
+
+
+def usable_points(points: InputPoints | None) -> InputPoints | None:
+    """The points whose positions are finite and not absurd; None if there are none."""
+    if points is None:
+        return None
+    usable = (np.abs(points.positions) <= FARTHEST).all(axis=1)
+    return InputPoints(points.positions[usable], points.colors[usable]) if usable.any() else None
 
 
 def by_name(photos: list[Photo]) -> tuple[Photo, ...]:

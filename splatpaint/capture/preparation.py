@@ -15,7 +15,7 @@ from splatpaint.capture.develop import Developed, develop, reduced, scaled
 from splatpaint.capture.layout import read_layout
 from splatpaint.capture.masks import MaskFiles, Polarity, find_masks
 from splatpaint.capture.normalize import normalization, normalized_points, normalized_pose
-from splatpaint.capture.posed import InputPoints, PosedPhotos, pictures_in
+from splatpaint.capture.posed import InputPoints, PosedPhotos, pictures_in, usable_points
 from splatpaint.capture.scatter import scatter
 from splatpaint.capture.split import split
 from splatpaint.capture.triangulate import LONGEST_SIDE_PX, PinholeImage, triangulate
@@ -30,6 +30,8 @@ MIN_VIEWS = 3
 """With two views, depth is undefined wherever only one of them sees a surface."""
 MIN_POINTS = 100
 """With fewer points, the scene extent and the initial splats would depend on a few matches."""
+MIN_SIDE_PX = 16
+"""Shorter side of a photo, after reduction: losses compare windows of 11 pixels, also in photos of half the size."""
 MIN_REGISTERED = 0.9
 """Share of images with a pose below which a warning is given."""
 MAX_WORKERS = 4
@@ -84,9 +86,11 @@ def prepare(path: Path, config: CaptureConfig, *, cache: Path) -> Events[Capture
         yield Noted(STAGE, _few_poses_message(posed), "warning")
     for message in masks.notes:
         yield Noted(STAGE, message)
+    few_points = posed.points is None or len(posed.points) < MIN_POINTS
+    world_from_input = None if posed.points is None or few_points else normalization(posed.photos, posed.points)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        workspace = None if posed.points is not None and len(posed.points) >= MIN_POINTS else Path(scratch)
+        workspace = Path(scratch) if few_points else None
         developed = yield from _develop_all(posed, masks, folder, config, pictures=workspace and workspace / "pictures")
         yield from _check_masks(developed, masks)
         points = (yield from _triangulate(posed, workspace)) if workspace else posed.points
@@ -94,7 +98,7 @@ def prepare(path: Path, config: CaptureConfig, *, cache: Path) -> Events[Capture
         yield Noted(STAGE, _few_points_message(points), "warning")
         points = scatter(posed.photos)
 
-    capture = _assemble(developed, points, normalization(posed.photos, points), config)
+    capture = _assemble(developed, points, world_from_input or normalization(posed.photos, points), config)
     cached.save(folder, capture)
     cached.mark_used(folder)
     counts = {"views": len(capture.views), "held_out": len(capture.held_out), "points": len(points), "masks": len(masks.fill)}
@@ -137,18 +141,28 @@ def read(path: Path, config: CaptureConfig) -> tuple[PosedPhotos, MaskFiles]:
         MaskError: if its masks cannot be used.
     """
     posed = read_layout(path)
+    points = usable_points(posed.points)
+    dropped = len(posed.points or ()) - len(points or ())
+    posed = replace(posed, points=points)
     masks = find_masks(path, posed, folder=config.masks, polarity=config.mask_polarity)
     names = {name for name, path in pictures_in(posed.image_folder).items() if path in masks.files}
     pictures = posed.pictures - (names - {photo.name for photo in posed.photos})
-    return replace(posed, pictures=pictures, notes=(*posed.notes, *_outside(path, posed, masks))), masks
+    return replace(posed, pictures=pictures, notes=(*posed.notes, *_dropped(dropped), *_outside(path, posed, masks))), masks
 
 
 def check_count(path: Path, posed: PosedPhotos, config: CaptureConfig) -> None:
-    """Checks that enough photos remain for training.
+    """Checks that enough photos remain for training, of a size that can be compared.
 
     Raises:
-        CaptureError: if fewer than `MIN_VIEWS` remain.
+        CaptureError: if fewer than `MIN_VIEWS` remain, or one is too narrow.
     """
+    for photo in posed.photos:
+        size = reduced((photo.lens.width, photo.lens.height), config.max_resolution)
+        if min(size) < MIN_SIDE_PX:
+            raise CaptureError(
+                f"{photo.path} is {photo.lens.width}x{photo.lens.height} pixels and would be fitted at {size[0]}x{size[1]}, but"
+                f" the shorter side needs {MIN_SIDE_PX} pixels: give larger photos, or raise --max-resolution"
+            )
     usable = len(posed.photos)
     supervising = usable - (len(range(0, usable, config.test_every)) if config.test_every else 0)
     if supervising < MIN_VIEWS:
@@ -167,6 +181,11 @@ def describe(posed: PosedPhotos) -> str:
     registered = f"{len(posed.photos)} of {len(posed.pictures)} pictures in {posed.image_folder.name} have a pose"
     points = f"{len(posed.points)} points" if posed.points is not None else "no points"
     return f"{posed.layout}: {registered}, {shown}, {points}"
+
+
+def _dropped(points: int) -> Iterator[str]:
+    if points:
+        yield f"{points} points at no usable place (NaN, infinite, or absurdly far) are left aside"
 
 
 def _outside(root: Path, posed: PosedPhotos, masks: MaskFiles) -> Iterator[str]:

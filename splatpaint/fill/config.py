@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
+from splatpaint.config import check_least
 from splatpaint.errors import ConfigError
 from splatpaint.fill.novel_views import NovelViewsConfig
 from splatpaint.fill.seeding import SeedConfig
@@ -96,9 +97,7 @@ class FillConfig:
     """shN = 0 forbids view dependence, in which a fill follows exposures and hides disagreement between views."""
 
     def __post_init__(self) -> None:
-        for name in ("rounds", "steps", "denoise_steps", "views"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}, expected at least 1")
+        check_least(self, 1, "rounds", "steps", "denoise_steps", "views")
         if self.growth < 1:
             raise ConfigError(f"growth is {self.growth}, expected at least 1 (no growth)")
         if not 0 <= self.exemplar_weight <= 1:

@@ -104,7 +104,14 @@ def fit_round(
             if isinstance(objective, Stateful):
                 objective.restore(deepcopy(carried))
     seed = stream_seed(tools.seed, round=state.round)
-    loop = LoopConfig(steps=config.steps, sh_every=0.0, round=state.round + 1, rounds=config.rounds, seed=seed)
+    loop = LoopConfig(
+        steps=config.steps,
+        sh_every=0.0,
+        round=state.round + 1,
+        rounds=config.rounds,
+        seed=seed,
+        calmed_by="inpaint.rates or the weights in inpaint.objectives",
+    )
     novel = novel_view_samplers(state, parameters, loop, tools, config)
     crops = CropSampler(state.crops, state.targets, state.frozen, first=state.round * config.steps, seed=tools.seed)
     budget = DensityConfig(max_splats=len(state.boundary) + round(config.growth * state.seeds), every=GROW_EVERY)

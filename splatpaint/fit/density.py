@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from splatpaint.config import check_least
 from splatpaint.fit.near_floaters import NearFloaters
 from splatpaint.fit.parameters import SplatParameters
 
@@ -38,6 +39,9 @@ class DensityConfig:
     grow_gradient: float = 5e-5
     """Mean norm of the screen-position gradient, in units of half the image, below which a splat never grows. (3DGS has 2e-4 as
     its only brake; here there is a budget, and captures of few views would not come near it.)"""
+
+    def __post_init__(self) -> None:
+        check_least(self, 1, "max_splats", "every")
 
 
 class Density:

@@ -1,9 +1,13 @@
 """The optimization loop: sample an example, render, weigh, step."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from torch import Tensor
+
+from splatpaint.errors import DivergedError
 from splatpaint.events import Events, Progressed, SceneChanged
 from splatpaint.fit.checkpoint import Stateful, load_checkpoint, save_checkpoint
 from splatpaint.fit.density import Density
@@ -36,6 +40,8 @@ class LoopConfig:
     """Number of rounds in all."""
     seed: int = 0
     """Of what objectives draw."""
+    calmed_by: str = "the weights of its objectives"
+    """The settings to lower if the training diverges."""
 
     def progress(self, step: int) -> float:
         """Share of the training, over all rounds, that is done after a step."""
@@ -58,7 +64,8 @@ def optimize(
 ) -> Events[None]:
     """Trains `parameters` in place.
 
-    After every step an event gives a look at the scene, so closing the generator stops between two steps.
+    After every step an event gives a look at the scene, so closing the generator stops between two steps. Whenever it reports,
+    refines or keeps its state, losses and splats have to be finite.
 
     Args:
         parameters: the trained splats.
@@ -71,6 +78,10 @@ def optimize(
         exposures: of the photos among the examples; estimated on the way.
         surroundings: splats that belong to the scene and are not trained, for who looks at it.
         checkpoint: where the state is kept every `save_every` steps; continued from if it exists.
+
+    Raises:
+        DivergedError: if a loss or a splat is not finite.
+        RunError: if the checkpoint is damaged.
     """
     device = parameters.params["means"].device
     carried: dict[str, object] = {"density": density, "exposures": exposures}
@@ -119,16 +130,34 @@ def optimize(
                 height=example.cameras.height,
             )
         parameters.step(step / config.steps)
-        if density is not None and density.is_due(step, config.steps):
+        reports = step % config.report_every == 0 or step == config.steps
+        refines = density is not None and density.is_due(step, config.steps)
+        keeps = checkpoint is not None and step % config.save_every == 0 and step < config.steps
+        if reports or refines or keeps:  # not at every step: a GPU would have to be waited for
+            _refuse_diverged(losses, parameters, config, step=step, stage=stage)
+        if density is not None and refines:
             density.refine(step, config.steps)
-        if checkpoint is not None and step % config.save_every == 0 and step < config.steps:
+        if checkpoint is not None and keeps:
             states = {name: each.state() for name, each in stateful.items()}
             save_checkpoint(checkpoint, {"step": step, "parameters": parameters.state(), **states})
         yield SceneChanged(stage, scene_now)
-        if step % config.report_every == 0 or step == config.steps:
+        if reports:
             values = {name: float(value.detach()) for name, value in losses.items()} | {"splats": len(parameters)}
             part = "fit" if config.rounds else ""
             yield Progressed(stage, step, config.steps, values, part=part, round=config.round, rounds=config.rounds)
+
+
+def _refuse_diverged(
+    losses: Mapping[str, Tensor], parameters: SplatParameters, config: LoopConfig, *, step: int, stage: str
+) -> None:
+    values = {name: float(value.detach()) for name, value in losses.items()}
+    broken = len(parameters) - int(parameters.finite().sum())
+    if broken or not all(math.isfinite(value) for value in values.values()):
+        shown = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
+        raise DivergedError(
+            f"{stage}: the training diverged by step {step} of {config.steps} (losses: {shown}; {broken} of {len(parameters)}"
+            f" splats are not finite): lower {config.calmed_by}, or see whether the poses fit the photos"
+        )
 
 
 def sh_degree(step: int, highest: int, config: LoopConfig) -> int:

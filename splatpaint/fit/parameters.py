@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Bool, UInt8
 from torch import Tensor, nn
 
+from splatpaint.errors import ConfigError
 from splatpaint.scene.splats import Splats
 
 
@@ -31,6 +32,11 @@ class LearningRates:
     opacities: float = 5e-2
     sh0: float = 2.5e-3
     shN: float = 1.25e-4
+
+    def __post_init__(self) -> None:
+        for name in ("means", "means_final"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name} is {getattr(self, name)}, expected more than 0")
 
 
 BOUNDARY, FILL = 0, 1
@@ -87,6 +93,13 @@ class SplatParameters:
     def sh_degree(self) -> int:
         """The highest degree there are coefficients for."""
         return math.isqrt(self.params["shN"].shape[1] + 1) - 1
+
+    @torch.no_grad()
+    def finite(self) -> Bool[Tensor, " n"]:
+        """Splats all of whose numbers are finite, as are their sizes, the inverses of these, and the squares of coordinates."""
+        seen = self.params | {"scales": self.params["scales"].abs().exp(), "means": self.params["means"].square()}
+        each = [value[:, None].flatten(1).isfinite().all(dim=1) for value in seen.values()]
+        return torch.stack(each).all(dim=0)
 
     @torch.no_grad()
     def assign(self, splats: Splats) -> None:

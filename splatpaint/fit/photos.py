@@ -126,7 +126,7 @@ def fit_photos(
         [PhotoSampler(photos, config, seed, occluded=occluded, coarse=coarse)],
         build_objectives(config.objectives, prior=None, device=photos.device, seed=seed),
         rasterizer,
-        LoopConfig(steps=config.steps),
+        LoopConfig(steps=config.steps, calmed_by="the weights in reconstruct.objectives"),
         stage=stage,
         density=Density(config.density, parameters, near_floaters=near_floaters_of(photos, points, config)),
         exposures=Exposures(len(photos), photos.device) if config.exposures else None,

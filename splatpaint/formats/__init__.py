@@ -46,8 +46,15 @@ def write_splats(path: Path, splats: Splats) -> None:
     """Writes a .ply, .splat or .safetensors file; an existing file is replaced atomically.
 
     Raises:
-        FormatError: if the suffix is unknown, the format cannot hold these splats, or the file cannot be written.
+        FormatError: if the suffix is unknown, the format cannot hold these splats, some are not finite, or the file cannot be
+            written.
     """
+    _, broken = drop_nonfinite(splats)
+    if broken:
+        raise FormatError(
+            f"{path} is not written: {broken} of {len(splats)} splats have numbers that are not finite, so the training that"
+            " made them diverged"
+        )
     try:
         match path.suffix.lower():
             case ".ply":

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from splatpaint.config import check_least
 from splatpaint.events import Events, Measured, Noted, Progressed, Saved
 from splatpaint.image.perceptual import Lpips
 from splatpaint.image.region import to_cells
@@ -89,6 +90,9 @@ class CustomizeConfig:
     `splatpaint eval`)."""
     precision: Literal["no", "bf16"] = "bf16"
     """Mixed precision; no for a device without bfloat16. The LoRA stays float32."""
+
+    def __post_init__(self) -> None:
+        check_least(self, 1, "rank", "pictures", "batch")
 
 
 @dataclass(frozen=True, eq=False)

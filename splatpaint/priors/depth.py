@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from splatpaint.config import check_least
 from splatpaint.errors import PriorError
 from splatpaint.priors.networks import Network, transformers
 
@@ -28,6 +29,9 @@ class DepthConfig:
     """none = disparity is interpolated smoothly from the hole's boundary; else a Depth Anything model, a folder or a hub id."""
     side_px: int = 518
     """Short side in pixels to which pictures are resized for the network."""
+
+    def __post_init__(self) -> None:
+        check_least(self, 1, "side_px")
 
 
 @runtime_checkable

@@ -23,6 +23,7 @@ from splatpaint.priors.networks import Network, diffusers
 from splatpaint.priors.photos import PhotoSet, random_crops
 from splatpaint.priors.teacher import read_codec
 from splatpaint.priors.training import CURVE_FILE, Training, diverged, step_generators
+from splatpaint.streams import check_seed
 
 STAGE = "codec"
 SCALES = 3
@@ -71,6 +72,9 @@ class CodecTraining:
     """Seed of the initial weights and of all random draws."""
     checkpoint_every: int = 100
     """Steps between checkpoints."""
+
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
 
 
 def build_codec(config: CodecTraining, teacher: DiffusersCodec) -> Network:

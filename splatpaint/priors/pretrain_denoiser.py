@@ -38,6 +38,7 @@ from splatpaint.priors.photos import PhotoSet, random_crops, random_views
 from splatpaint.priors.protocol import Conditioning, TextEmbedding
 from splatpaint.priors.random_holes import random_holes
 from splatpaint.priors.training import CURVE_FILE, Training, diverged, step_generators
+from splatpaint.streams import check_seed
 
 STAGE = "denoiser"
 SHARD_STAGE = "latents"
@@ -112,6 +113,9 @@ class DenoiserTraining:
     """Seed of the initial weights and of all random draws."""
     checkpoint_every: int = 100
     """Steps between checkpoints."""
+
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,7 @@ from splatpaint.priors.customize import CustomizeConfig
 from splatpaint.priors.depth import DepthConfig
 from splatpaint.priors.load import PriorConfig
 from splatpaint.stages.reconstruct import ReconstructConfig
+from splatpaint.streams import check_seed
 
 
 @dataclass(frozen=True)
@@ -29,3 +30,6 @@ class RunConfig:
     depth: DepthConfig = field(default_factory=DepthConfig)
     customize: CustomizeConfig = field(default_factory=CustomizeConfig)
     inpaint: FillConfig = field(default_factory=FillConfig)
+
+    def __post_init__(self) -> None:
+        check_seed(self.seed)

@@ -1,7 +1,9 @@
 import pytest
 import torch
 
+from splatpaint.errors import DivergedError
 from splatpaint.events import Progressed, SceneChanged, drain
+from splatpaint.fit.checkpoint import load_checkpoint
 from splatpaint.fit.density import Density, DensityConfig
 from splatpaint.fit.exposures import Exposures
 from splatpaint.fit.loop import LoopConfig, optimize, sh_degree
@@ -122,3 +124,36 @@ def test_samplers_are_asked_in_turn():
     assert [first_example(samplers, step) is one for step in (1, 2, 3)] == [True, False, True]
     with pytest.raises(ValueError, match="step 4"):
         first_example(samplers[:1], 4)
+
+
+def diverging(name: str) -> SplatParameters:
+    """Splats of which one property goes by far too fast."""
+    rates = {"means": 1e30, "means_final": 1e30} if name == "means" else {name: 1e30}
+    splats = cloud(12, degree=1, seed=1)
+    return SplatParameters(splats, LearningRates(**rates))
+
+
+@pytest.mark.parametrize("name", ["means", "scales", "sh0"])
+@pytest.mark.parametrize("report_every", [1, 25])
+def test_a_training_that_diverges_stops_with_step_loss_and_what_to_lower(tmp_path, name, report_every):
+    config = LoopConfig(steps=50, report_every=report_every, save_every=10, calmed_by="inpaint.rates")
+    events = optimize(
+        diverging(name), [examples(cloud(12, seed=1))], [PIXELS], rasterize, config,
+        stage="fit", checkpoint=tmp_path / "state.pt",
+    )  # fmt: skip
+    with pytest.raises(DivergedError, match=r"^fit: .* by step \d+ of 50 \(losses: photometric .*; \d+ of 12 .* lower inpaint"):
+        drain(events)
+    if (tmp_path / "state.pt").exists():  # kept before anything was wrong
+        state = load_checkpoint(tmp_path / "state.pt", torch.device("cpu"))
+        assert state is not None
+        assert all(value.isfinite().all() for value in state["parameters"]["params"].values())
+
+
+def test_what_is_not_finite_is_found_where_no_loss_shows_it():
+    """Rasterizers leave such splats out, so the loss goes on as if nothing had happened."""
+    parameters = start()
+    with torch.no_grad():
+        parameters.params["means"][1:, 0] = torch.nan
+    config = LoopConfig(steps=30, report_every=10)
+    with pytest.raises(DivergedError, match=r"by step 10 of 30 .* 11 of 12 splats are not finite"):
+        drain(optimize(parameters, [examples(cloud(12, seed=1))], [PIXELS], rasterize, config, stage="fit"))

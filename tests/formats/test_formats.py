@@ -72,3 +72,17 @@ def test_broken_splats_are_dropped_and_counted():
     assert torch.equal(kept.means, splats.means[[0, 2, 3, 5]])
     assert drop_nonfinite(splats)[1] == 0
     assert drop_nonfinite(cloud(0))[1] == 0
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize("field", ["means", "quats", "log_scales", "logit_opacities", "sh"])
+def test_splats_that_are_not_finite_are_never_written(tmp_path: Path, suffix: str, value: float, field: str):
+    path = tmp_path / f"scene{suffix}"
+    write_splats(path, cloud(3))
+    before = path.read_bytes()
+    broken = cloud(6)
+    broken.tensors()[field].view(6, -1)[2:4, 0] = value
+    with pytest.raises(FormatError, match="2 of 6 splats have numbers that are not finite"):
+        write_splats(path, broken)
+    assert path.read_bytes() == before

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from splatpaint.config import differences, dump, from_tree, load, load_tree, parse, to_tree
@@ -8,6 +9,7 @@ from splatpaint.errors import ConfigError
 from splatpaint.fill.novel_views import NovelViewsConfig
 from splatpaint.objectives.perceptual import PerceptualConfig
 from splatpaint.stages.config import RunConfig
+from splatpaint.streams import generator
 
 RECIPES = sorted((Path(__file__).resolve().parents[2] / "configs").glob("*.yaml"))
 
@@ -132,3 +134,27 @@ def test_an_objective_or_a_sampler_is_added_to_its_list():
         load(RunConfig, overrides=["inpaint.rounds+=3"])
     with pytest.raises(ConfigError, match=r"inpaint\.objectives\[4\]\.kind: 'sdss' is not one of photometric"):
         load(RunConfig, overrides=["inpaint.objectives+={kind: sdss}"])
+
+
+@pytest.mark.parametrize("seed", [2**32, 10**13, 10**40])
+def test_seeds_that_some_library_would_refuse_are_refused_at_once(seed: int):
+    with pytest.raises(ConfigError, match="seed"):
+        load(RunConfig, overrides=[f"seed={seed}"])
+
+
+@pytest.mark.parametrize("seed", [0, 7, 2**32 - 1])
+def test_every_seed_of_a_run_has_a_stream_everywhere(seed: int):
+    load(RunConfig, overrides=[f"seed={seed}"])
+    drawn = [torch.rand(3, generator=generator(seed, round=9, view=10**6, step=10**6)) for _ in range(2)]
+    assert torch.equal(*drawn)
+
+
+@pytest.mark.parametrize(
+    "assignment",
+    ["reconstruct.density.every=0", "reconstruct.density.max_splats=0", "inpaint.rates.means=0", "inpaint.rates.means_final=0",
+     "depth.side_px=0", "customize.rank=0", "customize.batch=0", "customize.pictures=0"],
+)  # fmt: skip
+def test_zeros_that_something_is_divided_by_are_refused(assignment: str):
+    key = assignment.split("=")[0].rsplit(".", 1)
+    with pytest.raises(ConfigError, match=rf"^{key[0]}: {key[1]} is 0"):
+        load(RunConfig, overrides=[assignment])
