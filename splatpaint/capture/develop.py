@@ -12,7 +12,7 @@ from splatpaint.capture.masks import MaskFiles, read_mask_for
 from splatpaint.capture.posed import Photo
 from splatpaint.capture.triangulate import LONGEST_SIDE_PX
 from splatpaint.capture.undistort import Undistortion, undistorted, undistortion
-from splatpaint.image.files import read_image, write_image, write_mask
+from splatpaint.image.files import holds_floats, nonfinite_pixels, read_image, write_image, write_mask
 from splatpaint.scene.view_files import view_file
 
 
@@ -31,21 +31,30 @@ class Developed:
     """Share of the pixels to be filled; 0 without a mask."""
     ignore_share: float
     """Share of the pixels to be ignored; 0 without a mask."""
+    nonfinite: int
+    """Pixels of the photo that are NaN or infinite; they are ignored."""
 
 
 def develop(
-    photo: Photo, masks: MaskFiles, folder: Path, *, max_resolution: int | None, feature_image: Path | None = None
+    photo: Photo,
+    masks: MaskFiles,
+    folder: Path,
+    *,
+    max_resolution: int | None,
+    white: float = 1.0,
+    feature_image: Path | None = None,
 ) -> Developed:
     """Writes the image, the fill mask and the ignore mask of a view.
 
     The image is undistorted at full size and then downsized with an area filter; masks are sampled at the nearest pixel. A
-    photo that needs neither is not copied.
+    photo that needs neither is not copied, unless it holds floating-point numbers.
 
     Args:
         photo: the photo on disk.
         masks: the masks of the capture.
         folder: output folder of `images`, `fill_masks` and `ignore_masks`.
         max_resolution: longest image side in pixels; None keeps the size.
+        white: value that is white in photos of floating-point numbers.
         feature_image: path of an additional copy for feature extraction.
 
     Raises:
@@ -55,16 +64,17 @@ def develop(
     via = undistortion(photo.lens)
     full = (photo.lens.width, photo.lens.height)
     size = reduced(full, max_resolution)
-    image = undistorted(read_image(photo.path), via)
+    image = undistorted(read_image(photo.path, white=white), via)
+    broken = nonfinite_pixels(photo.path)
     path = photo.path
-    if via.source is not None or size != full:
+    if via.source is not None or size != full or holds_floats(photo.path):
         path = view_file(folder / "images", photo.name)
         write_image(path, _area(image, size))
     if feature_image:
         write_image(feature_image, _area(image, reduced(full, LONGEST_SIDE_PX)))
 
     fill = _fill(photo, masks, via)
-    ignore = _ignore(photo, masks, via)
+    ignore = _ignore(photo, masks, via, broken)
     return Developed(
         photo=photo,
         width=size[0],
@@ -75,6 +85,7 @@ def develop(
         ignore_mask=_written(ignore, size, view_file(folder / "ignore_masks", photo.name)),
         fill_share=0.0 if fill is None else float(fill.mean()),
         ignore_share=0.0 if ignore is None else float(ignore.mean()),
+        nonfinite=0 if broken is None else int(broken.sum()),
     )
 
 
@@ -96,13 +107,17 @@ def _fill(photo: Photo, masks: MaskFiles, via: Undistortion) -> Float[Tensor, "1
     return undistorted(read_mask_for(masks.fill[photo.name], size, marked=masks.fill_is), via, smooth=False)
 
 
-def _ignore(photo: Photo, masks: MaskFiles, via: Undistortion) -> Float[Tensor, "1 h w"] | None:
+def _ignore(
+    photo: Photo, masks: MaskFiles, via: Undistortion, broken: Float[Tensor, "1 h w"] | None
+) -> Float[Tensor, "1 h w"] | None:
     size = (photo.lens.width, photo.lens.height)
     parts = []
     if photo.name in masks.ignore:
         parts.append(undistorted(read_mask_for(masks.ignore[photo.name], size, marked="white"), via, smooth=False))
     if photo.name in masks.ignore_black:
         parts.append(undistorted(read_mask_for(masks.ignore_black[photo.name], size, marked="black"), via, smooth=False))
+    if broken is not None:
+        parts.append(undistorted(broken, via, smooth=False))
     if via.outside is not None:
         parts.append(torch.from_numpy(via.outside)[None].float())
     return torch.stack(parts).amax(dim=0) if parts else None

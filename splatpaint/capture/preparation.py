@@ -22,6 +22,7 @@ from splatpaint.capture.triangulate import LONGEST_SIDE_PX, PinholeImage, triang
 from splatpaint.capture.undistort import undistortion
 from splatpaint.errors import CaptureError, ConfigError, MaskError
 from splatpaint.events import Event, Events, Measured, Noted, Progressed, Skipped, drain
+from splatpaint.image.files import white_of
 from splatpaint.scene.camera import Cameras
 from splatpaint.scene.views import Capture, PointCloud, Similarity, View
 
@@ -35,7 +36,9 @@ MIN_SIDE_PX = 16
 MIN_REGISTERED = 0.9
 """Share of images with a pose below which a warning is given."""
 MAX_WORKERS = 4
-"""Photos processed in parallel; each needs about 50 bytes per pixel."""
+"""Photos processed in parallel."""
+PIXELS_AT_ONCE = 100_000_000
+"""Of the photos processed in parallel, unless one alone has more; each needs about 50 bytes per pixel."""
 FULL_SHARE = 0.999
 """Share of marked pixels from which a mask counts as covering the whole image."""
 
@@ -92,6 +95,10 @@ def prepare(path: Path, config: CaptureConfig, *, cache: Path) -> Events[Capture
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         workspace = Path(scratch) if few_points else None
         developed = yield from _develop_all(posed, masks, folder, config, pictures=workspace and workspace / "pictures")
+        broken = sum(item.nonfinite > 0 for item in developed)
+        if broken:
+            pixels = sum(item.nonfinite for item in developed)
+            yield Noted(STAGE, f"{pixels} pixels of {broken} photos are NaN or infinite, and are ignored", "warning")
         yield from _check_masks(developed, masks)
         points = (yield from _triangulate(posed, workspace)) if workspace else posed.points
     if points is None or len(points) < MIN_POINTS:
@@ -212,12 +219,18 @@ def _develop_all(
             masks,
             folder,
             max_resolution=config.max_resolution,
+            white=white,
             feature_image=pictures / _feature_file(number) if pictures else None,
         )
 
     total = len(posed.photos)
     developed = []
-    pool = ThreadPoolExecutor(max_workers=min(MAX_WORKERS, os.cpu_count() or 1))
+    white = white_of(photo.path for photo in posed.photos)
+    largest = max(photo.lens.width * photo.lens.height for photo in posed.photos)
+    at_once = min(MAX_WORKERS, os.cpu_count() or 1, max(1, PIXELS_AT_ONCE // largest))
+    if white != 1:
+        yield Noted(STAGE, f"photos of floating-point numbers are taken to be white at {white:g}")
+    pool = ThreadPoolExecutor(max_workers=at_once)
     try:
         yield Progressed(STAGE, 0, total)
         for done, item in enumerate(pool.map(one, range(total)), start=1):

@@ -3,7 +3,8 @@
 The EXIF orientation is not applied, because camera poses refer to the pixels as they are stored.
 """
 
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,20 +19,80 @@ from splatpaint.errors import CaptureError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 """Suffixes (in lower case) of the files that are images when a folder is searched."""
+FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")
+"""What the content of such a file may be, whatever its suffix; Pillow would also start programs, as for PostScript."""
+MAX_PIXELS = 89_000_000
+"""Of a picture; some kilobytes of PNG can be as many as one likes. Pillow itself warns of more, which is not needed then."""
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+WHITE_16_BIT = 65535.0
+BRIGHTEST = 99.0
+"""Percentile that tells how bright white is in pictures of floating-point numbers: a few highlights do not."""
 
 
-def read_image(path: Path) -> Float[Tensor, "3 h w"]:
+def read_image(path: Path, *, white: float = 1.0) -> Float[Tensor, "3 h w"]:
     """The image as sRGB in [0, 1]. Gray is repeated to three channels, 16-bit gray is scaled, alpha is dropped.
 
+    Args:
+        path: of the image.
+        white: the value that is white if the image holds floating-point numbers, see `white_of`. Those that are not finite are
+            black, see `nonfinite_pixels`.
+
     Raises:
-        CaptureError: if the file is missing or cannot be decoded to its end.
+        CaptureError: if the file is missing, is too large, cannot be decoded to its end, or holds 32-bit whole numbers.
     """
-    with _open(path) as image:
-        if image.mode.startswith(("I", "F")):
-            gray = np.asarray(image, dtype=np.float32)
-            return torch.from_numpy(gray / _full_scale(gray)).clamp(0, 1).expand(3, -1, -1).contiguous()
-        pixels = np.asarray(image.convert("RGB"), dtype=np.float32)
-    return torch.from_numpy(pixels).permute(2, 0, 1).div(255.0).contiguous()
+    with open_picture(path) as image:
+        if image.mode.startswith("F"):
+            gray = np.nan_to_num(np.asarray(image, dtype=np.float32), posinf=0.0, neginf=0.0) / white
+        elif image.mode.startswith("I"):
+            if image.mode == "I" and image.format != "PNG":  # a PNG has 16 bits at most
+                raise CaptureError(f"{path} holds 32-bit whole numbers, whose white is unknown: save it with 8 or 16 bits")
+            gray = np.asarray(image, dtype=np.float32) / WHITE_16_BIT
+        else:
+            pixels = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1).contiguous()
+            return pixels.float().div_(255.0)
+    return torch.from_numpy(gray).clamp(0, 1).expand(3, -1, -1).contiguous()
+
+
+def white_of(paths: Iterable[Path]) -> float:
+    """The value that is white in those images of a set that hold floating-point numbers: 1, 255 or 65535.
+
+    It is the same for all of them: the smallest that the brightest percent of the typical image does not exceed by half.
+
+    Raises:
+        CaptureError: as `read_image`.
+    """
+    bright = []
+    for path in paths:
+        if holds_floats(path):
+            with open_picture(path) as image:
+                values = np.asarray(image, dtype=np.float32)
+            finite = values[np.isfinite(values)]
+            bright += [float(np.percentile(finite, BRIGHTEST))] if finite.size else []
+    typical = float(np.median(bright)) if bright else 0.0
+    return next((white for white in (1.0, 255.0) if typical <= 1.5 * white), WHITE_16_BIT)
+
+
+def holds_floats(path: Path) -> bool:
+    """Whether the image holds floating-point numbers, by its header alone.
+
+    Raises:
+        CaptureError: as `image_size`.
+    """
+    with open_picture(path, decode=False) as image:
+        return image.mode.startswith("F")
+
+
+def nonfinite_pixels(path: Path) -> Float[Tensor, "1 h w"] | None:
+    """1 where the image is NaN or infinite; None if it is nowhere.
+
+    Raises:
+        CaptureError: as `read_image`.
+    """
+    if not holds_floats(path):
+        return None
+    with open_picture(path) as image:
+        broken = ~np.isfinite(np.asarray(image, dtype=np.float32))
+    return torch.from_numpy(broken)[None].float() if broken.any() else None
 
 
 def read_mask(path: Path) -> Float[Tensor, "1 h w"]:
@@ -43,7 +104,7 @@ def read_mask(path: Path) -> Float[Tensor, "1 h w"]:
     Raises:
         CaptureError: if the file is missing or cannot be decoded to its end.
     """
-    with _open(path) as image:
+    with open_picture(path) as image:
         if image.mode.startswith(("I", "F")):
             values = np.asarray(image, dtype=np.float32)
         else:
@@ -58,7 +119,7 @@ def image_size(path: Path) -> tuple[int, int]:
     Raises:
         CaptureError: if the file is missing or is not an image.
     """
-    with _open(path, decode=False) as image:
+    with open_picture(path, decode=False) as image:
         return image.size
 
 
@@ -75,16 +136,36 @@ def write_mask(path: Path, mask: Float[Tensor, "1 h w"]) -> None:
 
 
 @contextmanager
-def _open(path: Path, *, decode: bool = True) -> Iterator[Image.Image]:
+def open_picture(path: Path, *, decode: bool = True) -> Iterator[Image.Image]:
+    """The picture, decoded to its end unless only its header is asked for; closed after the block.
+
+    Raises:
+        CaptureError: if there is no such file, it is none of `FORMATS`, has too many pixels, or is damaged.
+    """
     try:
-        with Image.open(path) as image:
-            if decode:
-                image.load()
-            yield image
+        image = Image.open(path, formats=FORMATS)
     except FileNotFoundError:
         raise CaptureError(f"the image {path} does not exist") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise CaptureError(f"the image {path} cannot be read ({error}): replace or delete the file") from error
+    except Exception as error:  # whatever a decoder makes of a damaged file
+        raise _unreadable(path, error) from error
+    with image:
+        if image.width * image.height > MAX_PIXELS:
+            raise CaptureError(
+                f"the image {path} has {image.width}x{image.height} pixels, and at most {MAX_PIXELS // 10**6} million are read:"
+                " give smaller copies"
+            )
+        if decode:
+            try:
+                image.load()
+            except Exception as error:
+                raise _unreadable(path, error) from error
+        yield image
+
+
+def _unreadable(path: Path, error: Exception) -> CaptureError:
+    is_foreign = isinstance(error, UnidentifiedImageError)
+    reason = f"it is none of {', '.join(FORMATS)}" if is_foreign else f"{type(error).__name__}: {error}"
+    return CaptureError(f"the image {path} cannot be read ({reason}): replace or delete the file")
 
 
 def _full_scale(values: np.ndarray) -> float:

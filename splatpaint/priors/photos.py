@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
-from splatpaint.errors import PriorError
+from splatpaint.errors import CaptureError, PriorError
+from splatpaint.image.files import open_picture
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 HELD_OUT_EVERY = 20
@@ -57,9 +58,10 @@ def read_photos(folder: Path) -> PhotoSet:
 
 def _read(path: Path) -> Image.Image:
     try:
-        return Image.open(path).convert("RGB")
-    except (OSError, UnidentifiedImageError) as error:
-        raise PriorError(f"{path} cannot be read as a picture ({error}): remove it or save it again") from error
+        with open_picture(path) as image:
+            return image.convert("RGB")
+    except CaptureError as error:
+        raise PriorError(str(error)) from error
 
 
 def by_area(photos: Sequence[Image.Image], least_px: int) -> tuple[list[Image.Image], np.ndarray]:

@@ -3,6 +3,7 @@ import os
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from splatpaint.capture import CaptureConfig, last_prepared, prepare
 from splatpaint.capture.lens import Lens
@@ -323,3 +324,23 @@ def test_photos_that_a_model_names_outside_the_capture_are_never_written(tmp_pat
     assert {path.name for path in tmp_path.iterdir()} == {"album", "capture", "run"}
     assert [path.name for path in (tmp_path / "album").iterdir()] == ["shot_00.png"]
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["cache"]
+
+
+@pytest.mark.parametrize("white", [1.0, 255.0])
+def test_photos_of_floating_point_numbers_become_usual_ones(tmp_path, white):
+    root = write_transforms(tmp_path, shoot())
+    for path in list((root / "images").iterdir()):
+        gray = read_image(path)[0].numpy() * white
+        gray[5, 7] = np.nan
+        Image.fromarray(gray.astype(np.float32)).save(path.with_suffix(".tif"))
+        path.unlink()
+    description = root / "transforms.json"
+    description.write_text(description.read_text().replace(".png", ".tif"))
+    said = []
+    capture = drain(prepare(root, PLAIN, cache=tmp_path / "cache"), said.append)
+    for view in capture.views:
+        assert view.image.suffix == ".png"
+        assert 0.3 < read_image(view.image).mean() < 0.7
+        assert view.ignore_mask is not None
+        assert read_mask(view.ignore_mask).nonzero().tolist() == [[0, 5, 7]]
+    assert "5 pixels of 5 photos are NaN or infinite, and are ignored" in [getattr(event, "message", "") for event in said]

@@ -57,7 +57,7 @@ def test_a_folder_without_pictures_is_refused(tmp_path):
 
 def test_a_broken_picture_is_named(folder):
     (folder / "photos" / "99.jpg").write_bytes(b"not a picture")
-    with pytest.raises(PriorError, match=r"99\.jpg cannot be read as a picture"):
+    with pytest.raises(PriorError, match=r"99\.jpg cannot be read"):
         read_photos(folder)
 
 
