@@ -20,9 +20,18 @@ from typing import Any, Literal, TypeVar, Union
 import yaml
 
 from splatpaint.errors import ConfigError
+from splatpaint.reading import UnreadableError, read_text
 
 Config = TypeVar("Config")
 Tree = dict[str, Any]
+LARGEST_FILE = 64_000
+"""Bytes of a config file; all settings with their defaults have 3,000, and the parser takes a second for so many."""
+DEEPEST = 20
+"""Levels of nesting in YAML; settings have six."""
+MOST_DIGITS = 100
+"""Of a whole number."""
+SHOWN_CHARACTERS = 100
+"""Of a value or a key in an error message."""
 LARGEST = 1e30
 """No setting is larger; single precision ends at 3e38."""
 
@@ -70,11 +79,11 @@ def load_tree(path: Path) -> Tree:
         ConfigError: if there is no such file, it is not YAML, or it is not a mapping of keys to values.
     """
     try:
-        tree = parse(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
+        tree = parse(read_text(path, at_most=LARGEST_FILE))
+    except UnreadableError as error:
         raise ConfigError(f"the config file {path} cannot be read: {error}") from error
     except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+        raise ConfigError(f"{path} is not valid YAML: {_clipped(' '.join(str(error).split()))}") from error
     if tree is None:
         return {}
     if not isinstance(tree, dict):
@@ -116,11 +125,11 @@ def override(tree: Tree, assignment: str) -> Tree:
     dotted, appends = dotted.strip().removesuffix("+"), dotted.strip().endswith("+")
     steps = re.sub(r"\[(\d+)\]", r".\1", dotted).split(".")
     if not equals or not all(steps):
-        raise ConfigError(f"{assignment!r} is not of the form key.subkey=value")
+        raise ConfigError(f"{_shown(assignment)} is not of the form key.subkey=value")
     try:
         value = parse(text)
     except yaml.YAMLError as error:
-        raise ConfigError(f"{dotted}: {text!r} is not a YAML value") from error
+        raise ConfigError(f"{_clipped(dotted)}: {_shown(text)} is not a YAML value") from error
     if appends:
         value = [*_list_at(tree, steps, dotted), value]
     return _assigned(tree, steps, value, done="")
@@ -155,10 +164,25 @@ def differences(old: Any, new: Any, where: str = "") -> list[str]:
 
 
 class _Loader(yaml.SafeLoader):
-    """A loader for the core scalars of YAML 1.2: `1e-4` is a number, `no` and `12:30` are strings. Duplicate keys are
-    errors."""
+    """A loader for the core scalars of YAML 1.2: `1e-4` is a number, `no` and `12:30` are strings. Duplicate keys are errors;
+    so are anchors, tags and deep nesting: no config needs them, and a few bytes with them can say gigabytes, or never end."""
 
     yaml_implicit_resolvers: typing.ClassVar = {}
+    depth = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        event = self.peek_event()
+        anchor, tag = getattr(event, "anchor", None), getattr(event, "tag", None)
+        if anchor is not None or tag is not None:
+            what = f"the anchor or alias {anchor!r}" if anchor is not None else f"the tag {tag!r}"
+            raise yaml.constructor.ConstructorError(None, None, f"{_clipped(what)} is not supported", event.start_mark)
+        if self.depth >= DEEPEST:
+            raise yaml.constructor.ConstructorError(None, None, f"more than {DEEPEST} levels of nesting", event.start_mark)
+        self.depth += 1
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self.depth -= 1
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
@@ -180,7 +204,15 @@ _SCALARS = {
 }
 for _tag, (_pattern, _first) in _SCALARS.items():
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), ["", *_first])
-_Loader.add_constructor("tag:yaml.org,2002:int", lambda _, node: int(node.value))
+
+
+def _whole_number(_: Any, node: Any) -> int:
+    if len(node.value) > MOST_DIGITS:
+        raise yaml.constructor.ConstructorError(None, None, f"a number of {len(node.value)} digits", node.start_mark)
+    return int(node.value)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _whole_number)
 
 
 class _Dumper(yaml.SafeDumper):
@@ -190,7 +222,11 @@ class _Dumper(yaml.SafeDumper):
 
 
 def parse(text: str) -> Any:
-    """The content of YAML text, with the numbers of YAML 1.2 (PyYAML's YAML 1.1 reads `1e-4` as a string)."""
+    """The content of YAML text, with the numbers of YAML 1.2 (PyYAML's YAML 1.1 reads `1e-4` as a string).
+
+    Raises:
+        yaml.YAMLError: if it is none, or uses what `_Loader` leaves out.
+    """
     return yaml.load(text, Loader=_Loader)
 
 
@@ -325,7 +361,11 @@ def _suggestion(key: str, known: Iterable[str]) -> str:
 
 
 def _joined(where: str, key: Any) -> str:
-    return f"{where}.{key}" if where else str(key)
+    return f"{where}.{_clipped(str(key))}" if where else _clipped(str(key))
+
+
+def _clipped(text: str) -> str:
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}..."
 
 
 def _at(where: str) -> str:
@@ -337,4 +377,5 @@ def _listed(items: Iterable[Any]) -> str:
 
 
 def _shown(value: Any) -> str:
-    return repr(value) if value is None or isinstance(value, str | bool | int | float) else json.dumps(value, default=str)
+    simple = value is None or isinstance(value, str | bool | int | float)
+    return _clipped(repr(value) if simple else json.dumps(value, default=str))

@@ -1,4 +1,6 @@
+import time
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -228,3 +230,36 @@ def test_numbers_that_are_not_finite_or_absurd_are_refused(text: str):
 def test_no_number_is_negative(assignment: str):
     with pytest.raises(ConfigError, match="is negative, expected 0 or more"):
         load(Whole, overrides=[assignment])
+
+
+NINEFOLD = [f"{b}: &{b} [{','.join([f'*{a}'] * 9)}]" for a, b in pairwise("abcdefgh")]
+HOSTILE = {
+    "bomb": "\n".join(["a: &a [x,x,x,x,x,x,x,x,x]", *NINEFOLD]),
+    "cycle": "a: &a [*a]",
+    "merge": "a: &a {seed: 1}\nb: {<<: *a}",
+    "tag": "seed: !!python/object/apply:os.system ['true']",
+    "core tag": "seed: !!int 'x'",
+    "own tag": "seed: !x 1",
+    "deep": "[" * 50_000,
+    "deep mapping": "".join(" " * n + f"k{n}:\n" for n in range(200)),
+    "long number": "seed: " + "9" * 20_000,
+    "long key": "k" * 50_000 + ": 1",
+    "long value": "seed: " + "v" * 50_000,
+    "large": "# " + "x" * 70_000,
+    "key of a list": "? [1, 2]\n: 3",
+    "no text": "\x01",
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_yaml_that_says_more_than_it_holds_is_refused_at_once_and_in_short(tmp_path: Path, kind: str):
+    (tmp_path / "a.yaml").write_text(HOSTILE[kind])
+    begin = time.process_time()
+    with pytest.raises(ConfigError) as caught:
+        load(Whole, tmp_path / "a.yaml")
+    assert time.process_time() - begin < 2
+    assert len(str(caught.value)) < 500 + len(str(tmp_path))
+    if kind not in ("large", "no text"):
+        with pytest.raises(ConfigError) as caught:
+            load(Whole, overrides=[f"paint={HOSTILE[kind]}"])
+        assert len(str(caught.value)) < 500

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from safetensors.torch import save as as_bytes
 
 from splatpaint.atomic import write_bytes, write_text
 from splatpaint.errors import CaptureError
+from splatpaint.image.files import MAX_PIXELS
+from splatpaint.reading import UnreadableError, read_json, read_text, understanding
 from splatpaint.scene.camera import Cameras
 from splatpaint.scene.views import Capture, PointCloud, Similarity, View
 
@@ -19,6 +22,9 @@ VERSION = 2
 """To be raised when preparation changes, so that folders of earlier versions are not used."""
 USED = "used"
 """File with the name of the folder that was used last."""
+LONGEST_KEY = 100
+"""Bytes of that file, at most."""
+POINTS = "points.safetensors"
 DESCRIPTION = "capture.json"
 """Written last: a folder without it is incomplete."""
 
@@ -48,7 +54,7 @@ def save(folder: Path, capture: Capture) -> None:
     """
     if capture.points is not None:
         points = {"positions": capture.points.positions, "colors": capture.points.colors}
-        write_bytes(folder / "points.safetensors", as_bytes(points))
+        write_bytes(folder / POINTS, as_bytes(points))
     described = {
         "views": [_described(view, folder) for view in capture.views],
         "held_out": [_described(view, folder) for view in capture.held_out],
@@ -62,13 +68,15 @@ def last_prepared(cache: Path) -> Capture:
     """The capture in the cache that was used last.
 
     Raises:
-        CaptureError: if there is none.
+        CaptureError: if there is none, or it is damaged.
     """
-    used = cache / USED
-    folder = cache / used.read_text().strip() if used.is_file() else None
-    if folder is None or not is_complete(folder):
+    try:
+        name = read_text(cache / USED, at_most=LONGEST_KEY).strip()
+    except UnreadableError:
+        name = ""
+    if not (name.isalnum() and is_complete(cache / name)):
         raise CaptureError(f"{cache} holds no prepared capture: run `splatpaint fit` again, with --resume")
-    return load(folder)
+    return load(cache / name)
 
 
 def mark_used(folder: Path) -> None:
@@ -77,16 +85,28 @@ def mark_used(folder: Path) -> None:
 
 
 def load(folder: Path) -> Capture:
-    """Reads the capture in the folder."""
-    described = json.loads((folder / DESCRIPTION).read_text())
-    similarity = described["world_from_input"]
-    x, y, z = similarity["shift"]
-    return Capture(
-        views=tuple(_view(view, folder) for view in described["views"]),
-        held_out=tuple(_view(view, folder) for view in described["held_out"]),
-        points=PointCloud(**load_file(folder / "points.safetensors")) if described["has_points"] else None,
-        world_from_input=Similarity(similarity["scale"], (x, y, z)),
-    )
+    """Reads the capture in the folder.
+
+    Raises:
+        CaptureError: if it is damaged.
+    """
+    try:
+        described = read_json(folder / DESCRIPTION)
+        with understanding():
+            similarity = described["world_from_input"]
+            x, y, z = similarity["shift"]
+            if not (all(map(math.isfinite, (x, y, z, similarity["scale"]))) and similarity["scale"] > 0):
+                raise UnreadableError(f"{similarity} is no change of scale")
+            return Capture(
+                views=tuple(_view(view, folder) for view in described["views"]),
+                held_out=tuple(_view(view, folder) for view in described["held_out"]),
+                points=_points(folder / POINTS) if described["has_points"] else None,
+                world_from_input=Similarity(similarity["scale"], (x, y, z)),
+            )
+    except UnreadableError as error:
+        raise CaptureError(
+            f"the prepared capture in {folder} is damaged ({error}): delete this folder and continue the run with --resume"
+        ) from error
 
 
 def _described(view: View, folder: Path) -> dict[str, Any]:
@@ -103,14 +123,26 @@ def _described(view: View, folder: Path) -> dict[str, Any]:
 
 def _view(described: dict[str, Any], folder: Path) -> View:
     camera = Cameras(
-        torch.tensor(described["K"])[None],
-        torch.tensor(described["cam_from_world"])[None],
-        described["width"],
-        described["height"],
+        torch.tensor(described["K"], dtype=torch.float32)[None],
+        torch.tensor(described["cam_from_world"], dtype=torch.float32)[None],
+        int(described["width"]),
+        int(described["height"]),
     )
+    if not (camera.K.isfinite().all() and camera.cam_from_world.isfinite().all() and torch.linalg.det(camera.K)[0] > 0):
+        raise UnreadableError("a camera is impossible")
+    if camera.width * camera.height > MAX_PIXELS or not isinstance(described["name"], str):
+        raise UnreadableError("a view is too large or has no name")
     # A path joined with an absolute path is the latter.
     files = {role: folder / described[role] for role in ("image", "fill_mask", "ignore_mask", "depth") if role in described}
     return View(name=described["name"], camera=camera, **files)
+
+
+def _points(file: Path) -> PointCloud:
+    points = PointCloud(**load_file(file))
+    (count, axes), (colors, channels) = points.positions.shape, points.colors.shape
+    if count != colors or axes != 3 or channels != 3 or not points.positions.isfinite().all():
+        raise UnreadableError("its points are none")
+    return PointCloud(points.positions.float(), points.colors.byte())
 
 
 def _relative(file: Path, folder: Path) -> str:

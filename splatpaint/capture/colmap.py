@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from splatpaint.capture.colmap_sizes import check_sizes
 from splatpaint.capture.lens import Lens
 from splatpaint.capture.posed import InputPoints, Photo, PosedPhotos, by_name, lens_for_file, pictures_in, rigid
 from splatpaint.errors import CaptureError
@@ -104,6 +105,8 @@ def _is_model(folder: Path, suffix: str) -> bool:
 
 
 def _read(folder: Path) -> Any:
+    if _is_model(folder, "bin"):
+        check_sizes(folder)
     try:
         return import_pycolmap().Reconstruction(folder)
     except (RuntimeError, ValueError, IndexError, MemoryError) as error:  # MemoryError: a file truncated in its header

@@ -1,5 +1,6 @@
 """Captures in the layout of LLFF, which SPIn-NeRF extends with masks: poses_bounds.npy beside images_N folders."""
 
+import math
 import struct
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from splatpaint.capture.posed import (
     rigid,
 )
 from splatpaint.errors import CaptureError
+from splatpaint.reading import UnreadableError, understanding
 
 POINT_FILES = ("sparse/0/points3D.bin", "sparse/0/points3D.txt", "sparse/points3D.bin", "points3D.bin", "points3D.txt")
 
@@ -75,11 +77,11 @@ def read_colmap_points(file: Path) -> InputPoints:
     """
     try:
         rows = _binary_points(file.read_bytes()) if file.suffix == ".bin" else _text_points(file.read_text())
-    except (struct.error, ValueError, IndexError, UnicodeDecodeError) as error:
+        rows = [row[:6] for row in rows if row[6] <= MAX_ERROR_PX and row[7] >= MIN_TRACK]
+        kept = np.array(rows, dtype=np.float64).reshape(-1, 6)
+        return InputPoints(kept[:, :3], kept[:, 3:].clip(0, 255).astype(np.uint8))
+    except (struct.error, ValueError, IndexError, OverflowError, OSError) as error:
         raise CaptureError(f"{file} is not a COLMAP points3D file ({error})") from error
-    rows = [row[:6] for row in rows if row[6] <= MAX_ERROR_PX and row[7] >= MIN_TRACK]
-    kept = np.array(rows, dtype=np.float64).reshape(-1, 6)
-    return InputPoints(kept[:, :3], kept[:, 3:].astype(np.uint8))
 
 
 def _binary_points(data: bytes) -> list[tuple[int | float, ...]]:
@@ -105,12 +107,19 @@ def _text_points(text: str) -> list[tuple[int | float, ...]]:
 
 def _rows(file: Path) -> Float[np.ndarray, "n 17"]:
     try:
-        rows = np.load(file)
-    except (OSError, ValueError, EOFError) as error:
+        with understanding(), open(file, "rb") as content:
+            version = np.lib.format.read_magic(content)
+            header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+            shape, by_column, kind = header[version](content)
+            size = math.prod(shape) * kind.itemsize
+            if kind.kind == "f" and size > file.stat().st_size:  # numpy would ask for the memory first
+                raise UnreadableError(f"it has fewer than the {size} bytes that it names")
+            rows = np.frombuffer(content.read(size), dtype=kind) if kind.kind == "f" else np.empty(0)
+    except UnreadableError as error:
         raise CaptureError(f"{file} is not a numpy file ({error})") from error
-    if rows.ndim != 2 or rows.shape[1] != 17 or rows.dtype.kind != "f":
-        raise CaptureError(f"{file} holds an array of shape {rows.shape}, expected (photos, 17)")
-    return rows.astype(np.float64)
+    if len(shape) != 2 or shape[1] != 17 or kind.kind != "f" or len(rows) != math.prod(shape):
+        raise CaptureError(f"{file} holds an array of shape {shape} and type {kind}, expected (photos, 17) numbers")
+    return rows.reshape(shape, order="F" if by_column else "C").astype(np.float64)
 
 
 def _image_folder(root: Path, poses: int) -> Path:

@@ -16,11 +16,11 @@ from splatpaint.cli.commands.fit import fit
 from splatpaint.cli.commands.info import info
 from splatpaint.cli.commands.prior import prior
 from splatpaint.cli.commands.render import render
-from splatpaint.cli.interruption import INTERRUPTED
+from splatpaint.cli.interruption import interruptible
 from splatpaint.errors import SplatpaintError
 
-FILE_SYSTEM_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}
-"""File system errors that are reported in one sentence: disk full, read-only, permission denied."""
+LONGEST_SENTENCE = 2000
+"""Characters of an error message, whatever the names in it."""
 
 
 class UserError(click.ClickException):
@@ -34,17 +34,22 @@ class CommandGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         """Runs the chosen command."""
-        try:
-            return super().invoke(ctx)
-        except SplatpaintError as error:
-            raise UserError(" ".join(str(error).split())) from error
-        except OSError as error:
-            if error.errno not in FILE_SYSTEM_ERRORS:
-                raise
-            raise UserError(f"{error.filename or 'a file'} cannot be read or written: {error.strerror}") from error
-        except KeyboardInterrupt:
-            click.echo("interrupted", err=True)
-            ctx.exit(INTERRUPTED)
+        with interruptible():
+            try:
+                return super().invoke(ctx)
+            except SplatpaintError as error:
+                raise UserError(sentence(str(error))) from error
+            except OSError as error:  # a full disk, a missing folder, a name that is too long, a loop of links
+                if error.errno in (None, errno.EPIPE):  # click ends quietly if nobody reads what it prints
+                    raise
+                name = "a file" if error.filename is None else str(error.filename)
+                raise UserError(sentence(f"{name} cannot be read or written: {error.strerror}")) from error
+
+
+def sentence(text: str) -> str:
+    """The text in one line, not endless, and with bytes of file names that are no UTF-8 as escapes."""
+    line = " ".join(text.split()).encode("utf-8", "backslashreplace").decode()
+    return line if len(line) <= LONGEST_SENTENCE else f"{line[:LONGEST_SENTENCE]}..."
 
 
 @click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -1,12 +1,13 @@
 """Handling of SIGINT (Ctrl-C) and SIGTERM: stops a command at its next event and prints how to resume it."""
 
+import os
 import shlex
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -19,10 +20,10 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interruption:
-    """A signal handler that raises KeyboardInterrupt and records the signal.
+    """A signal handler that raises KeyboardInterrupt and records the signal. At a second signal the process ends at once.
 
-    Python discards exceptions that are raised in a finalizer or in some C callbacks. The recorded signal is then raised at the
-    next event.
+    Python discards exceptions that are raised in a finalizer or in some C callbacks, and libraries that are interrupted while
+    they are imported may raise another. The recorded signal is then raised at the next event, and what was raised is no error.
     """
 
     def __init__(self) -> None:
@@ -31,6 +32,8 @@ class Interruption:
 
     def handle(self, signum: int, _frame: FrameType | None) -> None:
         """The signal handler."""
+        if self.signum is not None:
+            os._exit(128 + signum)  # a run can be killed at any moment
         self.signum = signum
         raise KeyboardInterrupt
 
@@ -51,8 +54,12 @@ class Interruption:
 
 
 @contextmanager
-def resumable() -> Iterator[Interruption]:
-    """Handles the signals within the block, and prints the command that continues with `--resume`."""
+def interruptible(say: str = "interrupted") -> Iterator[Interruption]:
+    """Handles the signals within the block: it ends with a line and the exit code of its signal, and no other trace.
+
+    Args:
+        say: the line.
+    """
     before, interruption = {number: signal.getsignal(number) for number in SIGNALS}, Interruption()
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:  # shells ignore Ctrl-C for background jobs
@@ -60,10 +67,28 @@ def resumable() -> Iterator[Interruption]:
     try:
         yield interruption
     except KeyboardInterrupt:
-        words = ["splatpaint", *sys.argv[1:]]
-        again = shlex.join(words if "--resume" in words else [*words, "--resume"])
-        click.echo(f"interrupted; continue with: {again}", err=True)
-        sys.exit(128 + (interruption.signum or signal.SIGINT))
+        _end(interruption, say)
+    except Exception:
+        if interruption.signum is None:
+            raise
+        _end(interruption, say)
+    else:
+        if interruption.signum is not None:
+            _end(interruption, say)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def resumable() -> Iterator[Interruption]:
+    """As `interruptible`; the line is the command that continues with `--resume`."""
+    words = ["splatpaint", *sys.argv[1:]]
+    again = shlex.join(words if "--resume" in words else [*words, "--resume"])
+    with interruptible(f"interrupted; continue with: {again}") as interruption:
+        yield interruption
+
+
+def _end(interruption: Interruption, say: str) -> NoReturn:
+    click.echo(say, err=True)
+    sys.exit(INTERRUPTED if interruption.signum is None else 128 + interruption.signum)

@@ -9,11 +9,10 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from splatpaint.errors import RunError
 from splatpaint.fill.crops import Target, TrainingCrop
 from splatpaint.fill.views import ObservedView
 from splatpaint.fill.ways import Way
-from splatpaint.fit.checkpoint import load_checkpoint, save_checkpoint
+from splatpaint.fit.checkpoint import load_checkpoint, restoring, save_checkpoint
 from splatpaint.fit.parameters import BOUNDARY, FILL
 from splatpaint.fit.tree import from_tree, to_tree
 from splatpaint.scene.camera import Cameras
@@ -104,7 +103,5 @@ def load_state(path: Path, device: torch.device) -> FillState | None:
         RunError: if the file is damaged, or of another version.
     """
     tree = load_checkpoint(path, device)
-    try:
+    with restoring(path):
         return None if tree is None else from_tree(FillState, tree)
-    except (KeyError, TypeError) as error:
-        raise RunError(f"{path} is the checkpoint of another version; delete it to start its stage again") from error

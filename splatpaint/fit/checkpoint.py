@@ -1,14 +1,15 @@
 """The state of an interrupted optimization on disk."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 
 from splatpaint.atomic import remove_leftovers, write_tensors
 from splatpaint.errors import RunError
+from splatpaint.reading import UnreadableError, read_tensors, understanding
 
 
 @runtime_checkable
@@ -42,9 +43,23 @@ def load_checkpoint(path: Path, device: torch.device) -> dict[str, Any] | None:
     """
     if not path.exists():
         return None
-    try:
-        state = torch.load(path, map_location=device, weights_only=True)
+    with restoring(path):
+        state = read_tensors(path, device)
         torch.set_rng_state(state.pop("random").cpu())
-    except (OSError, RuntimeError, KeyError, ValueError, EOFError, UnpicklingError) as error:
-        raise RunError(f"{path} is not a readable checkpoint; delete it to start its stage again") from error
-    return state
+        return state
+
+
+@contextmanager
+def restoring(path: Path) -> Iterator[None]:
+    """Within it a checkpoint is taken apart: whatever it lacks, or has in another shape, is an error of the file.
+
+    Raises:
+        RunError: if the block cannot be run to its end.
+    """
+    try:
+        with understanding():
+            yield
+    except UnreadableError as error:
+        raise RunError(
+            f"{path} is no checkpoint that can be continued ({error}): delete it to start its stage again"
+        ) from error

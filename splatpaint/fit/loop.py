@@ -9,7 +9,7 @@ from torch import Tensor
 
 from splatpaint.errors import DivergedError
 from splatpaint.events import Events, Progressed, SceneChanged
-from splatpaint.fit.checkpoint import Stateful, load_checkpoint, save_checkpoint
+from splatpaint.fit.checkpoint import Stateful, load_checkpoint, restoring, save_checkpoint
 from splatpaint.fit.density import Density
 from splatpaint.fit.exposures import Exposures
 from splatpaint.fit.parameters import SplatParameters
@@ -89,10 +89,11 @@ def optimize(
     stateful = {name: each for name, each in carried.items() if isinstance(each, Stateful)}
     first = 1
     if checkpoint is not None and (state := load_checkpoint(checkpoint, device)) is not None:
-        parameters.restore(state["parameters"])
-        for name, each in stateful.items():
-            each.restore(state[name])
-        first = state["step"] + 1
+        with restoring(checkpoint):
+            parameters.restore(state["parameters"])
+            for name, each in stateful.items():
+                each.restore(state[name])
+            first = int(state["step"]) + 1
 
     def scene_now() -> Splats:
         trained = parameters.splats(parameters.sh_degree).detach()  # shares memory with what the next step changes

@@ -143,6 +143,10 @@ class SplatParameters:
             self.params[name] = nn.Parameter(value.clone())
             self.optimizers[name] = self._adam(name)
         self.restore_optimizers(state["optimizers"])
+        count = len(self.splats(self.sh_degree))
+        moments = [each for optimizer in self.optimizers.values() for each in optimizer.state.values()]
+        if len(self.group) != count or any(len(each["exp_avg"]) != count for each in moments):
+            raise ValueError("the state is that of several numbers of splats")
 
 
 def _by_name(splats: Splats) -> dict[str, Tensor]:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, interpolate
 
 from splatpaint.errors import WeightsError
+from splatpaint.reading import UnreadableError, understanding
 
 Net = Literal["alex", "vgg"]
 
@@ -53,7 +54,7 @@ class Lpips(nn.Module):
         super().__init__()
         self.taps = TAPS[net]
         self.trunk = _alexnet() if net == "alex" else _vgg16()
-        self.trunk.load_state_dict(_read_trunk(find_trunk(net, weights)))
+        _load_trunk(self.trunk, find_trunk(net, weights))
         self.heads = nn.ParameterList(_read_heads(net))
         # On CPUs, bfloat16 convolutions are three times as fast with the channels last.
         self.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
@@ -127,16 +128,21 @@ def _download(name: str, folder: Path) -> bool:
     return True
 
 
-def _read_trunk(path: Path) -> dict[str, Tensor]:
-    """Convolution weights by their index in the trunk, without torchvision's classifier."""
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        state = load_file(path)
-    else:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+def _load_trunk(trunk: nn.Sequential, path: Path) -> None:
+    """Loads the convolution weights of torchvision's file, without the classifier."""
     prefix = "features."
-    return {name.removeprefix(prefix): value.float() for name, value in state.items() if name.startswith(prefix)}
+    try:
+        with understanding():
+            if path.suffix == ".safetensors":
+                from safetensors.torch import load_file
+
+                state = load_file(path)
+            else:
+                state = torch.load(path, map_location="cpu", weights_only=True)
+            layers = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+            trunk.load_state_dict({name: value.float() for name, value in layers.items()})
+    except UnreadableError as error:
+        raise WeightsError(f"the weights {path} cannot be read ({error}): delete the file, or get it again") from error
 
 
 def _read_heads(net: Net) -> list[Tensor]:

@@ -34,7 +34,7 @@ def add_lora(unet: Network, file: Path, name: str) -> None:
 
     try:
         weights = load_file(file)
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, ValueError) as error:
         raise PriorError(f"the LoRA {file} cannot be read ({error}): give a .safetensors file in diffusers' format") from error
     adapted = {key.removeprefix(f"{PREFIX}.").split(".lora")[0] for key in weights}
     if not adapted & dict(unet.named_modules()).keys():
@@ -42,7 +42,7 @@ def add_lora(unet: Network, file: Path, name: str) -> None:
     try:
         with _second_adapter_allowed():
             unet.load_lora_adapter(weights, prefix=PREFIX, adapter_name=name)
-    except (RuntimeError, ValueError, KeyError) as error:
+    except Exception as error:  # what peft makes of weights that do not fit
         raise PriorError(f"the LoRA {file} does not fit this prior's denoiser: give one that was trained on it") from error
     unet.set_adapters(list(unet.peft_config))
 

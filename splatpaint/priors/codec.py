@@ -1,6 +1,5 @@
 """The two autoencoders of diffusers behind one interface."""
 
-import json
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from splatpaint.priors.networks import Network, diffusers
+from splatpaint.priors.networks import Network, diffusers, from_folder, read_settings
 
 
 class DiffusersCodec:
@@ -36,10 +35,14 @@ class DiffusersCodec:
 
     @classmethod
     def read(cls, folder: Path, device: torch.device, *, mixed: bool = False) -> "DiffusersCodec":
-        """Reads the autoencoder in a diffusers folder, in single precision (SDXL's overflows in half)."""
-        tiny = json.loads((folder / "config.json").read_text())["_class_name"] == "AutoencoderTiny"
+        """Reads the autoencoder in a diffusers folder, in single precision (SDXL's overflows in half).
+
+        Raises:
+            PriorError: if the folder holds none that can be read.
+        """
+        tiny = read_settings(folder / "config.json").get("_class_name") == "AutoencoderTiny"
         kind = diffusers().AutoencoderTiny if tiny else diffusers().AutoencoderKL
-        return cls(kind.from_pretrained(folder, torch_dtype=torch.float32).to(device), tiny=tiny, mixed=mixed)
+        return cls(from_folder(kind, folder, torch_dtype=torch.float32).to(device), tiny=tiny, mixed=mixed)
 
     @property
     def device(self) -> torch.device:

@@ -1,7 +1,6 @@
 """Monocular depth for holes: the disparity that a network estimates, fitted to the known disparity around the hole."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -11,7 +10,8 @@ from torch import Tensor
 
 from splatpaint.config import check_least
 from splatpaint.errors import PriorError
-from splatpaint.priors.networks import Network, transformers
+from splatpaint.priors.networks import HUB_ID, Network, from_folder, transformers
+from splatpaint.reading import UnreadableError, expanded, understanding
 
 PATCH_PX = 14
 """Patch side of the vision transformers in these networks; picture sides are multiples of it."""
@@ -69,8 +69,9 @@ def find_depth(config: DepthConfig) -> None:
     Raises:
         PriorError: if the name is a folder without a model, or neither a folder nor a hub id.
     """
-    folder = Path(config.name).expanduser()
-    if config.name != "none" and not (folder / "config.json").exists() and (folder.is_dir() or config.name.count("/") != 1):
+    folder = expanded(config.name)
+    is_hub_id = HUB_ID.fullmatch(config.name) and not folder.is_dir()
+    if config.name != "none" and not (folder / "config.json").exists() and not is_hub_id:
         raise PriorError(f"the depth model {config.name!r} is neither 'none', a folder with a config.json, nor a hub id")
 
 
@@ -82,12 +83,14 @@ def load_depth(config: DepthConfig, device: torch.device) -> DepthPrior | None:
     """
     if config.name == "none":
         return None
-    name = str(Path(config.name).expanduser()) if Path(config.name).expanduser().is_dir() else config.name
+    kind = transformers().DepthAnythingForDepthEstimation
+    if expanded(config.name).is_dir():
+        return DepthAnything(from_folder(kind, expanded(config.name)).to(device), config.side_px)
     try:
-        network = transformers().DepthAnythingForDepthEstimation.from_pretrained(name)
-    except (OSError, ValueError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise PriorError(f"the depth model {config.name!r} cannot be loaded: {reason}") from error
+        with understanding():
+            network = kind.from_pretrained(config.name)
+    except UnreadableError as error:
+        raise PriorError(f"the depth model {config.name!r} cannot be loaded ({error})") from error
     return DepthAnything(network.to(device), config.side_px)
 
 

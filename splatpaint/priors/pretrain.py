@@ -10,7 +10,7 @@ from splatpaint.atomic import write_text
 from splatpaint.errors import PriorError
 from splatpaint.events import Events, Noted, Saved
 from splatpaint.priors.load import TRAITS_FILE
-from splatpaint.priors.networks import diffusers
+from splatpaint.priors.networks import diffusers, from_folder, read_settings
 from splatpaint.priors.photos import PhotoSet, read_photos
 from splatpaint.priors.pretrain_codec import CodecTraining, distill_codec
 from splatpaint.priors.pretrain_denoiser import DenoiserTraining, prior_traits, train_denoiser
@@ -52,8 +52,9 @@ def train_prior(config: DenoiserTraining, codec: Path, photos: Path, out: Path) 
     work = _work_folder(config, out)
     yield from train_denoiser(config, own_codec, pictures, work)
     own_codec.vae.half().save_pretrained(out / "vae")
-    diffusers().UNet2DConditionModel.from_pretrained(work / "unet", torch_dtype=torch.float16).save_pretrained(out / "unet")
-    diffusers().DDIMScheduler.from_pretrained(work / "scheduler").save_pretrained(out / "scheduler")
+    unet = from_folder(diffusers().UNet2DConditionModel, work / "unet", torch_dtype=torch.float16)
+    unet.save_pretrained(out / "unet")
+    from_folder(diffusers().DDIMScheduler, work / "scheduler").save_pretrained(out / "scheduler")
     for part in ("vae", "unet"):
         _remove_source_path(out / part / "config.json")
     write_text(out / TRAITS_FILE, json.dumps(asdict(prior_traits(config)), indent=2) + "\n")
@@ -63,7 +64,7 @@ def train_prior(config: DenoiserTraining, codec: Path, photos: Path, out: Path) 
 
 def _remove_source_path(file: Path) -> None:
     """Removes the folder that the model was read from, which diffusers writes to the config."""
-    config = json.loads(file.read_text())
+    config = read_settings(file)
     config.pop("_name_or_path", None)
     file.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
@@ -86,7 +87,7 @@ def _work_folder(config: CodecTraining | DenoiserTraining, out: Path) -> Path:
     if not file.exists():
         write_text(file, json.dumps(settings, indent=2) + "\n")
         return work
-    before = json.loads(file.read_text())
+    before = read_settings(file)
     changed = sorted(key for key in settings.keys() | before.keys() if settings.get(key) != before.get(key))
     if changed:
         raise PriorError(f"{out} was begun with other settings ({', '.join(changed)}): choose another folder, or these")

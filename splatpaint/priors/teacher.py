@@ -7,6 +7,7 @@ import torch
 from splatpaint.errors import PriorError
 from splatpaint.priors.codec import DiffusersCodec
 from splatpaint.priors.networks import diffusers
+from splatpaint.reading import in_short
 
 TAESD_FILES = {"encoder": "taesd_encoder.safetensors", "decoder": "taesd_decoder.safetensors"}
 """Files of the tiny autoencoder for Stable Diffusion 1 and 2 (github.com/madebyollin/taesd)."""
@@ -45,8 +46,7 @@ def _read_taesd(folder: Path) -> torch.nn.Module:
             layers = {_renumbered(key, FIRST_LAYER[part]): value for key, value in load_file(folder / name).items()}
             getattr(model, part).layers.load_state_dict(layers)
         except (OSError, SafetensorError, RuntimeError, ValueError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise PriorError(f"{folder / name} cannot be read as TAESD's {part}: {reason}") from error
+            raise PriorError(f"{folder / name} cannot be read as TAESD's {part} ({in_short(error)})") from error
     return model
 
 

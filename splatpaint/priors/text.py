@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from splatpaint.priors.networks import Network, transformers
+from splatpaint.priors.networks import Network, from_folder, transformers
 from splatpaint.priors.protocol import TextEmbedding
 
 
@@ -24,9 +24,9 @@ class TextEncoders:
         kinds = {"": clip.CLIPTextModel}
         if twins:
             kinds["_2"] = clip.CLIPTextModelWithProjection
-        tokenizers = [clip.CLIPTokenizer.from_pretrained(folder / f"tokenizer{suffix}") for suffix in kinds]
+        tokenizers = [from_folder(clip.CLIPTokenizer, folder / f"tokenizer{suffix}") for suffix in kinds]
         encoders = [
-            kind.from_pretrained(folder / f"text_encoder{suffix}", dtype=dtype).to(device).eval().requires_grad_(False)
+            from_folder(kind, folder / f"text_encoder{suffix}", dtype=dtype).to(device).eval().requires_grad_(False)
             for suffix, kind in kinds.items()
         ]
         return cls(tokenizers, encoders, pooled=twins)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from splatpaint.atomic import write_tensors, write_text
 from splatpaint.errors import PriorError
 from splatpaint.priors.networks import Network
+from splatpaint.reading import UnreadableError, read_tensors, understanding
 
 WARMUP_STEPS = 50
 """Steps over which the learning rate rises from zero."""
@@ -71,9 +72,15 @@ class Training:
         self._losses: list[float] = []
         self.companion: dict | None = None
         if path is not None and path.exists():
-            state = torch.load(path, map_location=self.device, weights_only=True)
-            self.restore(state)
-            self.companion = state.get("companion")
+            try:
+                with understanding():
+                    state = read_tensors(path, self.device)
+                    self.restore(state)
+                    self.companion = state.get("companion")
+            except UnreadableError as error:
+                raise PriorError(
+                    f"{path} is no checkpoint that can be continued ({error}): delete it to start the training again"
+                ) from error
 
     def autocast(self) -> AbstractContextManager:
         """The mixed precision of forward passes."""

@@ -17,7 +17,7 @@ from splatpaint.render.protocol import Rasterizer
 from splatpaint.scene.photos import Photos
 from splatpaint.scene.splats import Splats
 from splatpaint.scene.views import Capture
-from splatpaint.stages.folder import read_json, write_whole
+from splatpaint.stages.folder import damaged, read_json, write_whole
 
 FILE = "contradicting_views.json"
 MAX_LISTED = 10
@@ -76,7 +76,10 @@ def read_contradicting(folder: Path) -> tuple[str, ...]:
     Raises:
         RunError: if it is damaged.
     """
-    return tuple(read_json(folder / FILE)) if (folder / FILE).exists() else ()
+    names = read_json(folder / FILE) if (folder / FILE).exists() else []
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise damaged(folder / FILE, "it is no list of names")
+    return tuple(names)
 
 
 def listed_views(names: Sequence[str], order: Sequence[str]) -> str:

@@ -17,14 +17,17 @@ import math
 import os
 import time
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Literal, TypeVar, get_args
 
+from splatpaint import reading
 from splatpaint.atomic import write_text
 from splatpaint.config import Tree, differences, dump, from_tree, load_tree, parse
 from splatpaint.errors import CaptureError, ConfigError, RunError
 from splatpaint.events import Event, Events, Measured, Progressed, SceneChanged
+from splatpaint.reading import UnreadableError
 
 Config = TypeVar("Config")
 Product = TypeVar("Product")
@@ -33,8 +36,8 @@ SplatStage = Literal["locate", "reconstruct", "remove", "inpaint"]
 
 LOG_PROGRESS_EVERY_S = 2.0
 """Progress comes many times a second; a line every two seconds is enough to plot a loss by."""
-FINGERPRINTED_BYTES = 65536
-"""Of each file, this much is hashed with its name and size: masks and poses whole, of photos enough to tell two apart."""
+HASHED_AT_ONCE = 4
+"""Files that are read side by side for the fingerprint; hashing leaves the interpreter to others."""
 
 
 class RunFolder:
@@ -96,7 +99,7 @@ class RunFolder:
         """
         if not is_run(path):
             raise RunError(f"{path} is not a run folder: give the folder that `splatpaint fit -o` made")
-        return cls(path, Path(read_json(path / "capture.json")["path"]), None)
+        return cls(path, Path(_identity(path)["path"]), None)
 
     def __enter__(self) -> "RunFolder":
         return self
@@ -117,9 +120,16 @@ class RunFolder:
 
     @property
     def metrics(self) -> dict[str, dict[str, float | None]]:
-        """Everything recorded so far, by stage."""
+        """Everything recorded so far, by stage.
+
+        Raises:
+            RunError: if the file is damaged.
+        """
         file = self.path / "metrics.json"
-        return read_json(file) if file.exists() else {}
+        metrics = read_json(file) if file.exists() else {}
+        if not isinstance(metrics, dict) or not all(isinstance(each, dict) for each in metrics.values()):
+            raise damaged(file, "it holds no numbers by stage")
+        return metrics
 
     def config(self, cls: type[Config]) -> Config:
         """The run's config.
@@ -199,7 +209,7 @@ class RunFolder:
         return load_tree(self.path / "config.yaml")
 
     def _refuse_another(self, identity: Mapping[str, str], config: Any) -> None:
-        before = read_json(self.path / "capture.json")
+        before = _identity(self.path)
         if before["fingerprint"] != identity["fingerprint"]:
             what = f"of {before['path']}, not {identity['path']}"
             if before["path"] == identity["path"]:
@@ -224,13 +234,17 @@ def fingerprint(capture: Path, files: Iterable[Path]) -> str:
         capture: files in this folder are named from here, so that it can be moved.
         files: that are there, by any path.
     """
+    named = sorted({_name_from(capture, file): file for file in files}.items())
     total = hashlib.blake2b(digest_size=16)
-    for name, file in sorted({_name_from(capture, file): file for file in files}.items()):
-        with open(file, "rb") as content:
-            head = content.read(FINGERPRINTED_BYTES)
-        total.update(f"{name}\0{file.stat().st_size}\0".encode())
-        total.update(hashlib.blake2b(head).digest())
+    with ThreadPoolExecutor(HASHED_AT_ONCE) as pool:
+        for (name, _), content in zip(named, pool.map(_content_digest, (file for _, file in named)), strict=True):
+            total.update(os.fsencode(name) + b"\0" + content)
     return total.hexdigest()
+
+
+def _content_digest(file: Path) -> bytes:
+    with open(file, "rb") as content:
+        return hashlib.file_digest(content, hashlib.blake2b).digest()
 
 
 def _name_from(folder: Path, file: Path) -> str:
@@ -312,6 +326,20 @@ def read_json(path: Path) -> Any:
         RunError: if it cannot be read.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path} cannot be read ({error}): the run is damaged, choose another folder") from error
+        return reading.read_json(path)
+    except UnreadableError as error:
+        raise damaged(path, str(error)) from error
+
+
+def damaged(path: Path, reason: str) -> RunError:
+    """The error for a file of a run that is not what a run writes."""
+    return RunError(f"{path} cannot be read ({reason}): the run is damaged, start it again in another folder")
+
+
+def _identity(run: Path) -> dict[str, str]:
+    """Path and fingerprint of the capture that a run is of."""
+    file = run / "capture.json"
+    identity = read_json(file)
+    if not isinstance(identity, dict) or not all(isinstance(identity.get(key), str) for key in ("path", "fingerprint")):
+        raise damaged(file, "it names no capture")
+    return identity

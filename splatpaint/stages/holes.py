@@ -11,6 +11,7 @@ from splatpaint.image.files import read_image, read_mask, write_image, write_mas
 from splatpaint.masks.removal import NO_SHADE, Hole
 from splatpaint.scene.view_files import view_file
 from splatpaint.scene.views import View
+from splatpaint.stages.folder import damaged
 
 OCCLUDED = "occluded"
 KINDS = (OCCLUDED, "holes", "support_removed")
@@ -27,7 +28,7 @@ def write_occluded(folder: Path, occluded: Mapping[str, Bool[Tensor, "1 1 _ _"]]
 
 def read_occluded(folder: Path, views: Iterable[View], device: torch.device) -> dict[str, Bool[Tensor, "1 1 _ _"]]:
     """What `write_occluded` wrote of these views."""
-    return {view.name: _read(folder, OCCLUDED, view.name, device) for view in views}
+    return {view.name: _read(folder, OCCLUDED, view, device) for view in views}
 
 
 def write_holes(folder: Path, holes: Iterable[Hole]) -> None:
@@ -43,12 +44,16 @@ def read_holes(folder: Path, views: Iterable[View], device: torch.device) -> tup
     """What `write_holes` wrote of these views."""
     holes = []
     for view in views:
-        masks = (_read(folder, kind, view.name, device) for kind in KINDS)
+        masks = (_read(folder, kind, view, device) for kind in KINDS)
         file = view_file(folder / SHADE, view.name)
         shade = read_image(file)[None, :1].mul(NO_SHADE).round().byte().to(device) if file.exists() else None
         holes.append(Hole(view.name, *masks, shade=shade))
     return tuple(holes)
 
 
-def _read(folder: Path, kind: str, view: str, device: torch.device) -> Bool[Tensor, "1 1 h w"]:
-    return read_mask(view_file(folder / kind, view))[None].bool().to(device)
+def _read(folder: Path, kind: str, view: View, device: torch.device) -> Bool[Tensor, "1 1 h w"]:
+    file = view_file(folder / kind, view.name)
+    mask = read_mask(file)[None].bool().to(device)
+    if mask.shape[2:] != (view.camera.height, view.camera.width):
+        raise damaged(file, "it has another size than its view")
+    return mask

@@ -22,6 +22,7 @@ from splatpaint.priors.customize import load_customization
 from splatpaint.priors.depth import find_depth, load_depth
 from splatpaint.priors.latent import LatentInpaintingPrior
 from splatpaint.priors.load import find_prior, load_prior, predicts_noise
+from splatpaint.reading import expanded
 from splatpaint.render.pick import pick_rasterizer
 from splatpaint.render.protocol import Rasterizer
 from splatpaint.scene.photos import Photos
@@ -81,7 +82,7 @@ def run(capture: Path, folder: RunFolder, config: RunConfig) -> Events[Splats]:
     """
     device = pick_device(config.device)
     if config.reconstruct.init_ply is not None:
-        check_splats(Path(config.reconstruct.init_ply).expanduser())
+        check_splats(expanded(config.reconstruct.init_ply))
     torch.manual_seed(config.seed)
     context = Run(folder, config, pick_rasterizer(config.rasterizer, device), device)
     prepared = yield from timed("capture", prepare(capture, config.capture, cache=folder.stage("capture")))
@@ -131,7 +132,7 @@ def check(capture: Capture, config: RunConfig) -> None:
         raise PriorError(
             f"the prior {config.prior.name} reads no text, so it cannot be asked for {config.prior.prompt!r}: see --prior"
         )
-    if config.prior.lora is not None and not Path(config.prior.lora).expanduser().is_file():
+    if config.prior.lora is not None and not expanded(config.prior.lora).is_file():
         raise PriorError(f"the LoRA {config.prior.lora} is not there: give a .safetensors file in diffusers' format")
     find_depth(config.depth)
     if config.customize.steps:
@@ -220,7 +221,7 @@ def _reconstructed(context: Run, capture: Capture, photos: Photos, located: Obje
 
     def fit_or_adopt(checkpoint: Path) -> Events[Reconstruction]:
         if config.init_ply is not None:
-            file = Path(config.init_ply).expanduser()
+            file = expanded(config.init_ply)
             found = yield from reconstruct.adopt(file, capture, photos, context.rasterizer, config)
         else:
             found = yield from reconstruct.reconstruct(

@@ -1,3 +1,4 @@
+import pickle
 import struct
 
 import numpy as np
@@ -97,7 +98,7 @@ def test_an_image_size_of_zero_is_named(tmp_path):
 def test_another_shape_is_refused(tmp_path):
     write_llff(tmp_path, SHOTS)
     np.save(tmp_path / "poses_bounds.npy", np.zeros((5, 15)))
-    with pytest.raises(CaptureError, match=r"shape \(5, 15\), expected \(photos, 17\)"):
+    with pytest.raises(CaptureError, match=r"shape \(5, 15\) .* expected \(photos, 17\)"):
         read_llff(tmp_path)
 
 
@@ -113,3 +114,48 @@ def test_a_truncated_points_file_is_named(tmp_path):
     file.write_bytes(points_binary(SHOTS.points)[:-50])
     with pytest.raises(CaptureError, match=r"points3D\.bin is not a COLMAP points3D file"):
         read_colmap_points(file)
+
+
+def npy(shape: str, kind: str = "<f8", data: bytes = bytes(17 * 8 * 5), order: str = "False") -> bytes:
+    head = f"{{'descr': {kind!r}, 'fortran_order': {order}, 'shape': {shape}, }}".ljust(117) + "\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head.encode() + data
+
+
+HOSTILE = {
+    "counts that lie": npy("(1000000000000, 17)"),
+    "counts beyond numbers": npy("(" + "9" * 400 + ", 17)"),
+    "a negative count": npy("(-5, 17)"),
+    "objects": npy("(5, 17)", "|O", pickle.dumps([1])),
+    "text": npy("(5, 17)", "<U8"),
+    "fields": npy("(5, 17)", [("a", "<f8")]),
+    "one axis": npy("(85,)"),
+    "no axis": npy("()"),
+    "too little": npy("(5, 17)", data=bytes(100)),
+    "a header that is none": npy("(5, 17").replace(b"'descr'", b"__import"),
+    "a deep header": npy("(" * 5000 + "5" + ")" * 5000),
+    "an archive": None,
+    "nothing": b"",
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_arrays_that_are_no_poses_are_refused_without_their_memory(tmp_path, kind):
+    root = write_llff(tmp_path, shoot())
+    if kind == "an archive":
+        with open(root / "poses_bounds.npy", "wb") as file:
+            np.savez(file, a=np.zeros((5, 17)))
+    else:
+        (root / "poses_bounds.npy").write_bytes(HOSTILE[kind])
+    with pytest.raises(CaptureError, match=r"poses_bounds\.npy"):
+        read_llff(root)
+
+
+@pytest.mark.parametrize("kind", ["<f8", ">f8", "<f4"])
+def test_poses_are_read_in_every_order_and_precision(tmp_path, kind):
+    root = write_llff(tmp_path, shoot())
+    expected = [photo.cam_from_world for photo in read_llff(root).photos]
+    rows = np.load(root / "poses_bounds.npy")
+    for order in ("C", "F"):
+        np.save(root / "poses_bounds.npy", np.asarray(rows, dtype=kind, order=order))
+        got = [photo.cam_from_world for photo in read_llff(root).photos]
+        np.testing.assert_allclose(got, expected, atol=1e-5)

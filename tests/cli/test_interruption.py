@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from splatpaint.cli.interruption import INTERRUPTED, resumable
+from splatpaint.cli.interruption import INTERRUPTED, interruptible, resumable
 from splatpaint.events import Events, Progressed
 
 STEPS = 1000
@@ -80,6 +80,60 @@ def test_an_interrupted_and_a_killed_run_are_continued_to_the_end(wall: Path, se
     assert continued[-1] == STEPS
     assert (run / "inpaint" / "splats.safetensors").exists()
     assert (run / "pictures" / "contact-sheet.png").exists()
+
+
+AT_IMPORT = """
+import os, signal, sys
+
+class Interrupts:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            sys.meta_path.remove(self)
+            os.kill(os.getpid(), signal.SIGINT)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.meta_path.insert(0, Interrupts())
+sys.argv = ["splatpaint", *{arguments!r}]
+from splatpaint.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "command"),
+    [("splatpaint.cli.app", "info"), ("click", "info"), ("splatpaint.cli.commands.prior", "fit"), ("numpy", "info"),
+     ("torch", "fit"), ("torch._C", "info"), ("PIL.Image", "info"), ("splatpaint.capture", "fit"), ("rich.progress", "fit")],
+)  # fmt: skip
+def test_ctrl_c_during_an_import_ends_without_a_traceback(wall: Path, tmp_path: Path, module: str, command: str):
+    arguments = [command, str(wall)] + (["-o", str(tmp_path / "run")] if command == "fit" else [])
+    script = AT_IMPORT.format(module=module, arguments=arguments)
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert ended.returncode == INTERRUPTED, ended.stderr
+    assert ended.stderr.startswith("interrupted")
+    assert len(ended.stderr.splitlines()) == 1, ended.stderr
+
+
+@pytest.mark.usefixtures("sigint_enabled")
+@pytest.mark.parametrize("error", [ImportError, SystemError, RuntimeError])
+def test_what_a_library_makes_of_ctrl_c_is_no_error(capsys: pytest.CaptureFixture[str], error: type[Exception]):
+    def command() -> None:
+        with interruptible():
+            try:
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(1)
+            except KeyboardInterrupt:
+                raise error("numpy.core failed to import") from None
+
+    with pytest.raises(SystemExit) as ended:
+        command()
+    assert ended.value.code == INTERRUPTED
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+@pytest.mark.usefixtures("sigint_enabled")
+def test_errors_without_a_signal_are_errors():
+    with pytest.raises(ZeroDivisionError), interruptible():
+        _ = 1 / 0
 
 
 class Finalized:
