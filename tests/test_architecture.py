@@ -153,3 +153,21 @@ def test_nothing_in_the_package_is_used_by_tests_and_benchmarks_alone():
         if name not in NOT_CALLED_BY_NAME and all(file == path and line in own for file, line in used[name])
     ]
     assert not unused, "\n".join(unused)
+
+
+def test_no_pickle_is_ever_loaded():
+    """Pickles run what they like; torch's files are read as plain tensors, numpy's arrays are never objects."""
+    loads = []
+    for _, name, tree in modules():
+        assert not {"pickle", "shelve", "dill", "joblib", "marshal"} & set(imported(tree)), name
+        for node in ast.walk(tree):
+            match node:
+                case ast.Call(func=ast.Attribute(value=ast.Name(id="torch"), attr="load"), keywords=keywords):
+                    given = {word.arg: ast.unparse(word.value) for word in keywords}
+                    loads.append(name)
+                    assert given.get("weights_only") == "True", f"{name} reads a pickle"
+                case ast.keyword(arg="allow_pickle"):
+                    raise AssertionError(f"{name} allows pickles")
+                case _:
+                    pass
+    assert "reading" in loads

@@ -19,7 +19,7 @@ from splatpaint.cli.commands.render import render
 from splatpaint.cli.interruption import interruptible
 from splatpaint.errors import SplatpaintError
 
-LONGEST_SENTENCE = 2000
+LONGEST_SENTENCE = 1000
 """Characters of an error message, whatever the names in it."""
 
 

@@ -1,11 +1,14 @@
 """Lossless .safetensors files of splats, in any precision and color space."""
 
+import json
+import struct
 from pathlib import Path
 
 import torch
 
 from splatpaint.atomic import write_bytes
 from splatpaint.errors import FormatError
+from splatpaint.reading import UnreadableError, understanding
 from splatpaint.scene.splats import Splats
 
 FORMAT = "splatpaint splats 1"
@@ -24,7 +27,16 @@ def write_checkpoint(path: Path, splats: Splats) -> None:
     tensors = {
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in splats.tensors().items()
     }
-    write_bytes(path, save(tensors, metadata={"format": FORMAT, "space": splats.space}))
+    write_bytes(path, _ordered(save(tensors, metadata={"format": FORMAT, "space": splats.space})))
+
+
+def _ordered(content: bytes) -> bytes:
+    """The file with its metadata in the order of their names; safetensors writes them in another order every time."""
+    (length,) = struct.unpack_from("<Q", content)
+    header = json.loads(content[8 : 8 + length])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":")).encode().ljust(length)
+    return content[:8] + text + content[8 + length :]
 
 
 def read_checkpoint(path: Path) -> Splats:
@@ -39,8 +51,15 @@ def read_checkpoint(path: Path) -> Splats:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (safe_open is no dict)
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, ValueError) as error:
         raise FormatError(f"{path} cannot be read as .safetensors ({error})") from error
     if metadata.get("format") != FORMAT:
         raise FormatError(f"{path} holds no splats: its metadata says {metadata.get('format')!r}, expected {FORMAT!r}")
-    return Splats(**tensors, space=metadata["space"])
+    try:
+        with understanding():
+            space = metadata["space"]
+            if space not in ("rgb", "latent") or not all(tensor.is_floating_point() for tensor in tensors.values()):
+                raise UnreadableError(f"its space is {space!r} and its types {sorted({str(t.dtype) for t in tensors.values()})}")
+            return Splats(**tensors, space=space)
+    except UnreadableError as error:
+        raise FormatError(f"{path} holds no splats ({error})") from error

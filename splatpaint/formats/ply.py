@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float
-from plyfile import PlyData, PlyElement, PlyElementParseError, PlyHeaderParseError
+from plyfile import PlyData, PlyElement
 
 from splatpaint.atomic import write_bytes
 from splatpaint.errors import FormatError
+from splatpaint.reading import UnreadableError, understanding
 from splatpaint.scene.splats import Splats
 
 MEANS = ["x", "y", "z"]
@@ -61,8 +62,9 @@ def read_ply(path: Path) -> Splats:
         FormatError: if the file is damaged, or is a mesh or a point cloud.
     """
     try:
-        ply = PlyData.read(path)
-    except (PlyHeaderParseError, PlyElementParseError, UnicodeDecodeError, OSError) as error:
+        with understanding():
+            ply = PlyData.read(path)
+    except UnreadableError as error:
         raise FormatError(f"{path} cannot be read as .ply ({error})") from error
     if "vertex" not in ply:
         raise FormatError(f"{path} holds no splats: it has no `vertex` element, only {[element.name for element in ply]}")
@@ -72,9 +74,10 @@ def read_ply(path: Path) -> Splats:
     if missing:
         raise FormatError(f"{path} holds no splats but a mesh or a point cloud: its vertices lack {', '.join(missing)}")
     rest_count = sum(name.startswith("f_rest_") for name in present)
-    if rest_count not in (0, 9, 24, 45):
-        raise FormatError(f"{path} has {rest_count} f_rest properties, expected 0, 9, 24 or 45 (harmonics of degree 0 to 3)")
-    rest = _columns(table, [f"f_rest_{index}" for index in range(rest_count)])
+    rest_names = [f"f_rest_{index}" for index in range(rest_count)]
+    if rest_count not in (0, 9, 24, 45) or not set(rest_names) <= set(present):
+        raise FormatError(f"{path} has {rest_count} f_rest properties, expected 0, 9, 24 or 45, from f_rest_0 on")
+    rest = _columns(table, rest_names)
     rest = rest.reshape(len(table), 3, rest_count // 3).transpose(1, 2)
     return Splats(
         means=_columns(table, MEANS),

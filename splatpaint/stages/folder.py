@@ -127,7 +127,10 @@ class RunFolder:
         """
         file = self.path / "metrics.json"
         metrics = read_json(file) if file.exists() else {}
-        if not isinstance(metrics, dict) or not all(isinstance(each, dict) for each in metrics.values()):
+        stages = list(metrics.values()) if isinstance(metrics, dict) else [metrics]
+        if not all(isinstance(each, dict) for each in stages) or not all(
+            value is None or isinstance(value, int | float) for each in stages for value in each.values()
+        ):
             raise damaged(file, "it holds no numbers by stage")
         return metrics
 
@@ -135,10 +138,13 @@ class RunFolder:
         """The run's config.
 
         Raises:
-            RunError: if it was written by a version of splatpaint with other settings.
+            RunError: if it is damaged, or was written by a version of splatpaint with other settings.
         """
+        tree = self._tree()
+        if not tree:  # a run writes every setting
+            raise damaged(self.path / "config.yaml", "it is empty")
         try:
-            return from_tree(cls, self._tree())
+            return from_tree(cls, tree)
         except ConfigError as error:
             raise RunError(
                 f"{self.path} was made by another version of splatpaint ({error}): start the run again in another folder"
@@ -206,7 +212,10 @@ class RunFolder:
         write_whole(self.path / "metrics.json", json.dumps(metrics, indent=2) + "\n")
 
     def _tree(self) -> Tree:
-        return load_tree(self.path / "config.yaml")
+        try:
+            return load_tree(self.path / "config.yaml")
+        except ConfigError as error:
+            raise damaged(self.path / "config.yaml", str(error)) from error
 
     def _refuse_another(self, identity: Mapping[str, str], config: Any) -> None:
         before = _identity(self.path)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from splatpaint.errors import FormatError
-from splatpaint.formats.checkpoint import read_checkpoint, write_checkpoint
+from splatpaint.formats.checkpoint import FORMAT, read_checkpoint, write_checkpoint
 from tests.support.scenes import cloud
 
 
@@ -54,4 +54,32 @@ def test_other_tensors_are_refused(tmp_path: Path):
 def test_damaged_files_are_refused(tmp_path: Path, content: bytes):
     (tmp_path / "a.safetensors").write_bytes(content)
     with pytest.raises(FormatError, match=r"cannot be read as \.safetensors"):
+        read_checkpoint(tmp_path / "a.safetensors")
+
+
+def test_the_same_splats_are_the_same_bytes_every_time(tmp_path: Path):
+    splats = cloud(5, degree=1)
+    for number in range(12):
+        write_checkpoint(tmp_path / f"{number}.safetensors", splats)
+    assert len({file.read_bytes() for file in tmp_path.iterdir()}) == 1
+    assert torch.equal(read_checkpoint(tmp_path / "0.safetensors").sh, splats.sh)
+
+
+@pytest.mark.parametrize("wrong", ["missing", "unknown", "shape", "whole numbers", "no space"])
+def test_tensors_that_are_no_splats_are_refused(tmp_path: Path, wrong: str):
+    tensors = {name: value.contiguous() for name, value in cloud(5).tensors().items()}
+    metadata = {"format": FORMAT, "space": "rgb"}
+    match wrong:
+        case "missing":
+            del tensors["quats"]
+        case "unknown":
+            tensors["more"] = tensors["means"].clone()
+        case "shape":
+            tensors["means"] = tensors["means"][:3].clone()
+        case "whole numbers":
+            tensors["sh"] = tensors["sh"].int()
+        case _:
+            del metadata["space"]
+    save_file(tensors, tmp_path / "a.safetensors", metadata=metadata)
+    with pytest.raises(FormatError, match=r"a\.safetensors holds no splats"):
         read_checkpoint(tmp_path / "a.safetensors")
