@@ -152,7 +152,7 @@ def _refuse_diverged(
     losses: Mapping[str, Tensor], parameters: SplatParameters, config: LoopConfig, *, step: int, stage: str
 ) -> None:
     values = {name: float(value.detach()) for name, value in losses.items()}
-    broken = len(parameters) - int(parameters.finite().sum())
+    broken = parameters.broken()
     if broken or not all(math.isfinite(value) for value in values.values()):
         shown = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
         raise DivergedError(

@@ -59,7 +59,7 @@ def read_checkpoint(path: Path) -> Splats:
         with understanding():
             space = metadata["space"]
             if space not in ("rgb", "latent") or not all(tensor.is_floating_point() for tensor in tensors.values()):
-                raise UnreadableError(f"its space is {space!r} and its types {sorted({str(t.dtype) for t in tensors.values()})}")
+                raise UnreadableError(f"its space is {space!r}, or its numbers are whole")
             return Splats(**tensors, space=space)
     except UnreadableError as error:
         raise FormatError(f"{path} holds no splats ({error})") from error
