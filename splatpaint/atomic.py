@@ -69,15 +69,20 @@ def write_tensors(path: Path, state: Mapping[str, Any]) -> None:
     write_bytes(path, buffer.getbuffer())
 
 
-def remove_leftovers(path: Path) -> None:
-    """Removes what processes that were killed while they wrote this file left beside it; none may be writing it now.
+def is_leftover(name: str) -> bool:
+    """Whether a file of that name was left by a process that was killed while it wrote."""
+    return re.match(r"\.[0-9a-f]{8}\.", name) is not None
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Removes what processes that were killed while they wrote left in a folder and below; none may be writing there now.
 
     Raises:
         OSError: if one cannot be removed.
     """
-    for file in path.parent.iterdir() if path.parent.is_dir() else ():
-        if re.fullmatch(rf"\.[0-9a-f]{{8}}\.{re.escape(_tail(path))}", file.name):
-            file.unlink(missing_ok=True)
+    for path, _, names in os.walk(folder):
+        for name in filter(is_leftover, names):
+            Path(path, name).unlink(missing_ok=True)
 
 
 def _new_file_beside(path: Path) -> Path:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from splatpaint.atomic import remove_leftovers, replacing, write_bytes, write_tensors, write_text
+from splatpaint.atomic import is_leftover, remove_leftovers, replacing, write_bytes, write_tensors, write_text
 from tests.support.disk import files_of_at_most
 
 
@@ -106,10 +106,19 @@ def test_the_longest_names_can_be_written(tmp_path: Path, name: str):
     assert [file.name for file in tmp_path.iterdir()] == [name]
 
 
-def test_what_killed_processes_left_beside_a_file_is_removed_and_nothing_else(tmp_path: Path):
-    kept = {"a.pt", ".a.pt", ".0123abcd.b.pt", ".notes.a.pt", "0123abcd.a.pt"}
-    for name in (*kept, ".0123abcd.a.pt", ".ffffffff.a.pt"):
-        (tmp_path / name).touch()
-    remove_leftovers(tmp_path / "a.pt")
-    assert {file.name for file in tmp_path.iterdir()} == kept
-    remove_leftovers(tmp_path / "no folder" / "a.pt")
+def test_what_killed_processes_left_is_removed_and_nothing_else(tmp_path: Path):
+    kept = {"a.pt", ".a.pt", ".notes.a.pt", "0123abcd.a.pt", ".0123abc.a.pt", ".gitignore"}
+    for place in (tmp_path, tmp_path / "below" / "it"):
+        place.mkdir(parents=True, exist_ok=True)
+        for name in (*kept, ".0123abcd.a.pt", ".ffffffff.b.json"):
+            (place / name).touch()
+    remove_leftovers(tmp_path)
+    for place in (tmp_path, tmp_path / "below" / "it"):
+        assert {file.name for file in place.iterdir() if file.is_file()} == kept
+    remove_leftovers(tmp_path / "no folder")
+
+
+def test_a_temporary_file_is_known_as_a_leftover(tmp_path: Path):
+    with replacing(tmp_path / "a.png") as temporary:
+        assert is_leftover(temporary.name)
+    assert not is_leftover("a.png")

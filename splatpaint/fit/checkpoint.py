@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 
-from splatpaint.atomic import remove_leftovers, write_tensors
+from splatpaint.atomic import write_tensors
 from splatpaint.errors import RunError
 from splatpaint.reading import UnreadableError, read_tensors, understanding
 
@@ -31,7 +31,6 @@ def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
     Raises:
         OSError: if the file cannot be written; the previous one is then still there.
     """
-    remove_leftovers(path)
     write_tensors(path, {**state, "random": torch.get_rng_state()})
 
 

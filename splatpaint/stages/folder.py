@@ -23,7 +23,7 @@ from types import TracebackType
 from typing import IO, Any, Literal, TypeVar, get_args
 
 from splatpaint import reading
-from splatpaint.atomic import write_text
+from splatpaint.atomic import is_leftover, remove_leftovers, write_text
 from splatpaint.config import Tree, differences, dump, from_tree, load_tree, parse
 from splatpaint.errors import CaptureError, ConfigError, RunError
 from splatpaint.events import Event, Events, Measured, Progressed, SceneChanged
@@ -76,6 +76,7 @@ class RunFolder:
         identity = {"path": str(capture.resolve()), "fingerprint": fingerprint(capture, files)}
         folder = cls(path, capture.resolve(), _locked(path))
         try:
+            remove_leftovers(path)
             if folder._begun:
                 folder._refuse_another(identity, config)
                 if not (resume or folder.finished):
@@ -279,7 +280,8 @@ def write_whole(path: Path, text: str) -> None:
 
 def _refuse_strangers(path: Path) -> None:
     if path.is_dir() and not is_run(path):
-        strangers = sorted(entry.name for entry in path.iterdir() if entry.name not in (".lock", "capture.json"))
+        names = sorted(entry.name for entry in path.iterdir())
+        strangers = [name for name in names if name not in (".lock", "capture.json") and not is_leftover(name)]
         if strangers:
             raise RunError(f"{path} is not a run folder and not empty (it holds {strangers[0]}): choose another folder")
 

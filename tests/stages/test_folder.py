@@ -315,3 +315,12 @@ def test_a_link_in_a_run_folder_writes_nothing_elsewhere(tmp_path: Path, out: Pa
     with pytest.raises((RunError, OSError)):
         write()
     assert (list(mine.iterdir()) if mine.is_dir() else mine.read_text()) in ([], "mine")
+
+
+def test_a_run_that_was_killed_at_its_first_file_begins_anew(out: Path, capture: Path):
+    out.mkdir(parents=True)
+    (out / ".lock").touch()
+    (out / ".0123abcd.capture.json").write_text("{")
+    with opened(out, capture, Outer()):
+        pass
+    assert {file.name for file in out.iterdir()} == {".lock", "capture.json", "config.yaml"}
