@@ -38,7 +38,8 @@ def check_sizes(folder: Path) -> None:
                 at = end_of(data, at)
         except (struct.error, ValueError) as error:
             raise CaptureError(
-                f"{file} is cut off or damaged: it ends before what it says it holds; copy it again, or solve the poses again"
+                f"the sparse model in {folder} cannot be read: {file.name} is cut off or damaged, since it ends before what it"
+                " says it holds; copy it again, or solve the poses again"
             ) from error
 
 
