@@ -17,8 +17,8 @@ FILL_FOLDERS = ("masks", "object_masks", "label", "seg")
 IGNORE_FOLDER = "ignore_masks"
 """Name of the folder with ignore masks: white = ignore."""
 FARTHEST = 1e12
-"""Greatest distance from the origin in input units; the Earth's radius is 6e9 mm. Double precision still tells a ten-thousandth of
-a unit apart there."""
+"""Greatest distance from the origin in input units; the Earth's radius is 6e9 mm. Double precision still tells a
+ten-thousandth of a unit apart there."""
 MASK_FOLDERS = {*FILL_FOLDERS, IGNORE_FOLDER}
 
 
