@@ -76,7 +76,8 @@ def exposure_as_shown(rendered: Rendered, photo: Photo) -> Exposure:
     exposure = exposure_of(*fitted(rendered, photo.image, photo.usable))
     exposed = exposure.apply(rendered.color).clamp(0, 1)
     gain = local_gain(exposed, photo.image, telling(rendered, photo.image, photo.usable))
-    return replace(exposure, local=tuple(tuple(map(tuple, rows)) for rows in gain[0].tolist()))
+    rounded = (tuple(tuple(round(value, 4) for value in row) for row in channel) for channel in gain[0].tolist())
+    return replace(exposure, local=tuple(rounded))
 
 
 def fitted(
