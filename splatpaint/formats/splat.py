@@ -1,7 +1,7 @@
 """The lossy .splat format of web viewers, with 32 bytes per splat.
 
 A row is the mean (3 float32), the standard deviations (3 float32), red green blue opacity (4 bytes, 255 = 1) and the quaternion
-wxyz (4 bytes, `128 + 128 q`). There is no view-dependent color.
+wxyz (4 bytes, `128 + 128 q`). There is no view-dependent color, and nothing by which to recognize the format.
 """
 
 from pathlib import Path
@@ -11,9 +11,12 @@ import torch
 
 from splatpaint.atomic import write_bytes
 from splatpaint.errors import FormatError
+from splatpaint.formats.found import Found
 from splatpaint.scene.splats import SH_C0, Splats
 
 ROW = np.dtype([("mean", "<f4", 3), ("scale", "<f4", 3), ("rgba", "u1", 4), ("quat", "u1", 4)])
+STRANGE_SHARE = 0.5
+"""Of rows that cannot be splats; with more, the file is another thing under this name."""
 
 
 def write_splat(path: Path, splats: Splats) -> None:
@@ -36,11 +39,13 @@ def write_splat(path: Path, splats: Splats) -> None:
     write_bytes(path, rows.tobytes())
 
 
-def read_splat(path: Path) -> Splats:
+def read_splat(path: Path) -> Found:
     """The splats of a .splat file, of degree 0; opacities are clamped by half a quantization step to keep logits finite.
 
+    Rows of zeros have a rotation of zero, as in other formats.
+
     Raises:
-        FormatError: if the file cannot be read or is no whole number of rows.
+        FormatError: if the file cannot be read, is no whole number of rows, or most of them can be no splats.
     """
     try:
         data = path.read_bytes()
@@ -49,12 +54,22 @@ def read_splat(path: Path) -> Splats:
     if len(data) % ROW.itemsize:
         raise FormatError(f"{path} is no .splat file: it has {len(data)} bytes, expected a multiple of {ROW.itemsize}")
     rows = np.frombuffer(data, dtype=ROW)
+    strange = ~np.isfinite(rows["mean"]).all(axis=1) | ~(rows["scale"] >= 0).all(axis=1) | np.isinf(rows["scale"]).any(axis=1)
+    if strange.sum() > STRANGE_SHARE * len(rows):
+        raise FormatError(
+            f"{path} is no .splat file: {strange.sum()} of its {len(rows)} rows have positions that are not finite or extents"
+            " below zero"
+        )
     rgba = torch.from_numpy(rows["rgba"].astype(np.float32)) / 255
     half_step = 0.5 / 255
-    return Splats(
-        means=torch.from_numpy(rows["mean"].astype(np.float32)),
-        quats=(torch.from_numpy(rows["quat"].astype(np.float32)) - 128) / 128,
-        log_scales=torch.from_numpy(rows["scale"].astype(np.float32)).log(),
-        logit_opacities=torch.logit(rgba[:, 3].clamp(half_step, 1 - half_step)),
-        sh=((rgba[:, :3] - 0.5) / SH_C0)[:, None],
+    quats = (torch.from_numpy(rows["quat"].astype(np.float32)) - 128) / 128
+    zeros = ~np.frombuffer(data, dtype=np.uint8).reshape(-1, ROW.itemsize).any(axis=1)
+    return Found(
+        Splats(
+            means=torch.from_numpy(rows["mean"].astype(np.float32)),
+            quats=quats.masked_fill(torch.from_numpy(zeros)[:, None], 0.0),
+            log_scales=torch.from_numpy(rows["scale"].astype(np.float32)).log(),
+            logit_opacities=torch.logit(rgba[:, 3].clamp(half_step, 1 - half_step)),
+            sh=((rgba[:, :3] - 0.5) / SH_C0)[:, None],
+        )
     )

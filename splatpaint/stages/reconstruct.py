@@ -10,7 +10,7 @@ from splatpaint.errors import FormatError
 from splatpaint.events import Events, Measured, Noted
 from splatpaint.fit.exposures import exposures_of
 from splatpaint.fit.photos import ReconstructConfig, fit_photos, without
-from splatpaint.formats import drop_nonfinite, read_splats
+from splatpaint.formats import read_found
 from splatpaint.masks.object_layer import ObjectLayer
 from splatpaint.masks.visibility import DepthView
 from splatpaint.render.protocol import Rasterizer
@@ -103,7 +103,7 @@ def adopt(
     """Splats that another tool fitted, or an earlier run, brought into the capture's world; measured against its photos.
 
     Args:
-        file: .ply, .splat or .safetensors, in the frame of the capture's poses.
+        file: a splat file of any format, in the frame of the capture's poses.
         capture: gives the frame.
         photos: of its supervising views.
         rasterizer: any.
@@ -112,12 +112,12 @@ def adopt(
     Raises:
         FormatError: if the file holds no splats.
     """
-    splats, broken = drop_nonfinite(in_world(read_splats(file), capture.world_from_input))
-    if len(splats) == 0:
+    found = read_found(file)
+    for note in found.notes:
+        yield Noted(STAGE, f"{file}: {note}", "warning")
+    if len(found.splats) == 0:
         raise FormatError(f"{file} holds no splats")
-    if broken:
-        yield Noted(STAGE, f"{broken} splats of {file} have numbers that are not finite, and were dropped", "warning")
-    splats = splats.to(photos.device)
+    splats = in_world(found.splats, capture.world_from_input).to(photos.device)
     exposures = exposures_of(splats, photos, rasterizer) if config.exposures else {}
     shown = held_out_psnr(splats, photos.of(spread(capture.views, ADOPTED_VIEWS)), rasterizer).get("held_out_psnr")
     yield Noted(STAGE, f"{len(splats)} splats from {file}")
