@@ -9,6 +9,7 @@ import click
 
 from splatpaint import __version__
 from splatpaint.cli.commands.config import config
+from splatpaint.cli.commands.convert import convert
 from splatpaint.cli.commands.doctor import doctor
 from splatpaint.cli.commands.evaluate import evaluate
 from splatpaint.cli.commands.export import export
@@ -58,5 +59,5 @@ def main() -> None:
     """Remove objects from 3D Gaussian splat scenes: photos and masks in, splats without the object out."""
 
 
-for _command in (fit, export, render, evaluate, info, doctor, config, prior):
+for _command in (fit, export, convert, render, evaluate, info, doctor, config, prior):
     main.add_command(_command)

@@ -1,13 +1,29 @@
 """Options that several commands share, and their conversion to config overrides."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-PATH = click.Path(path_type=Path)
+
+class UserPath(click.Path):
+    """A path as a user writes it: a `~` that the shell has left alone, because it was quoted, is the home folder."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path without `~`."""
+        try:
+            return Path(os.fsdecode(super().convert(value, param, ctx))).expanduser()
+        except RuntimeError:
+            self.fail(f"{value} names the home folder of a user who is not known here", param, ctx)
+
+
+PATH = UserPath()
 DEVICES = click.Choice(["auto", "cpu", "cuda"])
 SPLAT_STAGES = click.Choice(["locate", "reconstruct", "remove", "inpaint"])
 
@@ -25,6 +41,20 @@ def with_masks(command: Callable[..., Any]) -> Callable[..., Any]:
     polarity = click.option("--mask-polarity", type=polarities, help="Which color of the masks is to be removed.")
     folder = click.option("--masks", metavar="DIR", help="Folder of the masks, if not found beside the images.")
     return folder(polarity(command))
+
+
+def with_format(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds `--compact`, `--spz-version` and `--spz-frame`."""
+    frame = click.option(
+        "--spz-frame",
+        type=click.Choice(["ply", "rub"]),
+        default="ply",
+        show_default=True,
+        help="Axes of .spz files: ply as in a .ply of the scene, rub as Niantic's own tools turn them.",
+    )
+    version = click.option("--spz-version", type=click.Choice(["2", "3", "4"]), default="3", show_default=True, help="Of .spz.")
+    compact = click.option("--compact", is_flag=True, help="A .ply without harmonics of zeros, which some readers count on.")
+    return compact(version(frame(command)))
 
 
 def resolve_masks(masks: str | None) -> str | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from splatpaint.events import Events, Measured, Noted, Progressed, Saved
-from splatpaint.formats import read_splats, write_splats
+from splatpaint.formats import FormatOptions, link_target, read_splats, write_splats
 from splatpaint.render.protocol import Rasterizer
 from splatpaint.scene.frames import in_input_frame, in_world
 from splatpaint.scene.splats import Splats
@@ -30,22 +30,24 @@ def export(
     views: Sequence[View],
     rasterizer: Rasterizer,
     device: torch.device,
+    options: FormatOptions | None = None,
 ) -> Events[Path]:
     """Writes the splats in the input's frame, reads the file back and renders it from the given views as a self-check.
 
     Args:
         splats: in the capture's (normalized) world.
         world_from_input: what is to be undone.
-        out: the file; its suffix is its format. A file that is there is replaced.
+        out: the file; its suffix is its format. A file that is there is replaced, of a link that to which it points.
         views: where to render from for the check, at least one.
         rasterizer: paints splats on `device`.
         device: where to render.
+        options: of the format.
 
     Raises:
         FormatError: if the format is unknown, or the file cannot be written.
     """
-    write_splats(out, in_input_frame(splats, world_from_input))
-    ours, theirs = splats.to(device), in_world(read_splats(out), world_from_input).to(device)
+    write_splats(link_target(out), in_input_frame(splats, world_from_input), options)
+    ours, theirs = splats.to(device), in_world(read_splats(out, options), world_from_input).to(device)
     scores = []
     for view in views:
         camera = view.camera.to(device)

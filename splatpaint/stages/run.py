@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from splatpaint.capture import prepare
+from splatpaint.capture import inputs, prepare
 from splatpaint.errors import BackendError, MaskError, PriorError
 from splatpaint.events import Events, Measured, Product, Saved, Skipped
 from splatpaint.fill.tools import Tools
@@ -113,6 +113,22 @@ def run(capture: Path, folder: RunFolder, config: RunConfig) -> Events[Splats]:
         out = folder.stage("pictures") / "unobserved.png"
         yield from draw_synthetic_views(cameras, kept=removal.kept, filled=scene, rasterizer=context.rasterizer, out=out)
     return scene
+
+
+def inputs_of(capture: Path, config: RunConfig) -> list[Path]:
+    """All files that a run is made of: those of the capture (see `capture.inputs`) and the splats that it starts with.
+
+    Raises:
+        CaptureError: if the capture cannot be read.
+        FormatError: if the splats are not there.
+        MaskError: if its masks cannot be used.
+    """
+    files = inputs(capture, config.capture)
+    if config.reconstruct.init_ply is None:
+        return files
+    file = Path(config.reconstruct.init_ply).expanduser()
+    check_splats(file)
+    return [*files, file]
 
 
 def masked(capture: Capture) -> bool:

@@ -65,19 +65,18 @@ def fit(
         "prior.lora": str(lora.resolve()) if lora else None,
     }
     with resumable() as interruption:
-        from splatpaint.capture import inputs
         from splatpaint.cli.progress import draw
         from splatpaint.config import load
         from splatpaint.priors.load import chosen_prior
         from splatpaint.stages.config import RunConfig
         from splatpaint.stages.folder import RunFolder
-        from splatpaint.stages.run import pick_device, run
+        from splatpaint.stages.run import inputs_of, pick_device, run
 
         config = load(RunConfig, file, [*overrides, *assignments(flags)])
         chosen = pick_device(config.device)
         if config.prior.name == "auto":
             config = replace(config, prior=replace(config.prior, name=chosen_prior(chosen)))
             click.echo(f"the prior is {config.prior.name}")
-        with RunFolder.open(run_path, capture, config, files=inputs(capture, config.capture), resume=resume) as folder:
+        with RunFolder.open(run_path, capture, config, files=inputs_of(capture, config), resume=resume) as folder:
             draw(interruption.stop_on_signal(folder.logged(run(capture, folder, config))))
     click.echo(f"done; next: splatpaint export {run_path} -o scene.ply")
