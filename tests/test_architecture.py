@@ -33,6 +33,7 @@ HEAVY_AT_HOME = {
     "lpips": {"image"},
     "kornia": {"image"},
     "viser": {"viewer"},
+    "zstandard": {"formats"},
     "click": {"cli"},
     "rich": {"cli"},
 }

@@ -8,10 +8,13 @@ from splatpaint.errors import FormatError
 from splatpaint.formats.checkpoint import read_checkpoint, write_checkpoint
 from splatpaint.formats.compressed_ply import write_compressed_ply
 from splatpaint.formats.found import Found, finite_rows, usable
+from splatpaint.formats.ksplat import read_ksplat
 from splatpaint.formats.options import FormatOptions
 from splatpaint.formats.ply import read_ply, write_ply
 from splatpaint.formats.signatures import kind_of
+from splatpaint.formats.sog import read_sog, write_sog
 from splatpaint.formats.splat import read_splat, write_splat
+from splatpaint.formats.spz import read_spz, write_spz
 from splatpaint.scene.splats import Splats
 
 __all__ = [
@@ -53,6 +56,21 @@ FORMATS = (
         lambda path, _: read_ply(path),
         lambda path, splats, options: write_ply(path, splats, compact=options.compact, antialiased=options.antialiased),
     ),
+    Format(
+        ".spz",
+        (".spz",),
+        lambda path, options: read_spz(path, options.spz_frame),
+        lambda path, splats, options: write_spz(
+            path, splats, version=options.spz_version, frame=options.spz_frame, antialiased=options.antialiased
+        ),
+    ),
+    Format(
+        ".sog",
+        (".sog",),
+        lambda path, _: read_sog(path),
+        lambda path, splats, options: write_sog(path, splats, antialiased=options.antialiased),
+    ),
+    Format(".ksplat", (), lambda path, _: read_ksplat(path), None),
     Format(".splat", (), lambda path, _: read_splat(path), lambda path, splats, _: write_splat(path, splats)),
     Format(
         ".safetensors",

@@ -15,6 +15,7 @@ from jaxtyping import Float, Int64
 from splatpaint.atomic import write_bytes
 from splatpaint.errors import FormatError
 from splatpaint.formats.found import Found
+from splatpaint.formats.lossy import logits_of_bytes, plain_rgb
 from splatpaint.formats.morton import morton_order
 from splatpaint.formats.smallest_three import SMALL_MAX, with_largest, without_largest
 from splatpaint.scene.splats import SH_C0, Splats
@@ -27,8 +28,6 @@ PACKED = ["packed_position", "packed_rotation", "packed_scale", "packed_color"]
 LONGEST_LOG_SCALE = 20.0
 """Log scales are stored within this, so that one splat without extent does not take the precision of its chunk."""
 SH_RANGE = 4.0
-HALF_STEP = 0.5 / 255
-"""Opacities are read within this of 0 and 1, for finite logits."""
 
 
 def write_compressed_ply(path: Path, splats: Splats, *, antialiased: bool = False) -> None:
@@ -43,9 +42,7 @@ def write_compressed_ply(path: Path, splats: Splats, *, antialiased: bool = Fals
         FormatError: if the splats are not rgb.
         OSError: if the file cannot be written.
     """
-    if splats.space != "rgb":
-        raise FormatError(f"{path} cannot hold {splats.space} splats, only rgb ones: write them to a .safetensors file")
-    splats = splats.detach().to("cpu").to(torch.float32)
+    splats = plain_rgb(path, splats)
     splats = splats[morton_order(splats.means)]
     colors = (0.5 + SH_C0 * splats.sh[:, 0]).numpy()
     log_scales = splats.log_scales.clamp(-LONGEST_LOG_SCALE, LONGEST_LOG_SCALE).numpy()
@@ -78,7 +75,9 @@ def unpack(path: Path, tables: dict[str, np.ndarray]) -> Found:
         FormatError: if properties or rows are missing.
     """
     chunks, vertices = tables["chunk"], tables["vertex"]
-    missing = [name for name in _bound_names()[:12] if name not in (chunks.dtype.names or ())]
+    has_colors = any(name in (chunks.dtype.names or ()) for name in _bound_names()[12:])  # not so in files of 2023
+    bounds = _bound_names() if has_colors else _bound_names()[:12]
+    missing = [name for name in bounds if name not in (chunks.dtype.names or ())]
     missing += [name for name in PACKED if name not in (vertices.dtype.names or ())]
     if missing:
         raise FormatError(f"{path} is packed as PlayCanvas does it, but lacks {', '.join(missing)}")
@@ -90,13 +89,13 @@ def unpack(path: Path, tables: dict[str, np.ndarray]) -> Found:
     log_scales = _between(chunks, BOUNDS[1], _unpack(words[:, 2], (11, 10, 11)))
     rgba = _unpack(words[:, 3], (8, 8, 8, 8))
     colors = rgba[:, :3]
-    if "min_r" in (chunks.dtype.names or ()):  # files of 2023 have colors from 0 to 1
+    if has_colors:
         colors = _between(chunks, BOUNDS[2], colors)
     splats = Splats(
         means=torch.from_numpy(means),
         quats=torch.from_numpy(_unpack_quats(words[:, 1])),
         log_scales=torch.from_numpy(log_scales),
-        logit_opacities=torch.logit(torch.from_numpy(rgba[:, 3]).clamp(HALF_STEP, 1 - HALF_STEP)),
+        logit_opacities=logits_of_bytes(255 * rgba[:, 3]),
         sh=torch.cat([(torch.from_numpy(colors)[:, None] - 0.5) / SH_C0, _unpack_rest(path, tables, len(vertices))], dim=1),
     )
     return Found(splats)

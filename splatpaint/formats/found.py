@@ -40,29 +40,24 @@ def usable(found: Found) -> Found:
     programs write, and are replaced by large finite numbers. Splats with other numbers that are not finite are left out, and
     splats without a rotation, which are often the zeros of a buffer that was never filled.
     """
-    splats, notes, count = found.splats, list(found.notes), len(found.splats)
-    opacity_limits, flat = splats.logit_opacities.isinf(), splats.log_scales == -torch.inf
+    splats = found.splats
+    limits, flat = splats.logit_opacities.isinf(), splats.log_scales == -torch.inf
     splats = replace(
         splats,
-        logit_opacities=torch.where(opacity_limits, OPAQUE_LOGIT * splats.logit_opacities.sign(), splats.logit_opacities),
+        logit_opacities=torch.where(limits, OPAQUE_LOGIT * splats.logit_opacities.sign(), splats.logit_opacities),
         log_scales=splats.log_scales.masked_fill(flat, FLAT_LOG_SCALE),
     )
-    if opacity_limits.any():
-        notes.append(f"{int(opacity_limits.sum())} of {count} splats are exactly opaque or transparent, and stay so")
-    if flat.any():
-        notes.append(f"{int(flat.any(dim=1).sum())} of {count} splats have no extent along some axis, and stay flat")
-    finite = finite_rows(splats)
-    turned = splats.quats.norm(dim=1) > NO_ROTATION
-    if not finite.all():
-        notes.append(f"{int((~finite).sum())} of {count} splats have numbers that are not finite, and were dropped")
-    unturned = splats[finite & ~turned]
-    if len(unturned):
-        zero = torch.stack([~_flat(tensor).any(dim=1) for tensor in unturned.tensors().values()]).all(dim=0)
-        zeros = int(zero.sum())
-        rows = f" ({zeros} of them are rows of zeros)" if zeros else ""
-        notes.append(f"{len(unturned)} of {count} splats have a rotation of zero{rows}, and were dropped")
-    kept = finite & turned
-    return replace(found, splats=splats if kept.all() else splats[kept], notes=tuple(notes))
+    finite, turned = finite_rows(splats), splats.quats.norm(dim=1) > NO_ROTATION
+    kept, unturned = finite & turned, splats[finite & ~turned]
+    zeros = int((~torch.stack([_flat(tensor).any(dim=1) for tensor in unturned.tensors().values()]).any(dim=0)).sum())
+    said = {
+        "are exactly opaque or transparent, and stay so": limits & kept,
+        "have no extent along some axis, and stay flat": flat.any(dim=1) & kept,
+        "have numbers that are not finite, and were dropped": ~finite,
+        f"have a rotation of zero ({zeros} of them are rows of zeros), and were dropped": finite & ~turned,
+    }
+    notes = [f"{int(rows.sum())} of {len(splats)} splats {what}" for what, rows in said.items() if rows.any()]
+    return replace(found, splats=splats if kept.all() else splats[kept], notes=(*found.notes, *notes))
 
 
 def finite_rows(splats: Splats) -> Bool[Tensor, " n"]:

@@ -21,6 +21,7 @@ from splatpaint.errors import FormatError
 from splatpaint.formats.compressed_ply import ELEMENTS as PACKED_ELEMENTS
 from splatpaint.formats.compressed_ply import unpack
 from splatpaint.formats.found import ANTIALIASED, FLAT_LOG_SCALE, Found
+from splatpaint.formats.lossy import plain_rgb
 from splatpaint.formats.ply_table import Header, read_header, read_tables
 from splatpaint.scene.splats import SH_C0, Splats
 
@@ -58,8 +59,7 @@ def write_ply(path: Path, splats: Splats, *, compact: bool = False, antialiased:
         FormatError: if the splats are not rgb.
         OSError: if the file cannot be written.
     """
-    if splats.space != "rgb":
-        raise FormatError(f"{path} cannot hold {splats.space} splats, only rgb ones: write them to a .safetensors file")
+    splats = plain_rgb(path, splats)
     splats = splats if compact else splats.with_sh_degree(HIGHEST_DEGREE)
     rest = splats.sh[:, 1:].transpose(1, 2).flatten(1)
     rest_names = [f"f_rest_{index}" for index in range(rest.shape[1])]
@@ -76,7 +76,7 @@ def write_ply(path: Path, splats: Splats, *, compact: bool = False, antialiased:
         dim=1,
     )
     names = MEANS + NORMALS + DC + rest_names + OPACITY + SCALES + QUATS
-    table = np.ascontiguousarray(columns.detach().cpu().numpy(), dtype="<f4")
+    table = np.ascontiguousarray(columns.numpy(), dtype="<f4")
     comments = [f"comment {RENDER_MODE}: mip"] if antialiased else []
     properties = [f"property float {name}" for name in names]
     lines = ["ply", "format binary_little_endian 1.0", *comments, f"element vertex {len(table)}", *properties, "end_header"]

@@ -12,6 +12,7 @@ import torch
 from splatpaint.atomic import write_bytes
 from splatpaint.errors import FormatError
 from splatpaint.formats.found import Found
+from splatpaint.formats.lossy import logits_of_bytes, plain_rgb
 from splatpaint.scene.splats import SH_C0, Splats
 
 ROW = np.dtype([("mean", "<f4", 3), ("scale", "<f4", 3), ("rgba", "u1", 4), ("quat", "u1", 4)])
@@ -26,9 +27,7 @@ def write_splat(path: Path, splats: Splats) -> None:
         FormatError: if the splats are not rgb.
         OSError: if the file cannot be written.
     """
-    if splats.space != "rgb":
-        raise FormatError(f"{path} cannot hold {splats.space} splats, only rgb ones: write them to a .safetensors file")
-    splats = splats.detach().to("cpu")
+    splats = plain_rgb(path, splats)
     rgba = torch.cat([0.5 + SH_C0 * splats.sh[:, 0], splats.opacities[:, None]], dim=1)
     quats = torch.nn.functional.normalize(splats.quats, dim=1)
     rows = np.zeros(len(splats), dtype=ROW)
@@ -60,8 +59,7 @@ def read_splat(path: Path) -> Found:
             f"{path} is no .splat file: {strange.sum()} of its {len(rows)} rows have positions that are not finite or extents"
             " below zero"
         )
-    rgba = torch.from_numpy(rows["rgba"].astype(np.float32)) / 255
-    half_step = 0.5 / 255
+    rgb = torch.from_numpy(rows["rgba"][:, :3].astype(np.float32)) / 255
     quats = (torch.from_numpy(rows["quat"].astype(np.float32)) - 128) / 128
     zeros = ~np.frombuffer(data, dtype=np.uint8).reshape(-1, ROW.itemsize).any(axis=1)
     return Found(
@@ -69,7 +67,7 @@ def read_splat(path: Path) -> Found:
             means=torch.from_numpy(rows["mean"].astype(np.float32)),
             quats=quats.masked_fill(torch.from_numpy(zeros)[:, None], 0.0),
             log_scales=torch.from_numpy(rows["scale"].astype(np.float32)).log(),
-            logit_opacities=torch.logit(rgba[:, 3].clamp(half_step, 1 - half_step)),
-            sh=((rgba[:, :3] - 0.5) / SH_C0)[:, None],
+            logit_opacities=logits_of_bytes(rows["rgba"][:, 3]),
+            sh=((rgb - 0.5) / SH_C0)[:, None],
         )
     )

@@ -1,5 +1,7 @@
 """`splatpaint convert`, and where files of splats are written."""
 
+import gzip
+import itertools
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from splatpaint.formats import WRITABLE, read_splats, write_splats
+from splatpaint.formats import WRITABLE, read_found, read_splats, write_splats
 from splatpaint.formats.found import OPAQUE_LOGIT
 from splatpaint.formats.ply import write_ply
 from tests.cli.conftest import Cli
@@ -70,6 +72,49 @@ def test_no_splats_are_refused(cli: Cli, tmp_path: Path):
     assert "3 of 3 splats have a rotation of zero" in result.stderr
     assert result.stderr.splitlines()[-1].endswith("in.ply holds no splats")
     assert not (tmp_path / "out.ply").exists()
+
+
+@pytest.mark.parametrize("version", ["2", "3", "4"])
+@pytest.mark.parametrize("frame", ["ply", "rub"])
+def test_spz_is_of_the_version_and_in_the_axes_that_are_asked_for(
+    cli: Cli, scene: Path, tmp_path: Path, version: str, frame: str
+):
+    options = ["--spz-version", version, "--spz-frame", frame]
+    assert cli("convert", scene, tmp_path / "a.spz", *options).exit_code == 0
+    content = (tmp_path / "a.spz").read_bytes()
+    assert int(version) == (content if version == "4" else gzip.decompress(content))[4]
+    assert cli("convert", tmp_path / "a.spz", tmp_path / "b.ply", "--spz-frame", frame).exit_code == 0
+    torch.testing.assert_close(read_splats(tmp_path / "b.ply").means, read_splats(scene).means, atol=1e-6, rtol=1e-6)
+    assert cli("convert", tmp_path / "a.spz", tmp_path / "c.ply").exit_code == 0
+    sign = -1 if frame == "rub" else 1
+    torch.testing.assert_close(
+        read_splats(tmp_path / "c.ply").means[:, 1], sign * read_splats(scene).means[:, 1], atol=1e-6, rtol=1e-6
+    )
+
+
+def test_antialiasing_goes_along_where_the_format_can_say_it(cli: Cli, tmp_path: Path):
+    write_ply(tmp_path / "a.ply", cloud(300), antialiased=True)
+    chain = ["a.ply", "b.compressed.ply", "c.spz", "d.sog", "e.ply"]
+    for source, out in itertools.pairwise(chain):
+        result = cli("convert", tmp_path / source, tmp_path / out)
+        assert "antialiased (mip) rendering" in result.stderr
+    assert read_found(tmp_path / "e.ply").antialiased
+    cli("convert", tmp_path / "e.ply", tmp_path / "f.splat")
+    assert not read_found(tmp_path / "f.splat").antialiased
+
+
+@pytest.mark.parametrize("command", ["export", "convert"])
+def test_a_format_that_is_only_read_is_not_written(refused: Refused, finished: Path, scene: Path, tmp_path: Path, command: str):
+    arguments = ["export", finished, "-o"] if command == "export" else ["convert", scene]
+    assert ".ksplat files can be read but not written" in refused(*arguments, tmp_path / "out.ksplat")
+
+
+@pytest.mark.parametrize("suffix", WRITABLE)
+def test_a_run_is_exported_in_every_format_and_checked(cli: Cli, finished: Path, tmp_path: Path, suffix: str):
+    result = cli("export", finished, "-o", tmp_path / f"out{suffix}")
+    assert result.exit_code == 0, result.output
+    assert "self_check_psnr" in result.output
+    assert len(read_splats(tmp_path / f"out{suffix}")) == len(read_splats(finished / "inpaint" / "splats.safetensors"))
 
 
 @pytest.mark.parametrize("name", ["out.obj", "out", "out.ply.gz"])

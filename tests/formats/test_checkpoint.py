@@ -50,6 +50,27 @@ def test_other_tensors_are_refused(tmp_path: Path):
         read_checkpoint(tmp_path / "a.safetensors")
 
 
+@pytest.mark.parametrize("damage", ["missing", "unknown", "shape", "kind", "space", "no space"])
+def test_tensors_that_are_not_those_of_splats_are_refused(tmp_path: Path, damage: str):
+    tensors, metadata = cloud(4, degree=1).tensors(), {"format": FORMAT, "space": "rgb"}
+    match damage:
+        case "missing":
+            del tensors["sh"]
+        case "unknown":
+            tensors["motion"] = torch.zeros(4, 3)
+        case "shape":
+            tensors["means"] = torch.zeros(4, 2)
+        case "kind":
+            tensors["quats"] = torch.zeros(4, 4, dtype=torch.int32)
+        case "space":
+            metadata["space"] = "hsv"
+        case _:
+            del metadata["space"]
+    save_file(tensors, tmp_path / "a.safetensors", metadata)
+    with pytest.raises(FormatError, match=r"a\.safetensors is damaged"):
+        read_checkpoint(tmp_path / "a.safetensors")
+
+
 @pytest.mark.parametrize("content", [b"", b"hello world", bytes(100)])
 def test_damaged_files_are_refused(tmp_path: Path, content: bytes):
     (tmp_path / "a.safetensors").write_bytes(content)

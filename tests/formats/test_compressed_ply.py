@@ -60,6 +60,7 @@ def test_splats_far_from_the_origin_are_placed_as_exactly_as_float32_is(tmp_path
     [
         (b"property uint packed_scale", b"property uint unpacked_scale", "lacks packed_scale"),
         (b"property float min_scale_x", b"property float mini_scale_x", "lacks min_scale_x"),
+        (b"property float max_g", b"property float maxi_g", "lacks max_g"),
         (b"element chunk 2", b"element chunk 1", "300 splats need 2 chunks, not 1"),
         (b"element sh 300", b"element sh 299", "its `sh` has 9 f_rest properties and 299 rows"),
         (b"element vertex 300", b"element vertex 90000000", "its header promises 90000000 rows of vertex"),
