@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from splatpaint.events import Event, Events, Measured, Noted, Progressed, Saved, SceneChanged, Skipped, drain
     from splatpaint.fill.config import FillConfig
     from splatpaint.fill.tools import Tools
-    from splatpaint.formats import read_splats, write_splats
+    from splatpaint.formats import FormatOptions, read_found, read_splats, write_splats
     from splatpaint.masks.removal import Removal
     from splatpaint.masks.selection import RemoveConfig
     from splatpaint.priors.load import PriorConfig, load_prior
@@ -66,6 +66,7 @@ __all__ = [
     "Event",
     "Events",
     "FillConfig",
+    "FormatOptions",
     "Measured",
     "Noted",
     "Photos",
@@ -97,6 +98,7 @@ __all__ = [
     "pick_device",
     "pick_rasterizer",
     "prepare",
+    "read_found",
     "read_splats",
     "reconstruct",
     "remove",
@@ -111,7 +113,7 @@ _NAMES = {
     "events": ("Event", "Events", "Measured", "Noted", "Progressed", "Saved", "SceneChanged", "Skipped", "drain"),
     "fill.config": ("FillConfig",),
     "fill.tools": ("Tools",),
-    "formats": ("read_splats", "write_splats"),
+    "formats": ("FormatOptions", "read_found", "read_splats", "write_splats"),
     "masks.removal": ("Removal",),
     "masks.selection": ("RemoveConfig",),
     "priors.load": ("PriorConfig", "load_prior"),

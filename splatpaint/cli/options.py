@@ -53,7 +53,7 @@ def with_format(command: Callable[..., Any]) -> Callable[..., Any]:
         help="Axes of .spz files: ply as in a .ply of the scene, rub as Niantic's own tools turn them.",
     )
     version = click.option("--spz-version", type=click.Choice(["2", "3", "4"]), default="3", show_default=True, help="Of .spz.")
-    compact = click.option("--compact", is_flag=True, help="A .ply without harmonics of zeros, which some readers count on.")
+    compact = click.option("--compact", is_flag=True, help="A .ply without zeros above the degree of the splats.")
     return compact(version(frame(command)))
 
 

@@ -37,7 +37,7 @@ def export(
     Args:
         splats: in the capture's (normalized) world.
         world_from_input: what is to be undone.
-        out: the file; its suffix is its format. A file that is there is replaced, of a link that to which it points.
+        out: the file; its suffix is its format. A file that is there is replaced; a link is followed.
         views: where to render from for the check, at least one.
         rasterizer: paints splats on `device`.
         device: where to render.
