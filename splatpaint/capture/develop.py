@@ -1,5 +1,6 @@
 """Preparation of one photo: undistortion, resizing, and masks in canonical form."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from splatpaint.capture.masks import MaskFiles, read_mask_for
+from splatpaint.capture.mask_set import MaskSet
 from splatpaint.capture.posed import Photo
 from splatpaint.capture.triangulate import LONGEST_SIDE_PX
 from splatpaint.capture.undistort import Undistortion, undistorted, undistortion
@@ -32,8 +33,16 @@ class Developed:
     """Share of the pixels to be ignored; 0 without a mask."""
 
 
+@dataclass(frozen=True)
+class Masks:
+    """The masks of a capture, by what they are for."""
+
+    fill: MaskSet
+    ignore: Sequence[MaskSet]
+
+
 def develop(
-    photo: Photo, masks: MaskFiles, folder: Path, *, max_resolution: int | None, feature_image: Path | None = None
+    photo: Photo, masks: Masks, folder: Path, *, max_resolution: int | None, feature_image: Path | None = None
 ) -> Developed:
     """Writes the image, the fill mask and the ignore mask of a view.
 
@@ -62,7 +71,8 @@ def develop(
     if feature_image:
         write_image(feature_image, _area(image, reduced(full, LONGEST_SIDE_PX)))
 
-    fill = _fill(photo, masks, via)
+    fill = masks.fill.of(photo)
+    fill = None if fill is None else undistorted(fill, via, smooth=False)
     ignore = _ignore(photo, masks, via)
     return Developed(
         photo=photo,
@@ -88,20 +98,8 @@ def scaled(K: Float[np.ndarray, "3 3"], size: tuple[int, int], to: tuple[int, in
     return np.diag([to[0] / size[0], to[1] / size[1], 1.0]) @ K
 
 
-def _fill(photo: Photo, masks: MaskFiles, via: Undistortion) -> Float[Tensor, "1 h w"] | None:
-    if photo.name not in masks.fill:
-        return None
-    size = (photo.lens.width, photo.lens.height)
-    return undistorted(read_mask_for(masks.fill[photo.name], size, marked=masks.fill_is), via, smooth=False)
-
-
-def _ignore(photo: Photo, masks: MaskFiles, via: Undistortion) -> Float[Tensor, "1 h w"] | None:
-    size = (photo.lens.width, photo.lens.height)
-    parts = []
-    if photo.name in masks.ignore:
-        parts.append(undistorted(read_mask_for(masks.ignore[photo.name], size, marked="white"), via, smooth=False))
-    if photo.name in masks.ignore_black:
-        parts.append(undistorted(read_mask_for(masks.ignore_black[photo.name], size, marked="black"), via, smooth=False))
+def _ignore(photo: Photo, masks: Masks, via: Undistortion) -> Float[Tensor, "1 h w"] | None:
+    parts = [undistorted(mask, via, smooth=False) for each in masks.ignore if (mask := each.of(photo)) is not None]
     if via.outside is not None:
         parts.append(torch.from_numpy(via.outside)[None].float())
     return torch.stack(parts).amax(dim=0) if parts else None

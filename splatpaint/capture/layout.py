@@ -1,10 +1,12 @@
 """Detection of the layout of a capture folder."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from splatpaint.capture import transforms
 from splatpaint.capture.colmap import find_models, read_colmap
 from splatpaint.capture.llff import read_llff
+from splatpaint.capture.names import shown
 from splatpaint.capture.posed import PosedPhotos
 from splatpaint.errors import CaptureError
 
@@ -15,6 +17,16 @@ def read_layout(root: Path) -> PosedPhotos:
     Raises:
         CaptureError: if the folder is missing, empty or of an unknown layout, or its content is invalid.
     """
+    posed = _read(root)
+    inside = root.resolve()
+    outside = [path for photo in posed.photos if not (path := photo.path.resolve()).is_relative_to(inside)]
+    if not outside:
+        return posed
+    note = f"{len(outside)} photos are links to files outside {root} (such as {shown(str(outside[0]))})"
+    return replace(posed, notes=(*posed.notes, note))
+
+
+def _read(root: Path) -> PosedPhotos:
     if not root.exists():
         raise CaptureError(f"the capture folder {root} does not exist")
     if not root.is_dir():
@@ -32,5 +44,6 @@ def read_layout(root: Path) -> PosedPhotos:
     more = f" and {len(found) - 8} more" if len(found) > 8 else ""
     raise CaptureError(
         f"{root} is of no known layout: looked for {', '.join(transforms.NAMES)}, a COLMAP model (cameras, images and points3D "
-        f"in sparse/0, sparse or colmap/sparse/0) and poses_bounds.npy, found {', '.join(found[:8])}{more}"
+        f"in sparse/0, sparse or colmap/sparse/0) and poses_bounds.npy, found "
+        f"{shown(', '.join(found[:8]), cut=False)}{more}"
     )

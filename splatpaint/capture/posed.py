@@ -9,14 +9,9 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from splatpaint.capture.lens import Lens
+from splatpaint.capture.names import shown
 from splatpaint.errors import CaptureError
-from splatpaint.image.files import IMAGE_SUFFIXES, image_size
-
-FILL_FOLDERS = ("masks", "object_masks", "label", "seg")
-"""Names of folders with fill masks, in the order of search."""
-IGNORE_FOLDER = "ignore_masks"
-"""Name of the folder with ignore masks: white = ignore."""
-MASK_FOLDERS = {*FILL_FOLDERS, IGNORE_FOLDER}
+from splatpaint.image.files import image_size
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,17 +58,6 @@ class PosedPhotos:
     """The files that were read, except photos and masks."""
     notes: tuple[str, ...] = ()
     """Problems and how they were handled, one sentence each."""
-
-
-def pictures_in(folder: Path, *, deep: bool = True) -> dict[str, Path]:
-    """All image files in a folder by relative name without suffix (`/` kept), except hidden files and mask folders."""
-    found = folder.rglob("*") if deep else folder.iterdir()
-    pictures = {path.relative_to(folder): path for path in sorted(found) if path.suffix.lower() in IMAGE_SUFFIXES}
-    return {
-        inside.with_suffix("").as_posix(): path
-        for inside, path in pictures.items()
-        if path.is_file() and not path.name.startswith(".") and not MASK_FOLDERS & set(inside.parts)
-    }
 
 
 def common_folder(paths: list[Path]) -> Path:
@@ -156,9 +140,12 @@ def by_name(photos: list[Photo]) -> tuple[Photo, ...]:
     """The photos sorted by name.
 
     Raises:
-        CaptureError: if two have the same name.
+        CaptureError: if two have the same name, or the name of a file is no text.
     """
     ordered = tuple(sorted(photos, key=lambda photo: photo.name))
+    for photo in ordered:
+        if shown(photo.name, cut=False) != photo.name:
+            raise CaptureError(f"the file name {shown(photo.name)} is not UTF-8 text: rename the photo")
     for one, other in pairwise(ordered):
         if one.name == other.name:
             raise CaptureError(

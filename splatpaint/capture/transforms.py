@@ -2,13 +2,15 @@
 
 import json
 import math
-from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from splatpaint.capture.lens import Lens
+from splatpaint.capture.listing import files_in, picture_files, pictures_in
+from splatpaint.capture.names import Named, find
 from splatpaint.capture.posed import (
     InputPoints,
     Photo,
@@ -17,11 +19,10 @@ from splatpaint.capture.posed import (
     common_folder,
     inverted,
     lens_for_file,
-    pictures_in,
     rigid,
 )
 from splatpaint.errors import CaptureError
-from splatpaint.image.files import IMAGE_SUFFIXES, image_size
+from splatpaint.image.files import image_size
 
 NAMES = ("transforms.json", "transforms_train.json")
 MODELS = ("OPENCV", "OPENCV_FISHEYE", "PINHOLE", "SIMPLE_PINHOLE")
@@ -40,33 +41,41 @@ def read_transforms(file: Path) -> PosedPhotos:
         CaptureError: if the file is not such a description, or a pose, a size or a camera model in it cannot be used.
     """
     try:
-        top = json.loads(file.read_text(encoding="utf-8"))
+        top = json.loads(file.read_text(encoding="utf-8-sig"))
         frames = top["frames"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CaptureError(f"{file} is no JSON object with a list of frames ({type(error).__name__}: {error})") from error
     if not isinstance(frames, list) or not all(isinstance(frame, dict) for frame in frames):
         raise CaptureError(f"{file} has frames that are no list of objects: export it again")
 
-    paths = [_picture(file.parent / str(frame.get("file_path", ""))) for frame in frames]
-    missing = [number for number, path in enumerate(paths, start=1) if path is None]
-    present = [path for path in paths if path is not None]
-    if not present:
-        raise CaptureError(f"none of the {len(frames)} images that {file} lists exists")
-    folder = common_folder(present)
+    root = file.parent
+    listed = [str(frame.get("file_path", "")) for frame in frames]
+    named = find(listed, root, partial(picture_files, root))
+    missing = [number for number, name in enumerate(listed) if name not in named.files]
+    if not named.files:
+        example = named.why_missing(next(iter(listed), ""))
+        raise CaptureError(f"none of the {len(frames)} images that {file} lists exists: it lists {example}")
+    masks = find(
+        [str(frame["mask_path"]) for frame in frames if frame.get("mask_path")], root, partial(picture_files, root, masks=True)
+    )
+    folder = common_folder(list(named.files.values()))
     photos = [
-        _photo(
-            top,
-            frame,
-            path,
-            root=file.parent,
-            name=path.relative_to(folder).with_suffix("").as_posix(),
-            where=f"frame {number} of {file.name}",
-        )
-        for number, (frame, path) in enumerate(zip(frames, paths, strict=True), start=1)
-        if path is not None
+        _photo(top, frame, named.files[name], masks, folder=folder, where=f"frame {number} of {file.name}")
+        for number, (frame, name) in enumerate(zip(frames, listed, strict=True), start=1)
+        if name in named.files
     ]
-    ply = file.parent / str(top["ply_file_path"]) if top.get("ply_file_path") else None
-    points = read_ply_points(ply) if ply and ply.is_file() else None
+    notes = [*named.said(file.name, root), *masks.said(file.name, root)]
+    if missing:
+        count = f"{len(missing)} of {len(frames)} are missing" if len(missing) > 1 else "the only one missing"
+        notes.append(f"frame {missing[0] + 1} of {file.name} points to {named.why_missing(listed[missing[0]])} ({count})")
+    ply = None
+    if given := str(top.get("ply_file_path") or ""):
+        clouds = find([given], root, partial(files_in, root, (".ply",)))
+        ply = clouds.files.get(given)
+        notes += clouds.said(file.name, root)
+        if ply is None:
+            notes.append(f"{file.name} names the points {clouds.why_missing(given)}")
+    points = read_ply_points(ply) if ply else None
     return PosedPhotos(
         layout=f"{file.name} (instant-ngp, nerfstudio)",
         image_folder=folder,
@@ -74,8 +83,8 @@ def read_transforms(file: Path) -> PosedPhotos:
         points=points or None,  # none, if there are none in it
         listed=len(frames),
         pictures=frozenset(pictures_in(folder)),
-        sources=(file, ply) if ply and ply.is_file() else (file,),
-        notes=tuple(_complaints(file, frames, missing, ply)),
+        sources=(file, ply) if ply else (file,),
+        notes=tuple(notes),
     )
 
 
@@ -101,14 +110,7 @@ def read_ply_points(file: Path) -> InputPoints:
     return InputPoints(positions[finite], colors[finite])
 
 
-def _picture(listed: Path) -> Path | None:
-    """The file that a frame means: suffixes may be left out."""
-    suffixes = [spelled for suffix in IMAGE_SUFFIXES for spelled in (suffix, suffix.upper())]
-    candidates = [listed, *(listed.with_name(listed.name + suffix) for suffix in suffixes if listed.name)]
-    return next((path for path in candidates if path.is_file()), None)
-
-
-def _photo(top: dict[str, Any], frame: dict[str, Any], path: Path, *, root: Path, name: str, where: str) -> Photo:
+def _photo(top: dict[str, Any], frame: dict[str, Any], path: Path, masks: Named, *, folder: Path, where: str) -> Photo:
     where = f"{where} ({path.name})"
     try:
         matrix = np.array(frame.get("transform_matrix", []), dtype=np.float64)
@@ -117,15 +119,17 @@ def _photo(top: dict[str, Any], frame: dict[str, Any], path: Path, *, root: Path
     if matrix.shape not in ((4, 4), (3, 4)):
         raise CaptureError(f"{where} has no 4x4 transform_matrix of numbers")
     world_from_cam = rigid(matrix, where=where) @ OPENCV_FROM_OPENGL
-    mask = root / str(frame["mask_path"]) if frame.get("mask_path") else None
-    if mask and not mask.is_file():
-        raise CaptureError(f"{where} names the mask {frame['mask_path']}, which does not exist")
+    mask = str(frame.get("mask_path") or "")
+    if mask and mask not in masks.files:
+        raise CaptureError(
+            f"{where} names the mask {masks.why_missing(mask)}: put it there, or take the frame's mask_path away"
+        )
     return Photo(
-        name=name,
+        name=path.relative_to(folder).with_suffix("").as_posix(),
         path=path,
         lens=lens_for_file(_lens({**top, **frame}, path, where=where), path),
         cam_from_world=inverted(world_from_cam),
-        ignore_mask=mask,
+        ignore_mask=masks.files.get(mask),
     )
 
 
@@ -171,12 +175,3 @@ def _lens(given: dict[str, Any], path: Path, *, where: str) -> Lens:
 def _focal(pixels: int, angle: float) -> float:
     """In pixels; 0 if the angle is not known."""
     return 0.5 * pixels / math.tan(0.5 * angle) if angle else 0.0
-
-
-def _complaints(file: Path, frames: list[dict[str, Any]], missing: list[int], ply: Path | None) -> Iterator[str]:
-    if missing:
-        listed = frames[missing[0] - 1].get("file_path")
-        count = f"{len(missing)} of {len(frames)} are missing" if len(missing) > 1 else "the only one missing"
-        yield f"frame {missing[0]} of {file.name} points to {listed}, which does not exist ({count})"
-    if ply and not ply.is_file():
-        yield f"{file.name} names the points {ply.name}, which do not exist"

@@ -5,11 +5,12 @@ The EXIF orientation is not applied, because camera poses refer to the pixels as
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped, UInt8
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
@@ -18,6 +19,9 @@ from splatpaint.errors import CaptureError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 """Suffixes (in lower case) of the files that are images when a folder is searched."""
+ALPHA_MODES = ("RGBA", "RGBa", "LA", "La", "PA")
+GRAY = 32
+"""Difference of channels, of 255, up to which a pixel may be gray: JPEG stores color less exactly than brightness."""
 
 
 def read_image(path: Path) -> Float[Tensor, "3 h w"]:
@@ -50,6 +54,42 @@ def read_mask(path: Path) -> Float[Tensor, "1 h w"]:
             rgba = np.asarray(image.convert("RGBA"), dtype=np.float32)
             values = rgba[..., :3].max(axis=-1) * (rgba[..., 3] / 255.0)
     return torch.from_numpy(values > _full_scale(values) / 2)[None].float()
+
+
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """Pixels as a file stores them."""
+
+    values: Shaped[np.ndarray, "h w"]
+    """Gray, the brightest channel, or the index into the palette."""
+    alpha: Float[np.ndarray, "h w"] | None = None
+    """0 = transparent, 1 = opaque; None if the file has no such channel."""
+    palette: UInt8[np.ndarray, "256 3"] | None = None
+    """Colors of the indices."""
+    colored: bool = False
+    """Whether some pixel is not gray."""
+
+
+def read_stored(path: Path) -> Stored:
+    """The pixels before any meaning is given to them.
+
+    Raises:
+        CaptureError: if the file is missing or cannot be decoded to its end.
+    """
+    with _open(path) as image:
+        if image.mode == "P":
+            palette = np.zeros((256, 3), dtype=np.uint8)
+            colors = np.array(image.getpalette("RGB"), dtype=np.uint8).reshape(-1, 3)
+            palette[: len(colors)] = colors
+            return Stored(np.asarray(image), palette=palette)
+        if image.mode.startswith(("I", "F")):
+            return Stored(np.asarray(image))
+        if image.mode in ("1", "L"):
+            return Stored(np.asarray(image.convert("L")))
+        rgba = np.asarray(image.convert("RGBA"))
+        alpha = rgba[..., 3] / np.float32(255) if image.mode in ALPHA_MODES else None
+        colored = bool((np.ptp(rgba[..., :3].astype(np.int16), axis=-1) > GRAY).any())
+    return Stored(rgba[..., :3].max(axis=-1), alpha, colored=colored)
 
 
 def image_size(path: Path) -> tuple[int, int]:

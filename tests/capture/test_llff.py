@@ -3,7 +3,8 @@ import struct
 import numpy as np
 import pytest
 
-from splatpaint.capture.llff import read_colmap_points, read_llff
+from splatpaint.capture.llff import read_llff
+from splatpaint.capture.sparse_model import read_points
 from splatpaint.errors import CaptureError
 from splatpaint.image.files import write_image
 from tests.support.captures import shoot, write_llff, write_photos
@@ -111,5 +112,5 @@ def test_a_file_that_is_not_numpy_is_refused(tmp_path):
 def test_a_truncated_points_file_is_named(tmp_path):
     file = tmp_path / "points3D.bin"
     file.write_bytes(points_binary(SHOTS.points)[:-50])
-    with pytest.raises(CaptureError, match=r"points3D\.bin is not a COLMAP points3D file"):
-        read_colmap_points(file)
+    with pytest.raises(CaptureError, match=r"cannot be read \(points3D\.bin"):
+        read_points(file)

@@ -86,7 +86,7 @@ def test_reducing_averages_over_areas(tmp_path):
 def test_masks_come_out_with_white_to_be_filled(tmp_path, polarity):
     write_colmap(tmp_path, SHOTS)
     write_masks(tmp_path / "masks", SHOTS, share=0.25, black=polarity == "black")
-    view = capture_of(tmp_path, CaptureConfig(mask_polarity=polarity)).views[0]
+    view = capture_of(tmp_path, CaptureConfig(mask_value=polarity)).views[0]
     assert read_mask(view.fill_mask)[0].mean(dim=0).tolist() == [1.0] * 16 + [0.0] * 48
 
 
@@ -202,8 +202,9 @@ def test_the_layout_the_masks_and_their_share_are_said(tmp_path):
     write_masks(tmp_path / "masks", shoot(views=3), share=0.5)
     layout, masks, share = messages(tmp_path)
     assert "COLMAP text model in sparse/0: 4 of 4 pictures in images have a pose, OPENCV 64x48, to be undistorted" in layout
-    assert masks == "3 of 4 photos have a mask in masks; white is taken as what is to be filled"
+    assert masks == "3 of 4 photos have a mask in masks"
     assert share.startswith("the masks mark 5")
+    assert share.endswith("on average: white is filled")
 
 
 def test_pictures_without_a_pose_are_said_with_what_helps(tmp_path):
