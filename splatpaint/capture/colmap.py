@@ -57,14 +57,9 @@ def read_colmap(root: Path) -> PosedPhotos:
         if path := named.files.get(image.name):
             if image.camera_id not in model.cameras:
                 raise CaptureError(f"{where} has the camera {image.camera_id}, which the model lacks: export the model again")
-            photos.append(
-                Photo(
-                    name=path.relative_to(image_folder).with_suffix("").as_posix(),
-                    path=path,
-                    lens=lens_for_file(_lens(model.cameras[image.camera_id], where=where), path),
-                    cam_from_world=rigid(_matrix(image), where=where),
-                )
-            )
+            lens, upright = lens_for_file(_lens(model.cameras[image.camera_id], where=where), path)
+            name = path.relative_to(image_folder).with_suffix("").as_posix()
+            photos.append(Photo(name, path, lens, rigid(_matrix(image), where=where), upright=upright))
     return PosedPhotos(
         layout=f"COLMAP {'binary' if model_suffix(folder) == 'bin' else 'text'} model in {here}",
         image_folder=image_folder,

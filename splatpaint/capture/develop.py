@@ -13,7 +13,7 @@ from splatpaint.capture.mask_set import MaskSet
 from splatpaint.capture.posed import Photo
 from splatpaint.capture.triangulate import LONGEST_SIDE_PX
 from splatpaint.capture.undistort import Undistortion, undistorted, undistortion
-from splatpaint.image.files import read_image, write_image, write_mask
+from splatpaint.image.files import read_image, read_opaque, write_image, write_mask
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +31,8 @@ class Developed:
     """Share of the pixels to be filled; 0 without a mask."""
     ignore_share: float
     """Share of the pixels to be ignored; 0 without a mask."""
+    transparent: bool
+    """Whether pixels are ignored because they are transparent in the photo."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,10 @@ class Masks:
 
     fill: MaskSet
     ignore: Sequence[MaskSet]
+
+    def said_of(self, photos: Sequence[Photo]) -> list[str]:
+        """What is worth saying of how masks and photos fit together, a sentence each."""
+        return [sentence for masks in (self.fill, *self.ignore) for sentence in masks.said_of(photos)]
 
 
 def develop(
@@ -63,9 +69,9 @@ def develop(
     via = undistortion(photo.lens)
     full = (photo.lens.width, photo.lens.height)
     size = reduced(full, max_resolution)
-    image = undistorted(read_image(photo.path), via)
+    image = undistorted(read_image(photo.path, upright=photo.upright), via)
     path = photo.path
-    if via.source is not None or size != full:
+    if via.source is not None or size != full or photo.upright:
         path = _named(folder / "images", photo.name)
         write_image(path, _area(image, size))
     if feature_image:
@@ -73,7 +79,8 @@ def develop(
 
     fill = masks.fill.of(photo)
     fill = None if fill is None else undistorted(fill, via, smooth=False)
-    ignore = _ignore(photo, masks, via)
+    opaque = read_opaque(photo.path, upright=photo.upright)
+    ignore = _ignore(photo, masks, via, opaque)
     return Developed(
         photo=photo,
         width=size[0],
@@ -84,6 +91,7 @@ def develop(
         ignore_mask=_written(ignore, size, _named(folder / "ignore_masks", photo.name)),
         fill_share=0.0 if fill is None else float(fill.mean()),
         ignore_share=0.0 if ignore is None else float(ignore.mean()),
+        transparent=opaque is not None,
     )
 
 
@@ -98,8 +106,12 @@ def scaled(K: Float[np.ndarray, "3 3"], size: tuple[int, int], to: tuple[int, in
     return np.diag([to[0] / size[0], to[1] / size[1], 1.0]) @ K
 
 
-def _ignore(photo: Photo, masks: Masks, via: Undistortion) -> Float[Tensor, "1 h w"] | None:
+def _ignore(
+    photo: Photo, masks: Masks, via: Undistortion, opaque: Float[Tensor, "1 h w"] | None
+) -> Float[Tensor, "1 h w"] | None:
     parts = [undistorted(mask, via, smooth=False) for each in masks.ignore if (mask := each.of(photo)) is not None]
+    if opaque is not None:
+        parts.append(undistorted(1 - opaque, via, smooth=False))
     if via.outside is not None:
         parts.append(torch.from_numpy(via.outside)[None].float())
     return torch.stack(parts).amax(dim=0) if parts else None

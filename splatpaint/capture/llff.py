@@ -38,7 +38,8 @@ def read_llff(root: Path) -> PosedPhotos:
         world_from_cam = rigid(np.stack([right, down, -back, center], axis=1), where=where)
         focal, cx, cy = float(focal), float(width) / 2, float(height) / 2
         lens = Lens("PINHOLE", round(width), round(height), focal, focal, cx, cy)
-        photos.append(Photo(name=name, path=path, lens=lens_for_file(lens, path), cam_from_world=inverted(world_from_cam)))
+        lens, upright = lens_for_file(lens, path)
+        photos.append(Photo(name, path, lens, inverted(world_from_cam), upright=upright))
     ordered = by_name(photos)
     points_file = next((root / name for name in POINT_FILES if (root / name).is_file()), None)
     points = points_of(read_points(points_file)) if points_file else None

@@ -6,7 +6,7 @@ shows up has other values than the next.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from splatpaint.capture.posed import Photo, same_aspect
 from splatpaint.errors import MaskError
-from splatpaint.image.files import Stored, read_stored
+from splatpaint.image.files import SIDEWAYS, Stored, image_size, orientation, read_stored
 
 MaskValue = Literal["auto", "white", "black"] | tuple[int, ...]
 """What of the masks counts: white (or whatever is not 0), black (or 0), or the objects of these numbers. auto = white."""
@@ -62,7 +62,10 @@ class MaskSet:
         if photo.name not in self.files:
             return None
         path, size = self.files[photo.name], (photo.lens.width, photo.lens.height)
-        mask = torch.from_numpy(self._counting(read_stored(path)))[None].float()
+        counting = self._counting(read_stored(path))
+        if _is_turned(counting.shape[::-1], photo):
+            counting = _turned(counting, orientation(photo.path), back=not photo.upright)
+        mask = torch.from_numpy(counting.copy())[None].float()
         height, width = mask.shape[1:]
         if not same_aspect((width, height), size):
             raise MaskError(
@@ -72,6 +75,15 @@ class MaskSet:
             mask = torch.nn.functional.interpolate(mask[None], size=(size[1], size[0]), mode="nearest-exact")[0]
         return mask
 
+    def said_of(self, photos: Iterable[Photo]) -> list[str]:
+        """A sentence on the masks that are turned to fit their photos, if there are any."""
+        turned = [
+            photo.name for photo in photos if photo.name in self.files and _is_turned(image_size(self.files[photo.name]), photo)
+        ]
+        if not turned:
+            return []
+        return [f"{len(turned)} masks are turned by the EXIF orientation of their photos, as only then they have their shape"]
+
     def _counting(self, stored: Stored) -> Bool[np.ndarray, "h w"]:
         if self.by_alpha and stored.alpha is not None:
             counting = stored.alpha > 0.5
@@ -79,6 +91,25 @@ class MaskSet:
             values = _values(stored, by_index=self.by_index)
             counting = np.isin(values, self.value) if isinstance(self.value, tuple) else values > self.threshold
         return ~counting if self.value == "black" else counting
+
+
+def _is_turned(size: tuple[int, ...], photo: Photo) -> bool:
+    """Whether a mask was drawn on the photo upright where the photo is as stored, or the other way round."""
+    width, height = size
+    lens = (photo.lens.width, photo.lens.height)
+    return not same_aspect((width, height), lens) and same_aspect((height, width), lens) and orientation(photo.path) in SIDEWAYS
+
+
+def _turned(mask: Bool[np.ndarray, "h w"], exif: int, *, back: bool) -> Bool[np.ndarray, "..."]:
+    """The mask turned as a sideways EXIF orientation says, or back."""
+    match {6: 8, 8: 6}.get(exif, exif) if back else exif:
+        case 5:
+            return mask.T
+        case 6:
+            return np.rot90(mask, -1)
+        case 7:
+            return np.rot90(mask, 2).T
+    return np.rot90(mask)
 
 
 def read_set(files: Mapping[str, Path], value: MaskValue) -> MaskSet:

@@ -168,7 +168,8 @@ def _best(name: _Spelled, by_base: dict[str, list[_Spelled]], endings: Sequence[
 def _as_written(name: str, path: Path, folder: Path, endings: Sequence[str]) -> bool:
     inside = path.relative_to(folder)
     without = inside.with_suffix("").as_posix()
-    return name == inside.as_posix() or any(name + ending == without for ending in endings)
+    written = PurePosixPath(name).as_posix()  # without ./
+    return written == inside.as_posix() or any(written + ending == without for ending in endings)
 
 
 def _without_suffix(name: str) -> str:

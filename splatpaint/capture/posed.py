@@ -11,7 +11,7 @@ from jaxtyping import Float, UInt8
 from splatpaint.capture.lens import Lens
 from splatpaint.capture.names import shown
 from splatpaint.errors import CaptureError
-from splatpaint.image.files import image_size
+from splatpaint.image.files import image_size, upright_size
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,11 +22,13 @@ class Photo:
     """The path relative to the image folder without its suffix, `/` kept."""
     path: Path
     lens: Lens
-    """For the size of the file."""
+    """For the size of the photo."""
     cam_from_world: Float[np.ndarray, "4 4"]
     """Rigid, OpenCV axes, input units; double precision because scenes may lie far from the origin."""
     ignore_mask: Path | None = None
     """Black = ignore, as in nerfstudio's `mask_path`."""
+    upright: bool = False
+    """Whether lens and pose are those of the photo once it is turned as its EXIF orientation says."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,19 +67,22 @@ def common_folder(paths: list[Path]) -> Path:
     return Path(os.path.commonpath([path.parent for path in paths]))
 
 
-def lens_for_file(lens: Lens, path: Path) -> Lens:
-    """The lens for the size of the stored photo, which may be a resized version of the calibrated one.
+def lens_for_file(lens: Lens, path: Path) -> tuple[Lens, bool]:
+    """The lens for the size of the photo, which may be a resized version of the calibrated one; and whether that is the photo
+    once it is turned upright, because only so it has the calibrated shape.
 
     Raises:
         CaptureError: if the photo has another aspect ratio than the calibration.
     """
+    calibrated = (lens.width, lens.height)
+    for size, upright in ((image_size(path), False), (upright_size(path), True)):
+        if same_aspect(size, calibrated):
+            return lens.rescaled(*size), upright
     width, height = image_size(path)
-    if not same_aspect((width, height), (lens.width, lens.height)):
-        raise CaptureError(
-            f"{path.name} is {width}x{height} but its camera was calibrated for {lens.width}x{lens.height}: give the photos "
-            "that the poses were computed from, or resized copies with the same aspect ratio"
-        )
-    return lens.rescaled(width, height)
+    raise CaptureError(
+        f"{path.name} is {width}x{height} but its camera was calibrated for {lens.width}x{lens.height}: give the photos "
+        "that the poses were computed from, or resized copies with the same aspect ratio"
+    )
 
 
 def same_aspect(size: tuple[int, int], other: tuple[int, int]) -> bool:

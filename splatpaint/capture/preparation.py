@@ -93,10 +93,14 @@ def prepare(path: Path, config: CaptureConfig, *, cache: Path) -> Events[Capture
     for message in masks.warnings:
         yield Noted(STAGE, message, "warning")
     meaning = read_masks(masks, config)
+    for message in meaning.said_of(posed.photos):
+        yield Noted(STAGE, message)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         workspace = None if posed.points is not None and len(posed.points) >= MIN_POINTS else Path(scratch)
         developed = yield from _develop_all(posed, meaning, folder, config, pictures=workspace and workspace / "pictures")
+        if transparent := sum(item.transparent for item in developed):
+            yield Noted(STAGE, f"{transparent} photos have transparent pixels: these are ignored")
         yield from check_masks(
             [item.fill_share for item in developed if item.fill_mask], [item.ignore_share for item in developed], masks, meaning
         )

@@ -75,7 +75,7 @@ def inspect(path: Path, config: CaptureConfig) -> CaptureSummary:
         points=None if posed.points is None else len(posed.points),
         camera_extent=float(np.linalg.norm(np.ptp(eyes, axis=0))),
         scene_extent=scene,
-        notes=(*posed.notes, *masks.notes, *masks.warnings, *(note.message for note in marked)),
+        notes=(*posed.notes, *masks.notes, *masks.warnings, *meaning.said_of(posed.photos), *(note.message for note in marked)),
     )
 
 

@@ -25,7 +25,19 @@ from splatpaint.errors import CaptureError
 from splatpaint.image.files import image_size
 
 NAMES = ("transforms.json", "transforms_train.json")
-MODELS = ("OPENCV", "OPENCV_FISHEYE", "PINHOLE", "SIMPLE_PINHOLE")
+BESIDE_TRAINING = ("transforms_val.json", "transforms_test.json")
+"""Files with more frames beside transforms_train.json."""
+MODELS = (
+    "OPENCV",
+    "OPENCV_FISHEYE",
+    "FULL_OPENCV",
+    "PINHOLE",
+    "SIMPLE_PINHOLE",
+    "SIMPLE_RADIAL",
+    "RADIAL",
+    "SIMPLE_RADIAL_FISHEYE",
+    "RADIAL_FISHEYE",
+)
 OPENCV_FROM_OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
 """OpenGL cameras have y up and look along -z."""
 
@@ -40,18 +52,15 @@ def read_transforms(file: Path) -> PosedPhotos:
     Raises:
         CaptureError: if the file is not such a description, or a pose, a size or a camera model in it cannot be used.
     """
-    try:
-        top = json.loads(file.read_text(encoding="utf-8-sig"))
-        frames = top["frames"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise CaptureError(f"{file} is no JSON object with a list of frames ({type(error).__name__}: {error})") from error
-    if not isinstance(frames, list) or not all(isinstance(frame, dict) for frame in frames):
-        raise CaptureError(f"{file} has frames that are no list of objects: export it again")
-
+    top = _description(file)
+    others = [other for name in BESIDE_TRAINING if file.name != NAMES[0] and (other := file.with_name(name)).is_file()]
+    described = [(file, top), *((other, _description(other)) for other in others)]
+    frames = [{**each, **frame} for _, each in described for frame in each["frames"]]
+    places = [f"frame {number} of {where.name}" for where, each in described for number in range(1, len(each["frames"]) + 1)]
     root = file.parent
     listed = [str(frame.get("file_path", "")) for frame in frames]
     named = find(listed, root, partial(picture_files, root))
-    missing = [number for number, name in enumerate(listed) if name not in named.files]
+    missing = [(place, name) for place, name in zip(places, listed, strict=True) if name not in named.files]
     if not named.files:
         example = named.why_missing(next(iter(listed), ""))
         raise CaptureError(f"none of the {len(frames)} images that {file} lists exists: it lists {example}")
@@ -60,14 +69,17 @@ def read_transforms(file: Path) -> PosedPhotos:
     )
     folder = common_folder(list(named.files.values()))
     photos = [
-        _photo(top, frame, named.files[name], masks, folder=folder, where=f"frame {number} of {file.name}")
-        for number, (frame, name) in enumerate(zip(frames, listed, strict=True), start=1)
+        _photo(frame, named.files[name], masks, folder=folder, where=place)
+        for place, frame, name in zip(places, frames, listed, strict=True)
         if name in named.files
     ]
     notes = [*named.said(file.name, root), *masks.said(file.name, root)]
+    if others:
+        notes.append(f"the frames of {', '.join(other.name for other in others)} are used with those of {file.name}")
     if missing:
         count = f"{len(missing)} of {len(frames)} are missing" if len(missing) > 1 else "the only one missing"
-        notes.append(f"frame {missing[0] + 1} of {file.name} points to {named.why_missing(listed[missing[0]])} ({count})")
+        place, name = missing[0]
+        notes.append(f"{place} points to {named.why_missing(name)} ({count})")
     ply = None
     if given := str(top.get("ply_file_path") or ""):
         clouds = find([given], root, partial(files_in, root, (".ply",)))
@@ -83,9 +95,20 @@ def read_transforms(file: Path) -> PosedPhotos:
         points=points or None,  # none, if there are none in it
         listed=len(frames),
         pictures=frozenset(pictures_in(folder)),
-        sources=(file, ply) if ply else (file,),
+        sources=(file, *others, *([ply] if ply else [])),
         notes=tuple(notes),
     )
+
+
+def _description(file: Path) -> dict[str, Any]:
+    try:
+        top = json.loads(file.read_text(encoding="utf-8-sig"))
+        frames = top["frames"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise CaptureError(f"{file} is no JSON object with a list of frames ({type(error).__name__}: {error})") from error
+    if not isinstance(frames, list) or not all(isinstance(frame, dict) for frame in frames):
+        raise CaptureError(f"{file} has frames that are no list of objects: export it again")
+    return top
 
 
 def read_ply_points(file: Path) -> InputPoints:
@@ -110,7 +133,7 @@ def read_ply_points(file: Path) -> InputPoints:
     return InputPoints(positions[finite], colors[finite])
 
 
-def _photo(top: dict[str, Any], frame: dict[str, Any], path: Path, masks: Named, *, folder: Path, where: str) -> Photo:
+def _photo(frame: dict[str, Any], path: Path, masks: Named, *, folder: Path, where: str) -> Photo:
     where = f"{where} ({path.name})"
     try:
         matrix = np.array(frame.get("transform_matrix", []), dtype=np.float64)
@@ -124,13 +147,9 @@ def _photo(top: dict[str, Any], frame: dict[str, Any], path: Path, masks: Named,
         raise CaptureError(
             f"{where} names the mask {masks.why_missing(mask)}: put it there, or take the frame's mask_path away"
         )
-    return Photo(
-        name=path.relative_to(folder).with_suffix("").as_posix(),
-        path=path,
-        lens=lens_for_file(_lens({**top, **frame}, path, where=where), path),
-        cam_from_world=inverted(world_from_cam),
-        ignore_mask=masks.files.get(mask),
-    )
+    lens, upright = lens_for_file(_lens(frame, path, where=where), path)
+    name = path.relative_to(folder).with_suffix("").as_posix()
+    return Photo(name, path, lens, inverted(world_from_cam), masks.files.get(mask), upright)
 
 
 def _lens(given: dict[str, Any], path: Path, *, where: str) -> Lens:
@@ -157,17 +176,20 @@ def _lens(given: dict[str, Any], path: Path, *, where: str) -> Lens:
     fx = fx or fy
     if fx <= 0 or fy <= 0:
         raise CaptureError(f"{where} has neither a positive fl_x nor camera_angle_x, so its focal length is unknown")
-    fisheye = model == "OPENCV_FISHEYE" or bool(given.get("is_fisheye"))
+    fisheye = model.endswith("FISHEYE") or bool(given.get("is_fisheye"))
+    k1, k2, k3, *more = (number(name) for name in ("k1", "k2", "k3", "k4", "k5", "k6"))
+    rational = model == "FULL_OPENCV"
     return Lens(
-        model="OPENCV_FISHEYE" if fisheye else model,
+        model="OPENCV_FISHEYE" if fisheye and not model.endswith("FISHEYE") else model,
         width=width,
         height=height,
         fx=fx,
         fy=fy,
         cx=number("cx", width / 2),
         cy=number("cy", height / 2),
-        radial=tuple(number(name) for name in ("k1", "k2", "k3", "k4")),
+        radial=(k1, k2, k3) if rational else (k1, k2, k3, more[0]),
         tangential=(0.0, 0.0) if fisheye else (number("p1"), number("p2")),
+        divisor=tuple(more) if rational else (),
         fisheye=fisheye,
     )
 

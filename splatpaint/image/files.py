@@ -1,6 +1,6 @@
 """Reading and writing of images and masks.
 
-The EXIF orientation is not applied, because camera poses refer to the pixels as they are stored.
+The EXIF orientation is applied only where that is asked for: camera poses usually refer to the pixels as they are stored.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float, Shaped, UInt8
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from splatpaint.atomic import replacing
@@ -19,18 +19,25 @@ from splatpaint.errors import CaptureError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 """Suffixes (in lower case) of the files that are images when a folder is searched."""
+SIDEWAYS = (5, 6, 7, 8)
+"""EXIF orientations that swap width and height."""
 ALPHA_MODES = ("RGBA", "RGBa", "LA", "La", "PA")
 GRAY = 32
 """Difference of channels, of 255, up to which a pixel may be gray: JPEG stores color less exactly than brightness."""
 
 
-def read_image(path: Path) -> Float[Tensor, "3 h w"]:
+def read_image(path: Path, *, upright: bool = False) -> Float[Tensor, "3 h w"]:
     """The image as sRGB in [0, 1]. Gray is repeated to three channels, 16-bit gray is scaled, alpha is dropped.
+
+    Args:
+        path: the file.
+        upright: whether it is turned as its EXIF orientation says.
 
     Raises:
         CaptureError: if the file is missing or cannot be decoded to its end.
     """
-    with _open(path) as image:
+    with _open(path) as opened:
+        image = ImageOps.exif_transpose(opened) if upright else opened
         if image.mode.startswith(("I", "F")):
             gray = np.asarray(image, dtype=np.float32)
             return torch.from_numpy(gray / _full_scale(gray)).clamp(0, 1).expand(3, -1, -1).contiguous()
@@ -70,6 +77,25 @@ class Stored:
     """Whether some pixel is not gray."""
 
 
+def read_opaque(path: Path, *, upright: bool = False) -> Float[Tensor, "1 h w"] | None:
+    """1 where the image is opaque, 0 where it is more than half transparent; None if it has no transparent pixel.
+
+    Args:
+        path: the file.
+        upright: whether it is turned as its EXIF orientation says.
+
+    Raises:
+        CaptureError: if the file is missing or cannot be decoded to its end.
+    """
+    with _open(path, decode=False) as image:
+        if not (image.mode in ALPHA_MODES or "transparency" in image.info):
+            return None
+    with _open(path) as opened:
+        image = ImageOps.exif_transpose(opened) if upright else opened
+        opaque = np.asarray(image.convert("RGBA").getchannel("A")) > 127
+    return None if opaque.all() else torch.from_numpy(opaque)[None].float()
+
+
 def read_stored(path: Path) -> Stored:
     """The pixels before any meaning is given to them.
 
@@ -90,6 +116,27 @@ def read_stored(path: Path) -> Stored:
         alpha = rgba[..., 3] / np.float32(255) if image.mode in ALPHA_MODES else None
         colored = bool((np.ptp(rgba[..., :3].astype(np.int16), axis=-1) > GRAY).any())
     return Stored(rgba[..., :3].max(axis=-1), alpha, colored=colored)
+
+
+def orientation(path: Path) -> int:
+    """The EXIF orientation: 1 = stored as it is seen, 3 = turned by 180 degrees, 6 and 8 = by 90; 2, 4, 5 and 7 are mirrored.
+
+    Raises:
+        CaptureError: if the file is missing or is not an image.
+    """
+    with _open(path, decode=False) as image:
+        stored = image.getexif().get(ExifTags.Base.Orientation, 1)
+    return stored if stored in range(1, 9) else 1
+
+
+def upright_size(path: Path) -> tuple[int, int]:
+    """Width and height in pixels once the image is turned as its EXIF orientation says.
+
+    Raises:
+        CaptureError: if the file is missing or is not an image.
+    """
+    width, height = image_size(path)
+    return (height, width) if orientation(path) in SIDEWAYS else (width, height)
 
 
 def image_size(path: Path) -> tuple[int, int]:
