@@ -5,21 +5,21 @@ from pathlib import Path
 
 import numpy as np
 
+from splatpaint.capture.agreement import GivenPoints, Observed, usable_points
 from splatpaint.capture.lens import Lens
 from splatpaint.capture.listing import picture_files, pictures_in
 from splatpaint.capture.names import Named, find, shown
+from splatpaint.capture.point_cloud import read_ply_points
 from splatpaint.capture.posed import InputPoints, Photo, PosedPhotos, by_name, common_folder, lens_for_file, rigid
-from splatpaint.capture.sparse_model import ModelCamera, ModelImage, ModelPoints, SparseModel, model_suffix, read_model
+from splatpaint.capture.sparse_model import ModelCamera, ModelImage, SparseModel, model_suffix, read_model
 from splatpaint.errors import CaptureError
 
 MODEL_FOLDERS = ("sparse", "colmap/sparse", "colmap", ".")
 """Folders that are searched for sparse models, with their numbered subfolders."""
+POINTS_PLY = "points3D.ply"
+"""Points of a model that has no points3D.bin or .txt, or an empty one."""
 IMAGE_FOLDERS = ("images", "input", "images_2", "images_4", "images_8", ".")
 """Folders that are searched for the photos; the first with the most photos is used."""
-MIN_TRACK = 3
-"""Minimum number of images per point; points with two are often wrong matches."""
-MAX_ERROR_PX = 2.0
-"""Maximum reprojection error of points; COLMAP's own filter is 4 px."""
 
 
 def find_models(root: Path) -> list[Path]:
@@ -60,15 +60,19 @@ def read_colmap(root: Path) -> PosedPhotos:
             lens, upright = lens_for_file(_lens(model.cameras[image.camera_id], where=where), path)
             name = path.relative_to(image_folder).with_suffix("").as_posix()
             photos.append(Photo(name, path, lens, rigid(_matrix(image), where=where), upright=upright))
+    ordered = by_name(photos)
+    given = _given(folder, model, posed, named, ordered)
+    points, said = usable_points(given, ordered) if given else (None, [])
     return PosedPhotos(
         layout=f"COLMAP {'binary' if model_suffix(folder) == 'bin' else 'text'} model in {here}",
         image_folder=image_folder,
-        photos=by_name(photos),
-        points=points_of(model.points) if model.points else None,
+        photos=ordered,
+        points=points,
+        given=len(given.points) if given else 0,
         listed=len(posed),
         pictures=frozenset(pictures_in(image_folder, deep=image_folder != root)),
-        sources=model.files,
-        notes=tuple(notes),
+        sources=(*model.files, *(path for path in [folder / POINTS_PLY] if path.is_file())),
+        notes=(*notes, *said),
     )
 
 
@@ -139,7 +143,25 @@ def _lens(camera: ModelCamera, *, where: str) -> Lens:
     )
 
 
-def points_of(points: ModelPoints) -> InputPoints | None:
-    """The points with enough images and a small reprojection error; None if there are none."""
-    good = (points.tracks >= MIN_TRACK) & (points.errors <= MAX_ERROR_PX) & np.isfinite(points.positions).all(axis=1)
-    return InputPoints(points.positions[good], points.colors[good]) if good.any() else None
+def _given(
+    folder: Path, model: SparseModel, posed: list[ModelImage], named: Named, photos: tuple[Photo, ...]
+) -> GivenPoints | None:
+    """The points of the model with their observations, or those of a points3D.ply in their place; None without either."""
+    if model.points is None or not len(model.points.ids):
+        ply = folder / POINTS_PLY
+        return GivenPoints(ply.name, read_ply_points(ply)) if ply.is_file() else None
+    order = np.argsort(model.points.ids)
+    ids = model.points.ids[order]
+    by_path = {photo.path: photo for photo in photos}
+    observed = []
+    for image in posed:
+        photo = by_path.get(named.files.get(image.name, folder))
+        if photo is None:
+            continue
+        camera = model.cameras[image.camera_id]
+        at = np.searchsorted(ids, image.point_ids).clip(max=len(ids) - 1)
+        known = ids[at] == image.point_ids
+        pixels = image.keypoints[known] * (photo.lens.width / camera.width, photo.lens.height / camera.height)
+        observed.append(Observed(photo, order[at[known]], pixels))
+    points = InputPoints(model.points.positions, model.points.colors)
+    return GivenPoints(model.files[-1].name, points, model.points.reliable, observed)

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from splatpaint.capture.colmap import points_of
+from splatpaint.capture.agreement import GivenPoints, usable_points
 from splatpaint.capture.lens import Lens
 from splatpaint.capture.listing import pictures_in
-from splatpaint.capture.posed import Photo, PosedPhotos, by_name, inverted, lens_for_file, points_fit_poses, rigid
+from splatpaint.capture.posed import InputPoints, Photo, PosedPhotos, by_name, inverted, lens_for_file, rigid
 from splatpaint.capture.sparse_model import read_points
 from splatpaint.errors import CaptureError
 
@@ -42,16 +42,18 @@ def read_llff(root: Path) -> PosedPhotos:
         photos.append(Photo(name, path, lens, inverted(world_from_cam), upright=upright))
     ordered = by_name(photos)
     points_file = next((root / name for name in POINT_FILES if (root / name).is_file()), None)
-    points = points_of(read_points(points_file)) if points_file else None
-    notes = []
-    if points_file and not points_fit_poses(points, ordered):
-        points = None
-        notes.append(f"{points_file.relative_to(root)} does not fit the poses of {file.name} and is left aside")
+    points, notes, given = None, [], None
+    if points_file:
+        stored = read_points(points_file)
+        here = points_file.relative_to(root).as_posix()
+        given = GivenPoints(here, InputPoints(stored.positions, stored.colors), stored.reliable)
+        points, notes = usable_points(given, ordered)
     return PosedPhotos(
         layout=f"LLFF / SPIn-NeRF ({file.name} with {folder.name})",
         image_folder=folder,
         photos=ordered,
         points=points,
+        given=len(given.points) if given else 0,
         listed=len(rows),
         pictures=frozenset(photo.name for photo in ordered),
         sources=(file, points_file) if points_file else (file,),

@@ -52,12 +52,15 @@ class PosedPhotos:
     photos: tuple[Photo, ...]
     """The photos whose file exists, sorted by name."""
     points: InputPoints | None
+    """Those that can be used; None if there are none."""
     listed: int
     """Number of photos that the layout lists, including missing files."""
     pictures: frozenset[str]
     """Names of all image files in the image folder, with or without a pose."""
     sources: tuple[Path, ...]
     """The files that were read, except photos and masks."""
+    given: int = 0
+    """Number of points that the capture brings, of use or not."""
     notes: tuple[str, ...] = ()
     """Problems and how they were handled, one sentence each."""
 
@@ -122,23 +125,6 @@ def inverted(pose: Float[np.ndarray, "4 4"]) -> Float[np.ndarray, "4 4"]:
     inverse[:3, :3] = pose[:3, :3].T
     inverse[:3, 3] = -pose[:3, :3].T @ pose[:3, 3]
     return inverse
-
-
-def visible_counts(points: InputPoints, photos: tuple[Photo, ...]) -> np.ndarray:
-    """For each point, the number of photos with the point inside the frame (without lens distortion)."""
-    count = np.zeros(len(points), dtype=int)
-    for photo in photos:
-        in_cam = points.positions @ photo.cam_from_world[:3, :3].T + photo.cam_from_world[:3, 3]
-        depth = np.where(np.abs(in_cam[:, 2]) > 1e-12, in_cam[:, 2], 1e-12)
-        pixels = in_cam[:, :2] / depth[:, None] * (photo.lens.fx, photo.lens.fy) + (photo.lens.cx, photo.lens.cy)
-        inside = ((pixels >= 0) & (pixels <= (photo.lens.width, photo.lens.height))).all(axis=1)
-        count += inside & (in_cam[:, 2] > 0)
-    return count
-
-
-def points_fit_poses(points: InputPoints | None, photos: tuple[Photo, ...]) -> bool:
-    """Whether points of a separate file fit the poses: over 80 % are in the frame of at least two photos."""
-    return points is not None and len(points) > 0 and bool((visible_counts(points, photos) >= 2).mean() > 0.8)
 
 
 def by_name(photos: list[Photo]) -> tuple[Photo, ...]:

@@ -264,7 +264,8 @@ def check_masks(shares: Sequence[float], ignore_shares: Sequence[float], masks: 
 
 
 def _triangulate(posed: PosedPhotos, workspace: Path) -> Events[InputPoints | None]:
-    brings = f"only {len(posed.points)} points" if posed.points else "no points"
+    usable = len(posed.points) if posed.points else 0
+    brings = f"{posed.given} points, {usable} of them of use" if posed.given else "no points"
     yield Noted(STAGE, f"the capture brings {brings}: they are triangulated from the photos with the known poses")
     pictures = []
     for number, photo in enumerate(posed.photos):

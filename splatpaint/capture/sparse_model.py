@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 
 from splatpaint.errors import CaptureError
 
@@ -42,6 +42,10 @@ CAMERA_MODELS = {
     17: ("EQUIRECTANGULAR", 2),
 }
 """COLMAP's number, name and number of parameters (src/colmap/sensor/models.h)."""
+MIN_TRACK = 3
+"""Minimum number of images per point; points with two are often wrong matches."""
+MAX_ERROR_PX = 2.0
+"""Maximum reprojection error of points; COLMAP's own filter is 4 px."""
 KEYPOINT = np.dtype([("pixel", "<f8", 2), ("point", "<i8")])
 NO_KEYPOINTS = np.empty((0, 3))
 
@@ -86,6 +90,11 @@ class ModelPoints:
     """Mean reprojection error in pixels; negative = not computed."""
     tracks: Int[np.ndarray, " n"]
     """Number of images that each was matched in."""
+
+    @property
+    def reliable(self) -> Bool[np.ndarray, " n"]:
+        """Those that enough images agree on with a small reprojection error (or one that was not computed)."""
+        return (self.tracks >= MIN_TRACK) & ~(self.errors > MAX_ERROR_PX)
 
 
 @dataclass(frozen=True, eq=False)

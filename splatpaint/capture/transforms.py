@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from splatpaint.capture.agreement import GivenPoints, usable_points
 from splatpaint.capture.lens import Lens
 from splatpaint.capture.listing import files_in, picture_files, pictures_in
 from splatpaint.capture.names import Named, find
+from splatpaint.capture.point_cloud import read_ply_points
 from splatpaint.capture.posed import (
-    InputPoints,
     Photo,
     PosedPhotos,
     by_name,
@@ -87,16 +88,19 @@ def read_transforms(file: Path) -> PosedPhotos:
         notes += clouds.said(file.name, root)
         if ply is None:
             notes.append(f"{file.name} names the points {clouds.why_missing(given)}")
-    points = read_ply_points(ply) if ply else None
+    ordered = by_name(photos)
+    given = GivenPoints(ply.name, read_ply_points(ply)) if ply else None
+    points, said = usable_points(given, ordered) if given else (None, [])
     return PosedPhotos(
         layout=f"{file.name} (instant-ngp, nerfstudio)",
         image_folder=folder,
-        photos=by_name(photos),
-        points=points or None,  # none, if there are none in it
+        photos=ordered,
+        points=points,
+        given=len(given.points) if given else 0,
         listed=len(frames),
         pictures=frozenset(pictures_in(folder)),
         sources=(file, *others, *([ply] if ply else [])),
-        notes=tuple(notes),
+        notes=(*notes, *said),
     )
 
 
@@ -109,28 +113,6 @@ def _description(file: Path) -> dict[str, Any]:
     if not isinstance(frames, list) or not all(isinstance(frame, dict) for frame in frames):
         raise CaptureError(f"{file} has frames that are no list of objects: export it again")
     return top
-
-
-def read_ply_points(file: Path) -> InputPoints:
-    """The vertices of a .ply with their colors (gray if it has none).
-
-    Raises:
-        CaptureError: if it is not a point cloud.
-    """
-    from plyfile import PlyData, PlyParseError
-
-    try:
-        vertices = PlyData.read(str(file))["vertex"]
-        positions = np.stack([np.asarray(vertices[axis], dtype=np.float64) for axis in "xyz"], axis=1)
-    except (PlyParseError, KeyError, ValueError) as error:
-        raise CaptureError(f"{file} is not a .ply with points ({error})") from error
-    names = {field.name for field in vertices.properties}
-    if {"red", "green", "blue"} <= names:
-        colors = np.stack([np.asarray(vertices[channel]) for channel in ("red", "green", "blue")], axis=1).astype(np.uint8)
-    else:
-        colors = np.full((len(positions), 3), 128, dtype=np.uint8)
-    finite = np.isfinite(positions).all(axis=1)
-    return InputPoints(positions[finite], colors[finite])
 
 
 def _photo(frame: dict[str, Any], path: Path, masks: Named, *, folder: Path, where: str) -> Photo:

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from splatpaint.capture.colmap import MAX_ERROR_PX, MIN_TRACK
 from splatpaint.capture.posed import InputPoints
+from splatpaint.capture.sparse_model import MAX_ERROR_PX, MIN_TRACK
 from splatpaint.events import Events, Progressed
 
 LONGEST_SIDE_PX = 1200

@@ -79,10 +79,10 @@ def test_mask_paths_are_kept(tmp_path):
 
 
 def test_points_of_a_ply_are_read(tmp_path):
-    rows = np.array([(1, 2, 3, 10, 20, 30), (np.nan, 0, 0, 1, 1, 1)], dtype=[*[(c, "f4") for c in "xyz"], *COLORS])
+    rows = np.array([(0.5, 0.25, 2.5, 10, 20, 30), (np.nan, 0, 0, 1, 1, 1)], dtype=[*[(c, "f4") for c in "xyz"], *COLORS])
     PlyData([PlyElement.describe(rows, "vertex")]).write(str(tmp_path / "sparse.ply"))
     points = read(write_transforms(tmp_path, SHOTS, ply_file_path="sparse.ply")).points
-    assert (points.positions.tolist(), points.colors.tolist()) == ([[1, 2, 3]], [[10, 20, 30]])
+    assert (points.positions.tolist(), points.colors.tolist()) == ([[0.5, 0.25, 2.5]], [[10, 20, 30]])
 
 
 COLORS = [("red", "u1"), ("green", "u1"), ("blue", "u1")]
