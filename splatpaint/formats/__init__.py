@@ -6,6 +6,7 @@ import torch
 
 from splatpaint.errors import FormatError
 from splatpaint.formats.checkpoint import read_checkpoint, write_checkpoint
+from splatpaint.formats.offset import NO_OFFSET, Offset, write_offset
 from splatpaint.formats.ply import read_ply, write_ply
 from splatpaint.formats.splat import read_splat, write_splat
 from splatpaint.scene.splats import Splats
@@ -42,8 +43,13 @@ def check_splats(path: Path) -> None:
         raise _unknown(path)
 
 
-def write_splats(path: Path, splats: Splats) -> None:
+def write_splats(path: Path, splats: Splats, offset: Offset = NO_OFFSET) -> None:
     """Writes a .ply, .splat or .safetensors file; an existing file is replaced atomically.
+
+    Args:
+        path: the file.
+        splats: what it is to hold.
+        offset: what is to be added to the coordinates, for readers of the file (see offset.py).
 
     Raises:
         FormatError: if the suffix is unknown, the format cannot hold these splats, or the file cannot be written.
@@ -51,13 +57,14 @@ def write_splats(path: Path, splats: Splats) -> None:
     try:
         match path.suffix.lower():
             case ".ply":
-                write_ply(path, splats)
+                write_ply(path, splats, offset)
             case ".splat":
                 write_splat(path, splats)
             case ".safetensors":
-                write_checkpoint(path, splats)
+                write_checkpoint(path, splats, offset)
             case _:
                 raise _unknown(path)
+        write_offset(path, offset)
     except OSError as error:
         raise FormatError(
             f"{path} cannot be written ({error.strerror}): choose a file in an existing, writable folder"

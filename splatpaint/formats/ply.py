@@ -14,6 +14,7 @@ from plyfile import PlyData, PlyElement, PlyElementParseError, PlyHeaderParseErr
 
 from splatpaint.atomic import write_bytes
 from splatpaint.errors import FormatError
+from splatpaint.formats.offset import NO_OFFSET, WORD, Offset, as_text
 from splatpaint.scene.splats import Splats
 
 MEANS = ["x", "y", "z"]
@@ -24,8 +25,9 @@ SCALES = ["scale_0", "scale_1", "scale_2"]
 QUATS = ["rot_0", "rot_1", "rot_2", "rot_3"]
 
 
-def write_ply(path: Path, splats: Splats) -> None:
-    """Writes rgb splats of any degree as float32; the file is replaced atomically.
+def write_ply(path: Path, splats: Splats, offset: Offset = NO_OFFSET) -> None:
+    """Writes rgb splats of any degree as float32, and in a comment what is to be added to their coordinates, if anything; the
+    file is replaced atomically.
 
     Raises:
         FormatError: if the splats are not rgb.
@@ -50,7 +52,8 @@ def write_ply(path: Path, splats: Splats) -> None:
     names = MEANS + NORMALS + DC + rest_names + OPACITY + SCALES + QUATS
     table = np.ascontiguousarray(columns.detach().cpu().numpy(), dtype="<f4").view([(name, "<f4") for name in names])[:, 0]
     buffer = BytesIO()
-    PlyData([PlyElement.describe(table, "vertex")], byte_order="<").write(buffer)
+    comments = [] if offset == NO_OFFSET else [f"{WORD} {as_text(offset)}"]
+    PlyData([PlyElement.describe(table, "vertex")], byte_order="<", comments=comments).write(buffer)
     write_bytes(path, buffer.getbuffer())
 
 

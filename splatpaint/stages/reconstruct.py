@@ -11,6 +11,7 @@ from splatpaint.events import Events, Measured, Noted
 from splatpaint.fit.exposures import exposures_of
 from splatpaint.fit.photos import ReconstructConfig, fit_photos
 from splatpaint.formats import drop_nonfinite, read_splats
+from splatpaint.formats.offset import read_offset
 from splatpaint.masks.object_layer import ObjectLayer
 from splatpaint.masks.visibility import DepthView
 from splatpaint.render.protocol import Rasterizer
@@ -102,7 +103,7 @@ def adopt(
     """Splats that another tool fitted, or an earlier run, brought into the capture's world; measured against its photos.
 
     Args:
-        file: .ply, .splat or .safetensors, in the frame of the capture's poses.
+        file: .ply, .splat or .safetensors, in the frame of the capture's poses or relative to an offset that it names.
         capture: gives the frame.
         photos: of its supervising views.
         rasterizer: any.
@@ -111,7 +112,8 @@ def adopt(
     Raises:
         FormatError: if the file holds no splats.
     """
-    splats, broken = drop_nonfinite(in_world(read_splats(file), capture.world_from_input))
+    world_from_file = capture.world_from_input.from_place(read_offset(file))
+    splats, broken = drop_nonfinite(in_world(read_splats(file), world_from_file))
     if len(splats) == 0:
         raise FormatError(f"{file} holds no splats")
     if broken:

@@ -1,4 +1,5 @@
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -69,6 +70,19 @@ def test_reduced_intrinsics_see_the_same_field_of_view(tmp_path):
     write_colmap(tmp_path, SHOTS)
     full, small = capture_of(tmp_path), capture_of(tmp_path, CaptureConfig(max_resolution=32))
     torch.testing.assert_close(small.views[0].camera.K, full.views[0].camera.resized(32, 24).K)
+
+
+@pytest.mark.parametrize("write", [write_colmap, write_transforms, write_llff])
+def test_a_capture_in_map_coordinates_is_prepared_as_one_at_the_origin(tmp_path, write):
+    far = np.array([412345.678, 5654321.987, 250.5])
+    moved = SHOTS.world_from_cam.copy()
+    moved[:, :3, 3] += far
+    here = capture_of(write(tmp_path / "here", SHOTS))
+    there = capture_of(write(tmp_path / "there", replace(SHOTS, world_from_cam=moved, points=SHOTS.points + far)))
+    near = there.world_from_input.from_place(tuple(far))
+    for one, other in zip(here.views, there.views, strict=True):
+        expected = here.world_from_input.undo(one.camera.centers)
+        torch.testing.assert_close(near.undo(other.camera.centers), expected, atol=1e-3, rtol=0)
 
 
 def test_photos_that_need_nothing_are_used_where_they_are(tmp_path):
