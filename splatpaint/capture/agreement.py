@@ -23,14 +23,16 @@ MIN_OBSERVED = 20
 TOLERANCE = 0.01
 """Of the longer image side: points reproject within it, and farther off where they belong to other poses."""
 MIN_SEEN = 0.8
-"""Share of the points that must lie in the frame of at least two photos."""
+"""Share of the points that must lie in the frame of at least two photos, unless their colors clearly fit."""
 MIN_CORRELATION = 0.2
 """Of the brightness of points and of the photos at their places. In five captures it was 0.42 to 0.90, and at most 0.17 with
 axes swapped or poses inverted."""
+CLEAR_CORRELATION = 0.4
+"""From here on, points fit also where most lie out of sight, as those of a survey of a whole street."""
 PHOTOS, POINTS = 8, 5000
 """Photos and points whose colors are compared."""
 MAX_CLOUD = 50_000
-"""Points of a dense cloud that are used: more splats at the start would only cost time."""
+"""Points that are used of a dense cloud that photos were not matched for: more splats at the start would only cost time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +63,9 @@ def usable_points(given: GivenPoints, photos: tuple[Photo, ...]) -> tuple[InputP
     Raises:
         CaptureError: if the points fit the inverted poses.
     """
-    points, notes = given.points, []
+    notes = []
+    given = _thinned(given, notes)
+    points = given.points
     usable = np.asarray(np.isfinite(points.positions).all(axis=1))
     if not usable.all():
         lost = f"{np.count_nonzero(~usable)} of {len(points)} points of {given.file}"
@@ -88,11 +92,25 @@ def usable_points(given: GivenPoints, photos: tuple[Photo, ...]) -> tuple[InputP
         usable &= given.reliable
     else:
         usable &= observed | (_seen_by(points, photos) >= 2)
-    rows = np.flatnonzero(usable)
-    if len(rows) > MAX_CLOUD:
-        notes.append(f"of the {len(rows)} points of {given.file}, {MAX_CLOUD} are used")
-        rows = np.sort(np.random.default_rng(0).choice(rows, MAX_CLOUD, replace=False))
-    return (InputPoints(points.positions[rows], points.colors[rows]) if len(rows) else None), notes
+    return (InputPoints(points.positions[usable], points.colors[usable]) if usable.any() else None), notes
+
+
+def _thinned(given: GivenPoints, notes: list[str]) -> GivenPoints:
+    """At most `MAX_CLOUD` points, if none of them is reliable; which adds a note."""
+    total = len(given.points)
+    if total <= MAX_CLOUD or (given.reliable is not None and given.reliable.any()):
+        return given
+    notes.append(f"of the {total} points of {given.file}, {MAX_CLOUD} are used")
+    rows = np.sort(np.random.default_rng(0).choice(total, MAX_CLOUD, replace=False))
+    place = np.full(total, -1)
+    place[rows] = np.arange(MAX_CLOUD)
+    observed = [
+        Observed(each.photo, place[each.points][kept], each.pixels[kept])
+        for each in given.observed
+        for kept in [place[each.points] >= 0]
+    ]
+    points = InputPoints(given.points.positions[rows], given.points.colors[rows])
+    return GivenPoints(given.file, points, None if given.reliable is None else given.reliable[rows], observed)
 
 
 def _misfit(
@@ -107,9 +125,9 @@ def _misfit(
         return f"they reproject {median:.1%} of the image side off" if median > TOLERANCE else None
     points = InputPoints(given.points.positions[usable], given.points.colors[usable])
     share = float((_seen_by(points, photos) >= 2).mean())
-    if share < MIN_SEEN:
-        return f"{share:.0%} of them lie in the frame of two photos"
     correlation = _color_correlation(points, photos)
+    if share < MIN_SEEN and (correlation is None or correlation < CLEAR_CORRELATION):
+        return f"{share:.0%} of them lie in the frame of two photos"
     if doubt if correlation is None else correlation < MIN_CORRELATION:
         return "photos show other colors at their places"
     return None

@@ -15,7 +15,7 @@ from splatpaint.errors import CaptureError
 from splatpaint.scene.camera import Cameras
 from splatpaint.scene.views import Capture, PointCloud, Similarity, View
 
-VERSION = 1
+VERSION = 2
 """To be raised when preparation changes, so that folders of earlier versions are not used."""
 USED = "used"
 """File with the name of the folder that was used last."""

@@ -3,13 +3,13 @@
 There is one rule for all of them. A name means the file that is written so below the folder. If there is none, it means the
 one file that is called so but for the spelling: backslashes, another case, composed or decomposed accents, another picture
 suffix or none, folders in front that the file does not have, or folders that only the file has. A name that several files fit,
-and a file that several names fit, mean nothing. What is found lies below the folder in any case; a name that leads elsewhere
-(absolute, or with `..`) is looked for by its last parts.
+and a file that several names fit, mean nothing; nor does a file that lies elsewhere than the other names say. What is found
+lies below the folder in any case; a name that leads elsewhere (absolute, or with `..`) is looked for by its last parts.
 """
 
 import os
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
@@ -73,7 +73,8 @@ def find(
         candidates: lists the files that may be meant; called only if some name is not exactly that of a file.
         endings: what may stand between the name of a file (without suffix) and its suffix, best first: with "_mask",
             `left/a.jpg` can mean `left/a_mask.png`.
-        exactly: whether a file of exactly the name is meant in any case, be it among the candidates or not.
+        exactly: whether a file of exactly the name is meant in any case, be it among the candidates or not; and whether all
+            files have to lie where most do, seen from their names.
     """
     names = list(dict.fromkeys(names))
     exact = {name: folder / name for name in names if exactly and not leads_out(name) and os.path.isfile(folder / name)}
@@ -106,6 +107,13 @@ def find(
                 del files[name]
                 other = next(each for each in claiming if each != name)
                 unclear[name] = f"fits {shown(path.name)} no better than {shown(other)} does"
+    if exactly:
+        found = {name: _Spelled.of(path.relative_to(folder).as_posix()) for name, path in files.items()}
+        moves = {name: _moved(given[name].key, spelled.key) for name, spelled in found.items()}
+        usual = next(iter(Counter(moves.values()).most_common(1)), (None, 0))[0]
+        for name in [name for name, move in moves.items() if move != usual and name not in exact]:
+            del files[name]
+            unclear[name] = f"might be {shown(found[name].text)}, but that lies elsewhere than the others"
     loosely = {name: path for name, path in files.items() if not _as_written(name, path, folder, endings)}
     return Named(files, loosely, unclear)
 
@@ -152,17 +160,19 @@ def _best(name: _Spelled, by_base: dict[str, list[_Spelled]], endings: Sequence[
     fits: dict[tuple[int | bool, ...], list[_Spelled]] = defaultdict(list)
     for rank, ending in enumerate(endings):
         for file in by_base.get(name.key[-1] + ending.lower(), ()):
-            pairs = zip(reversed(name.key[:-1]), reversed(file.key[:-1]), strict=False)
-            alike = 1
-            for one, other in pairs:
-                if one != other:
-                    break
-                alike += 1
+            alike = len(name.key) - len(_moved(name.key, file.key)[0])
             if alike >= len(name.key) - optional or alike == len(file.key):
                 same = name.parts[-1:] == file.parts[-1:]
                 but_for_case = name.parts[-1].casefold() == file.parts[-1].casefold()
                 fits[alike, -rank, but_for_case, same].append(file)
     return fits[max(fits)] if fits else []
+
+
+def _moved(name: Parts, file: Parts) -> tuple[Parts, Parts]:
+    """The folders of a name and of a file that are not common to both."""
+    pairs = zip(reversed(name[:-1]), reversed(file[:-1]), strict=False)
+    alike = 1 + len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
+    return name[:-alike], file[:-alike]
 
 
 def _as_written(name: str, path: Path, folder: Path, endings: Sequence[str]) -> bool:

@@ -45,7 +45,7 @@ class CaptureSummary:
 
 
 def inspect(path: Path, config: CaptureConfig) -> CaptureSummary:
-    """A summary of the capture. Masks are opened, photos for their size only, and nothing is written.
+    """A summary of the capture. Masks are opened, most photos for their size only, and nothing is written.
 
     Raises:
         CaptureError: if the capture cannot be read.

@@ -65,8 +65,11 @@ def read_transforms(file: Path) -> PosedPhotos:
     if not named.files:
         example = named.why_missing(next(iter(listed), ""))
         raise CaptureError(f"none of the {len(frames)} images that {file} lists exists: it lists {example}")
+    photo_files = set(named.files.values())
     masks = find(
-        [str(frame["mask_path"]) for frame in frames if frame.get("mask_path")], root, partial(picture_files, root, masks=True)
+        [str(frame["mask_path"]) for frame in frames if frame.get("mask_path")],
+        root,
+        lambda: [path for path in picture_files(root, masks=True) if path not in photo_files],
     )
     folder = common_folder(list(named.files.values()))
     photos = [

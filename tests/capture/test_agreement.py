@@ -180,6 +180,13 @@ def test_points_of_short_tracks_are_not_used_beside_enough_others(tmp_path):
     assert len(read(tmp_path).points) == 400
 
 
+def test_a_survey_may_be_larger_than_what_is_photographed(tmp_path):
+    behind = SHOTS.points * (1, 1, -3)
+    both = np.concatenate([SHOTS.points, behind])
+    with_ply(tmp_path, replace(SHOTS, points=both, colors=np.concatenate([SHOTS.colors, SHOTS.colors])))
+    assert 390 < len(read(tmp_path).points) <= 400
+
+
 def test_a_dense_cloud_is_thinned_out():
     many = np.repeat(SHOTS.points, 200, axis=0)
     given = GivenPoints("cloud.ply", InputPoints(many, np.full((len(many), 3), 128, dtype=np.uint8)))

@@ -151,3 +151,14 @@ def test_many_names_are_said_in_one_sentence(tmp_path):
     folder_with(tmp_path, "a.jpg", "b.jpg", "c.jpg")
     said = meant(tmp_path, "A.jpg", "B.jpg", "c.jpg").said("frames", tmp_path)
     assert said == ["A.jpg in frames is taken to mean a.jpg, and 1 more likewise"]
+
+
+@pytest.mark.parametrize("other", ["depth/c.png", "images/depth/c.jpg", "old/images/c.jpg"])
+def test_a_missing_file_is_not_taken_from_elsewhere_than_the_others(tmp_path, other):
+    folder_with(tmp_path, "images/a.jpg", "images/b.jpg", other)
+    named = meant(tmp_path, "images/a.jpg", "images/b.jpg", "images/c.jpg")
+    assert list(named.files) == ["images/a.jpg", "images/b.jpg"]
+    folder_with(tmp_path, "a.jpg", "b.jpg")
+    flat = find(["a.jpg", "b.jpg", "c.jpg"], tmp_path, lambda: [tmp_path / "a.jpg", tmp_path / "b.jpg", tmp_path / other])
+    assert list(flat.files) == ["a.jpg", "b.jpg"]
+    assert flat.why_missing("c.jpg") == f"c.jpg, which might be {other}, but that lies elsewhere than the others"
