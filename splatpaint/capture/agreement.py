@@ -87,7 +87,10 @@ def usable_points(given: GivenPoints, photos: tuple[Photo, ...]) -> tuple[InputP
         return None, notes
     error = _errors(given)
     observed = np.isfinite(error)
-    usable &= ~(error > TOLERANCE) if given.reliable is not None else usable
+    if elsewhere := np.count_nonzero(usable & (error > TOLERANCE)):
+        lost = f"{elsewhere} of {len(points)} points of {given.file}"
+        notes.append(f"{lost} lie elsewhere than photos show them: they are left out")
+    usable &= ~(error > TOLERANCE)
     if given.reliable is not None and np.count_nonzero(usable & given.reliable) >= ENOUGH:
         usable &= given.reliable
     else:

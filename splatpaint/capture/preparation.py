@@ -249,7 +249,7 @@ def check_masks(shares: Sequence[float], ignore_shares: Sequence[float], masks: 
     if min(shares) >= FULL_SHARE:
         raise MaskError(f"all {len(shares)} masks in {masks.folder} cover their photo from edge to edge: nothing would be kept")
     mean = float(np.mean(shares))
-    yield Noted(STAGE, f"the masks mark {mean:.1%} of the pixels on average: {counts} is filled")
+    yield Noted(STAGE, f"the masks mark {mean:.1%} of the pixels on average (filled: {counts})")
     if mean > 0.5:
         other = "white" if meaning.fill.value == "black" else "black"
         yield Noted(STAGE, f"more than half is marked: if that is the rest of the scene, set mask polarity {other}", "warning")

@@ -158,7 +158,9 @@ def test_points_that_lie_elsewhere_than_their_observations_say_are_left_out(tmp_
     points = SHOTS.points.copy()
     points[::10] = 1e9
     with_matches(tmp_path, replace(SHOTS, points=points))
-    assert len(read(tmp_path).points) == 360
+    posed = read(tmp_path)
+    assert len(posed.points) == 360
+    assert posed.notes == ("40 of 400 points of points3D.txt lie elsewhere than photos show them: they are left out",)
 
 
 @pytest.mark.parametrize("track", ["", " 1 0", " 1 0 2 0"])

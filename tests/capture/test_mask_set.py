@@ -165,9 +165,9 @@ def test_objects_are_chosen_in_a_capture_and_info_says_what_share_they_mark(tmp_
     chosen = CaptureConfig(mask_value=(3,))
     capture = load_capture(tmp_path, chosen, cache=tmp_path / "cache")
     assert [read_mask(view.fill_mask).mean().item() for view in capture.views] == [0.25] * 5
-    assert inspect(tmp_path, chosen).notes[-1] == "the masks mark 25.0% of the pixels on average: the object 3 is filled"
+    assert inspect(tmp_path, chosen).notes[-1] == "the masks mark 25.0% of the pixels on average (filled: the object 3)"
     both = inspect(tmp_path, CaptureConfig()).notes[-1]
-    assert both.startswith("the masks mark 30.0% of the pixels on average: any of the objects 3, 5")
+    assert both.startswith("the masks mark 30.0% of the pixels on average (filled: any of the objects 3, 5")
 
 
 @pytest.mark.parametrize(("share", "message"), [(0.0, "all 5 masks in .*masks are empty"), (1.0, "edge to edge")])

@@ -218,7 +218,7 @@ def test_the_layout_the_masks_and_their_share_are_said(tmp_path):
     assert "COLMAP text model in sparse/0: 4 of 4 pictures in images have a pose, OPENCV 64x48, to be undistorted" in layout
     assert masks == "3 of 4 photos have a mask in masks"
     assert share.startswith("the masks mark 5")
-    assert share.endswith("on average: white is filled")
+    assert share.endswith("on average (filled: white)")
 
 
 def test_pictures_without_a_pose_are_said_with_what_helps(tmp_path):
