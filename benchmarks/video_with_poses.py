@@ -18,8 +18,9 @@ def is_video_with_poses(folder: Path) -> bool:
 
 
 def write_transforms(video: Path, folder: Path) -> Path:
-    """Writes `folder`/transforms.json, which refers to the frames where they are, and returns the folder. Frames whose pose is
-    not finite are left out."""
+    """Writes `folder`/transforms.json and links to the frames beside it, and returns the folder. Frames whose pose is not
+    finite are left out."""
+    (folder / "images").mkdir(parents=True, exist_ok=True)
     K = np.loadtxt(video / INTRINSICS)
     frames = []
     for pose in sorted(video.glob("*.pose.txt")):
@@ -27,9 +28,11 @@ def write_transforms(video: Path, folder: Path) -> Path:
         image = next(video.glob(f"{pose.name.removesuffix('.pose.txt')}.color.*"))
         if np.isfinite(world_from_cam).all():
             matrix = (world_from_cam @ OPENGL_FROM_OPENCV).tolist()
-            frames.append({"file_path": str(image.resolve()), "transform_matrix": matrix})
-    _, height, width = read_image(Path(frames[0]["file_path"])).shape
+            link = folder / "images" / image.name
+            link.unlink(missing_ok=True)
+            link.symlink_to(image.resolve())
+            frames.append({"file_path": f"images/{image.name}", "transform_matrix": matrix})
+    _, height, width = read_image(folder / frames[0]["file_path"]).shape
     camera = {"w": width, "h": height, "fl_x": K[0, 0], "fl_y": K[1, 1], "cx": K[0, 2], "cy": K[1, 2]}
-    folder.mkdir(parents=True, exist_ok=True)
     (folder / "transforms.json").write_text(json.dumps({"camera_model": "PINHOLE", **camera, "frames": frames}, indent=1))
     return folder

@@ -1,134 +1,129 @@
 """Captures with a COLMAP sparse model (binary or text) and a folder of photos."""
 
-import signal
-import threading
+from functools import partial
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import numpy as np
 
-from splatpaint.capture.colmap_sizes import check_sizes
+from splatpaint.capture.agreement import GivenPoints, Observed, usable_points
 from splatpaint.capture.lens import Lens
-from splatpaint.capture.posed import InputPoints, Photo, PosedPhotos, by_name, lens_for_file, pictures_in, rigid
+from splatpaint.capture.listing import picture_files, pictures_in
+from splatpaint.capture.names import Named, find, shown
+from splatpaint.capture.point_cloud import read_ply_points
+from splatpaint.capture.posed import InputPoints, Photo, PosedPhotos, by_name, common_folder, lens_for_file, rigid
+from splatpaint.capture.sparse_model import ModelCamera, ModelImage, SparseModel, model_suffix, read_model
 from splatpaint.errors import CaptureError
 
 MODEL_FOLDERS = ("sparse", "colmap/sparse", "colmap", ".")
 """Folders that are searched for sparse models, with their numbered subfolders."""
+POINTS_PLY = "points3D.ply"
+"""Points of a model that has no points3D.bin or .txt, or an empty one."""
 IMAGE_FOLDERS = ("images", "input", "images_2", "images_4", "images_8", ".")
 """Folders that are searched for the photos; the first with the most photos is used."""
-MODEL_PARTS = ("cameras", "images", "points3D", "frames", "rigs")
-"""Files of a model; the first three are required."""
-SUFFIXES = ("bin", "txt")
-"""Formats of the files, in the order of preference."""
-MIN_TRACK = 3
-"""Minimum number of images per point; points with two are often wrong matches."""
-MAX_ERROR_PX = 2.0
-"""Maximum reprojection error of points; COLMAP's own filter is 4 px."""
 
 
 def find_models(root: Path) -> list[Path]:
     """All folders with a sparse model that has cameras and images."""
     folders = [root / name for name in MODEL_FOLDERS]
     folders += [child for folder in folders[:-1] if folder.is_dir() for child in sorted(folder.iterdir()) if child.is_dir()]
-    return [folder for folder in dict.fromkeys(folders) if any(_is_model(folder, suffix) for suffix in SUFFIXES)]
+    return [folder for folder in dict.fromkeys(folders) if model_suffix(folder)]
 
 
 def read_colmap(root: Path) -> PosedPhotos:
-    """The registered photos of the largest sparse model, with its points.
+    """The posed photos of the largest sparse model, with its points.
 
     Raises:
         CaptureError: if no model can be read, its photos are not found, or a camera model is not supported.
     """
-    models = [(folder, _read(folder)) for folder in find_models(root)]
-    if not models:
-        raise CaptureError(f"{root} holds no sparse model with cameras and images")
-    folder, model = max(models, key=lambda item: item[1].num_reg_images())
-    registered = [image for image in model.images.values() if image.has_pose]
-    image_folder = _image_folder(root, [image.name for image in registered])
-    pictures = pictures_in(image_folder)
+    folder, model, notes = _largest(root)
     here = folder.relative_to(root).as_posix()
-
-    photos, missing = [], []
-    for image in registered:
-        name = Path(image.name).with_suffix("").as_posix()
-        path = image_folder / image.name
-        path = path if path.is_file() else pictures.get(name)
-        if path is None:
-            missing.append(image.name)
-            continue
-        where = f"image {image.name} of {here}"
-        photos.append(
-            Photo(
-                name=name,
-                path=path,
-                lens=lens_for_file(_lens(model.cameras[image.camera_id], where=where), path),
-                cam_from_world=rigid(image.cam_from_world().matrix(), where=where),
-            )
+    posed = [image for image in model.images if image.quaternion.any()]
+    if len(posed) < len(model.images):
+        example = next(image.name for image in model.images if not image.quaternion.any())
+        notes.append(
+            f"{len(model.images) - len(posed)} of {len(model.images)} images of {here} have no pose but a quaternion of zeros "
+            f"(such as {shown(example)}) and are left out"
         )
-    notes = []
+    named, image_folder = _photo_files(root, [image.name for image in posed])
+    notes += named.said(f"the model {here}", root)
+    missing = [image.name for image in posed if image.name not in named.files]
     if missing:
         notes.append(
-            f"image {missing[0]} of the model {here} does not exist in {image_folder.name} "
-            f"({len(missing)} of {len(registered)} are missing)"
+            f"the model {here} lists {named.why_missing(missing[0])} ({len(missing)} of {len(posed)} photos are missing)"
         )
-    if len(models) > 1:
-        notes.append(f"{here} is used, the largest of {len(models)} sparse models; the others are left aside")
-    suffix = next(suffix for suffix in SUFFIXES if _is_model(folder, suffix))
+    photos = []
+    for image in posed:
+        where = f"image {shown(image.name)} of {here}"
+        if path := named.files.get(image.name):
+            if image.camera_id not in model.cameras:
+                raise CaptureError(f"{where} has the camera {image.camera_id}, which the model lacks: export the model again")
+            lens, upright = lens_for_file(_lens(model.cameras[image.camera_id], where=where), path)
+            name = path.relative_to(image_folder).with_suffix("").as_posix()
+            photos.append(Photo(name, path, lens, rigid(_matrix(image), where=where), upright=upright))
+    ordered = by_name(photos)
+    given = _given(folder, model, posed, named, ordered)
+    points, said = usable_points(given, ordered) if given else (None, [])
     return PosedPhotos(
-        layout=f"COLMAP {'binary' if suffix == 'bin' else 'text'} model in {here}",
+        layout=f"COLMAP {'binary' if model_suffix(folder) == 'bin' else 'text'} model in {here}",
         image_folder=image_folder,
-        photos=by_name(photos),
-        points=points_of(model),
-        listed=len(registered),
+        photos=ordered,
+        points=points,
+        given=len(given.points) if given else 0,
+        listed=len(posed),
         pictures=frozenset(pictures_in(image_folder, deep=image_folder != root)),
-        sources=tuple(path for part in MODEL_PARTS if (path := folder / f"{part}.{suffix}").is_file()),
-        notes=tuple(notes),
+        sources=(*model.files, *(path for path in [folder / POINTS_PLY] if path.is_file())),
+        notes=(*notes, *said),
     )
 
 
-def import_pycolmap() -> ModuleType:
-    """The pycolmap module.
-
-    Its import installs a SIGTERM handler that prints a stack trace and ends the process; the previous handler is restored.
-    """
-    before = signal.getsignal(signal.SIGTERM)
-    import pycolmap
-
-    if threading.current_thread() is threading.main_thread():  # handlers can be set only in the main thread
-        signal.signal(signal.SIGTERM, before)
-    return pycolmap
-
-
-def _is_model(folder: Path, suffix: str) -> bool:
-    return all((folder / f"{part}.{suffix}").is_file() for part in MODEL_PARTS[:3])
-
-
-def _read(folder: Path) -> Any:
-    if _is_model(folder, "bin"):
-        check_sizes(folder)
-    try:
-        return import_pycolmap().Reconstruction(folder)
-    except (RuntimeError, ValueError, IndexError, MemoryError) as error:  # MemoryError: a file truncated in its header
-        raise CaptureError(f"the sparse model in {folder} cannot be read ({error})") from error
+def _largest(root: Path) -> tuple[Path, SparseModel, list[str]]:
+    """The model with the most images, its folder, and notes on the others. Broken ones do not count if another can be read."""
+    models: dict[Path, SparseModel] = {}
+    broken: dict[Path, CaptureError] = {}
+    for folder in find_models(root):
+        try:
+            models[folder] = read_model(folder)
+        except CaptureError as error:
+            broken[folder] = error
+    if not models:
+        raise next(iter(broken.values()), CaptureError(f"{root} holds no sparse model with cameras and images"))
+    folder = max(models, key=lambda each: len(models[each].images))
+    notes = [f"{error}; it is left aside" for error in broken.values()]
+    if len(models) > 1:
+        here = folder.relative_to(root).as_posix()
+        notes.append(f"{here} is used, the largest of {len(models)} sparse models; the others are left aside")
+    return folder, models[folder], notes
 
 
-def _image_folder(root: Path, names: list[str]) -> Path:
-    """The folder under which most of the listed photos lie, by name or by name without suffix."""
-    stems = {Path(name).with_suffix("").as_posix() for name in names}
+def _photo_files(root: Path, names: list[str]) -> tuple[Named, Path]:
+    """The files of the listed photos, and the folder under which most of them lie."""
     folders = [root / name for name in IMAGE_FOLDERS if (root / name).is_dir()]
-    matches = [len(stems & pictures_in(folder).keys()) for folder in folders]
-    if not stems or max(matches) == 0:
+    found = [find(names, folder, partial(picture_files, folder)) for folder in folders]
+    best = max(range(len(found)), key=lambda index: len(found[index].files))
+    if not found[best].files:
         looked = ", ".join(folder.relative_to(root).as_posix() for folder in folders)
         example = min(names) if names else "any image"
-        raise CaptureError(f"none of the photos of the sparse model (such as {example}) lies in {root} (looked in {looked})")
-    return folders[int(np.argmax(matches))]
+        raise CaptureError(
+            f"none of the photos of the sparse model lies in {root} (looked in {looked}): it lists "
+            f"{found[0].why_missing(example)}"
+        )
+    return found[best], common_folder(list(found[best].files.values())) if folders[best] == root else folders[best]
 
 
-def _lens(camera: Any, *, where: str) -> Lens:
-    model = camera.model.name
-    common = {"model": model, "width": camera.width, "height": camera.height}
-    match model, [float(value) for value in camera.params]:
+def _matrix(image: ModelImage) -> np.ndarray:
+    """`cam_from_world` of an image, 3x4."""
+    w, x, y, z = image.quaternion / np.linalg.norm(image.quaternion)
+    rotation = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+    ]
+    return np.concatenate([np.array(rotation), image.translation[:, None]], axis=1)
+
+
+def _lens(camera: ModelCamera, *, where: str) -> Lens:
+    common = {"model": camera.model, "width": camera.width, "height": camera.height}
+    match camera.model, camera.params:
         case "SIMPLE_PINHOLE", [f, cx, cy]:
             return Lens(**common, fx=f, fy=f, cx=cx, cy=cy)
         case "PINHOLE", [fx, fy, cx, cy]:
@@ -143,14 +138,30 @@ def _lens(camera: Any, *, where: str) -> Lens:
             return Lens(**common, fx=f, fy=f, cx=cx, cy=cy, radial=tuple(radial), fisheye=True)
         case "OPENCV_FISHEYE", [fx, fy, cx, cy, *radial]:
             return Lens(**common, fx=fx, fy=fy, cx=cx, cy=cy, radial=tuple(radial), fisheye=True)
-    raise CaptureError(f"{where} has the camera model {model}, which is not supported: run `colmap image_undistorter` first")
-
-
-def points_of(model: Any) -> InputPoints | None:
-    """The points of a reconstruction with enough images and a small reprojection error; None if there are none."""
-    points = [point for point in model.points3D.values() if point.track.length() >= MIN_TRACK and point.error <= MAX_ERROR_PX]
-    if not points:
-        return None
-    return InputPoints(
-        np.array([point.xyz for point in points], dtype=np.float64), np.array([point.color for point in points], dtype=np.uint8)
+    raise CaptureError(
+        f"{where} has the camera model {camera.model}, which is not supported: run `colmap image_undistorter` first"
     )
+
+
+def _given(
+    folder: Path, model: SparseModel, posed: list[ModelImage], named: Named, photos: tuple[Photo, ...]
+) -> GivenPoints | None:
+    """The points of the model with their observations, or those of a points3D.ply in their place; None without either."""
+    if model.points is None or not len(model.points.ids):
+        ply = folder / POINTS_PLY
+        return GivenPoints(ply.name, read_ply_points(ply)) if ply.is_file() else None
+    order = np.argsort(model.points.ids)
+    ids = model.points.ids[order]
+    by_path = {photo.path: photo for photo in photos}
+    observed = []
+    for image in posed:
+        photo = by_path.get(named.files.get(image.name, folder))
+        if photo is None:
+            continue
+        camera = model.cameras[image.camera_id]
+        at = np.searchsorted(ids, image.point_ids).clip(max=len(ids) - 1)
+        known = ids[at] == image.point_ids
+        pixels = image.keypoints[known] * (photo.lens.width / camera.width, photo.lens.height / camera.height)
+        observed.append(Observed(photo, order[at[known]], pixels))
+    points = InputPoints(model.points.positions, model.points.colors)
+    return GivenPoints(model.files[-1].name, points, model.points.reliable, observed)

@@ -1,5 +1,6 @@
 """Preparation of one photo: undistortion, resizing, and masks in canonical form."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,11 +9,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from splatpaint.capture.masks import MaskFiles, read_mask_for
+from splatpaint.capture.mask_set import MaskSet
 from splatpaint.capture.posed import Photo
 from splatpaint.capture.triangulate import LONGEST_SIDE_PX
 from splatpaint.capture.undistort import Undistortion, undistorted, undistortion
-from splatpaint.image.files import holds_floats, nonfinite_pixels, read_image, write_image, write_mask
+from splatpaint.image.files import holds_floats, nonfinite_pixels, read_image, read_opaque, write_image, write_mask
 from splatpaint.scene.view_files import view_file
 
 
@@ -33,11 +34,25 @@ class Developed:
     """Share of the pixels to be ignored; 0 without a mask."""
     nonfinite: int
     """Pixels of the photo that are NaN or infinite; they are ignored."""
+    transparent: bool
+    """Whether pixels are ignored because they are transparent in the photo."""
+
+
+@dataclass(frozen=True)
+class Masks:
+    """The masks of a capture, by what they are for."""
+
+    fill: MaskSet
+    ignore: Sequence[MaskSet]
+
+    def said_of(self, photos: Sequence[Photo]) -> list[str]:
+        """What is worth saying of how masks and photos fit together, a sentence each."""
+        return [sentence for masks in (self.fill, *self.ignore) for sentence in masks.said_of(photos)]
 
 
 def develop(
     photo: Photo,
-    masks: MaskFiles,
+    masks: Masks,
     folder: Path,
     *,
     max_resolution: int | None,
@@ -64,17 +79,19 @@ def develop(
     via = undistortion(photo.lens)
     full = (photo.lens.width, photo.lens.height)
     size = reduced(full, max_resolution)
-    image = undistorted(read_image(photo.path, white=white), via)
-    broken = nonfinite_pixels(photo.path)
+    image = undistorted(read_image(photo.path, upright=photo.upright, white=white), via)
     path = photo.path
-    if via.source is not None or size != full or holds_floats(photo.path):
+    if via.source is not None or size != full or photo.upright or holds_floats(photo.path):
         path = view_file(folder / "images", photo.name)
         write_image(path, _area(image, size))
     if feature_image:
         write_image(feature_image, _area(image, reduced(full, LONGEST_SIDE_PX)))
 
-    fill = _fill(photo, masks, via)
-    ignore = _ignore(photo, masks, via, broken)
+    fill = masks.fill.of(photo)
+    fill = None if fill is None else undistorted(fill, via, smooth=False)
+    broken = nonfinite_pixels(photo.path, upright=photo.upright)
+    opaque = read_opaque(photo.path, upright=photo.upright)
+    ignore = _ignore(photo, masks, via, broken, opaque)
     return Developed(
         photo=photo,
         width=size[0],
@@ -86,6 +103,7 @@ def develop(
         fill_share=0.0 if fill is None else float(fill.mean()),
         ignore_share=0.0 if ignore is None else float(ignore.mean()),
         nonfinite=0 if broken is None else int(broken.sum()),
+        transparent=opaque is not None,
     )
 
 
@@ -100,24 +118,18 @@ def scaled(K: Float[np.ndarray, "3 3"], size: tuple[int, int], to: tuple[int, in
     return np.diag([to[0] / size[0], to[1] / size[1], 1.0]) @ K
 
 
-def _fill(photo: Photo, masks: MaskFiles, via: Undistortion) -> Float[Tensor, "1 h w"] | None:
-    if photo.name not in masks.fill:
-        return None
-    size = (photo.lens.width, photo.lens.height)
-    return undistorted(read_mask_for(masks.fill[photo.name], size, marked=masks.fill_is), via, smooth=False)
-
-
 def _ignore(
-    photo: Photo, masks: MaskFiles, via: Undistortion, broken: Float[Tensor, "1 h w"] | None
+    photo: Photo,
+    masks: Masks,
+    via: Undistortion,
+    broken: Float[Tensor, "1 h w"] | None,
+    opaque: Float[Tensor, "1 h w"] | None,
 ) -> Float[Tensor, "1 h w"] | None:
-    size = (photo.lens.width, photo.lens.height)
-    parts = []
-    if photo.name in masks.ignore:
-        parts.append(undistorted(read_mask_for(masks.ignore[photo.name], size, marked="white"), via, smooth=False))
-    if photo.name in masks.ignore_black:
-        parts.append(undistorted(read_mask_for(masks.ignore_black[photo.name], size, marked="black"), via, smooth=False))
+    parts = [undistorted(mask, via, smooth=False) for each in masks.ignore if (mask := each.of(photo)) is not None]
     if broken is not None:
         parts.append(undistorted(broken, via, smooth=False))
+    if opaque is not None:
+        parts.append(undistorted(1 - opaque, via, smooth=False))
     if via.outside is not None:
         parts.append(torch.from_numpy(via.outside)[None].float())
     return torch.stack(parts).amax(dim=0) if parts else None

@@ -1,25 +1,16 @@
 """Captures in the layout of LLFF, which SPIn-NeRF extends with masks: poses_bounds.npy beside images_N folders."""
 
 import math
-import struct
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
-from splatpaint.capture.colmap import MAX_ERROR_PX, MIN_TRACK
+from splatpaint.capture.agreement import GivenPoints, usable_points
 from splatpaint.capture.lens import Lens
-from splatpaint.capture.posed import (
-    InputPoints,
-    Photo,
-    PosedPhotos,
-    by_name,
-    inverted,
-    lens_for_file,
-    pictures_in,
-    points_fit_poses,
-    rigid,
-)
+from splatpaint.capture.listing import pictures_in
+from splatpaint.capture.posed import InputPoints, Photo, PosedPhotos, by_name, inverted, lens_for_file, rigid
+from splatpaint.capture.sparse_model import read_points
 from splatpaint.errors import CaptureError
 from splatpaint.reading import UnreadableError, understanding
 
@@ -49,60 +40,27 @@ def read_llff(root: Path) -> PosedPhotos:
         world_from_cam = rigid(np.stack([right, down, -back, center], axis=1), where=where)
         focal, cx, cy = float(focal), float(width) / 2, float(height) / 2
         lens = Lens("PINHOLE", round(width), round(height), focal, focal, cx, cy)
-        photos.append(Photo(name=name, path=path, lens=lens_for_file(lens, path), cam_from_world=inverted(world_from_cam)))
+        lens, upright = lens_for_file(lens, path)
+        photos.append(Photo(name, path, lens, inverted(world_from_cam), upright=upright))
     ordered = by_name(photos)
     points_file = next((root / name for name in POINT_FILES if (root / name).is_file()), None)
-    points = read_colmap_points(points_file) if points_file else None
-    notes = []
-    if points_file and not points_fit_poses(points, ordered):
-        points = None
-        notes.append(f"{points_file.relative_to(root)} does not fit the poses of {file.name} and is left aside")
+    points, notes, given = None, [], None
+    if points_file:
+        stored = read_points(points_file)
+        here = points_file.relative_to(root).as_posix()
+        given = GivenPoints(here, InputPoints(stored.positions, stored.colors), stored.reliable)
+        points, notes = usable_points(given, ordered)
     return PosedPhotos(
         layout=f"LLFF / SPIn-NeRF ({file.name} with {folder.name})",
         image_folder=folder,
         photos=ordered,
         points=points,
+        given=len(given.points) if given else 0,
         listed=len(rows),
         pictures=frozenset(photo.name for photo in ordered),
         sources=(file, points_file) if points_file else (file,),
         notes=tuple(notes),
     )
-
-
-def read_colmap_points(file: Path) -> InputPoints:
-    """The points of a COLMAP points3D file, filtered as those of a full model.
-
-    Raises:
-        CaptureError: if the file is truncated or has another format.
-    """
-    try:
-        rows = _binary_points(file.read_bytes()) if file.suffix == ".bin" else _text_points(file.read_text())
-        rows = [row[:6] for row in rows if row[6] <= MAX_ERROR_PX and row[7] >= MIN_TRACK]
-        kept = np.array(rows, dtype=np.float64).reshape(-1, 6)
-        return InputPoints(kept[:, :3], kept[:, 3:].clip(0, 255).astype(np.uint8))
-    except (struct.error, ValueError, IndexError, OverflowError, OSError) as error:
-        raise CaptureError(f"{file} is not a COLMAP points3D file ({error})") from error
-
-
-def _binary_points(data: bytes) -> list[tuple[int | float, ...]]:
-    """(x, y, z, r, g, b, error, track length) of every point."""
-    (count,) = struct.unpack_from("<Q", data, 0)
-    rows, at = [], 8
-    head = struct.Struct("<Q3d3BdQ")
-    for _ in range(count):
-        _, *row = head.unpack_from(data, at)
-        rows.append(tuple(row))
-        at += head.size + 8 * int(row[-1])
-    return rows
-
-
-def _text_points(text: str) -> list[tuple[int | float, ...]]:
-    rows = []
-    for line in text.splitlines():
-        if line and not line.startswith("#"):
-            _, *numbers = line.split()
-            rows.append((*map(float, numbers[:7]), (len(numbers) - 7) // 2))
-    return rows
 
 
 def _rows(file: Path) -> Float[np.ndarray, "n 17"]:

@@ -9,17 +9,13 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from splatpaint.capture.lens import Lens
+from splatpaint.capture.names import shown
 from splatpaint.errors import CaptureError
-from splatpaint.image.files import IMAGE_SUFFIXES, image_size
+from splatpaint.image.files import image_size, upright_size
 
-FILL_FOLDERS = ("masks", "object_masks", "label", "seg")
-"""Names of folders with fill masks, in the order of search."""
-IGNORE_FOLDER = "ignore_masks"
-"""Name of the folder with ignore masks: white = ignore."""
 FARTHEST = 1e12
 """Greatest distance from the origin in input units; the Earth's radius is 6e9 mm. Double precision still tells a
 ten-thousandth of a unit apart there."""
-MASK_FOLDERS = {*FILL_FOLDERS, IGNORE_FOLDER}
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,11 +26,13 @@ class Photo:
     """The path relative to the image folder without its suffix, `/` kept."""
     path: Path
     lens: Lens
-    """For the size of the file."""
+    """For the size of the photo."""
     cam_from_world: Float[np.ndarray, "4 4"]
     """Rigid, OpenCV axes, input units; double precision because scenes may lie far from the origin."""
     ignore_mask: Path | None = None
     """Black = ignore, as in nerfstudio's `mask_path`."""
+    upright: bool = False
+    """Whether lens and pose are those of the photo once it is turned as its EXIF orientation says."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,25 +56,17 @@ class PosedPhotos:
     photos: tuple[Photo, ...]
     """The photos whose file exists, sorted by name."""
     points: InputPoints | None
+    """Those that can be used; None if there are none."""
     listed: int
     """Number of photos that the layout lists, including missing files."""
     pictures: frozenset[str]
     """Names of all image files in the image folder, with or without a pose."""
     sources: tuple[Path, ...]
     """The files that were read, except photos and masks."""
+    given: int = 0
+    """Number of points that the capture brings, of use or not."""
     notes: tuple[str, ...] = ()
     """Problems and how they were handled, one sentence each."""
-
-
-def pictures_in(folder: Path, *, deep: bool = True) -> dict[str, Path]:
-    """All image files in a folder by relative name without suffix (`/` kept), except hidden files and mask folders."""
-    found = folder.rglob("*") if deep else folder.iterdir()
-    pictures = {path.relative_to(folder): path for path in sorted(found) if path.suffix.lower() in IMAGE_SUFFIXES}
-    return {
-        inside.with_suffix("").as_posix(): path
-        for inside, path in pictures.items()
-        if path.is_file() and not path.name.startswith(".") and not MASK_FOLDERS & set(inside.parts)
-    }
 
 
 def common_folder(paths: list[Path]) -> Path:
@@ -84,8 +74,9 @@ def common_folder(paths: list[Path]) -> Path:
     return Path(os.path.commonpath([path.parent for path in paths]))
 
 
-def lens_for_file(lens: Lens, path: Path) -> Lens:
-    """The lens for the size of the stored photo, which may be a resized version of the calibrated one.
+def lens_for_file(lens: Lens, path: Path) -> tuple[Lens, bool]:
+    """The lens for the size of the photo, which may be a resized version of the calibrated one; and whether that is the photo
+    once it is turned upright, because only so it has the calibrated shape.
 
     Raises:
         CaptureError: if the lens is none that a camera can have, or the photo has another aspect ratio than the calibration.
@@ -95,13 +86,15 @@ def lens_for_file(lens: Lens, path: Path) -> Lens:
             f"the camera of {path.name} is impossible (size {lens.width:.6g}x{lens.height:.6g}, focal lengths {lens.fx:.6g},"
             f" {lens.fy:.6g}, center {lens.cx:.6g}, {lens.cy:.6g}, in pixels): solve the poses again, or remove the photo"
         )
+    calibrated = (lens.width, lens.height)
+    for size, upright in ((image_size(path), False), (upright_size(path), True)):
+        if same_aspect(size, calibrated):
+            return lens.rescaled(*size), upright
     width, height = image_size(path)
-    if not same_aspect((width, height), (lens.width, lens.height)):
-        raise CaptureError(
-            f"{path.name} is {width}x{height} but its camera was calibrated for {lens.width}x{lens.height}: give the photos "
-            "that the poses were computed from, or resized copies with the same aspect ratio"
-        )
-    return lens.rescaled(width, height)
+    raise CaptureError(
+        f"{path.name} is {width}x{height} but its camera was calibrated for {lens.width}x{lens.height}: give the photos "
+        "that the poses were computed from, or resized copies with the same aspect ratio"
+    )
 
 
 def same_aspect(size: tuple[int, int], other: tuple[int, int]) -> bool:
@@ -146,38 +139,16 @@ def inverted(pose: Float[np.ndarray, "4 4"]) -> Float[np.ndarray, "4 4"]:
     return inverse
 
 
-def visible_counts(points: InputPoints, photos: tuple[Photo, ...]) -> np.ndarray:
-    """For each point, the number of photos with the point inside the frame (without lens distortion)."""
-    count = np.zeros(len(points), dtype=int)
-    for photo in photos:
-        in_cam = points.positions @ photo.cam_from_world[:3, :3].T + photo.cam_from_world[:3, 3]
-        depth = np.where(np.abs(in_cam[:, 2]) > 1e-12, in_cam[:, 2], 1e-12)
-        pixels = in_cam[:, :2] / depth[:, None] * (photo.lens.fx, photo.lens.fy) + (photo.lens.cx, photo.lens.cy)
-        inside = ((pixels >= 0) & (pixels <= (photo.lens.width, photo.lens.height))).all(axis=1)
-        count += inside & (in_cam[:, 2] > 0)
-    return count
-
-
-def points_fit_poses(points: InputPoints | None, photos: tuple[Photo, ...]) -> bool:
-    """Whether points of a separate file fit the poses: over 80 % are in the frame of at least two photos."""
-    return points is not None and len(points) > 0 and bool((visible_counts(points, photos) >= 2).mean() > 0.8)
-
-
-def usable_points(points: InputPoints | None) -> InputPoints | None:
-    """The points whose positions are finite and not absurd; None if there are none."""
-    if points is None:
-        return None
-    usable = (np.abs(points.positions) <= FARTHEST).all(axis=1)
-    return InputPoints(points.positions[usable], points.colors[usable]) if usable.any() else None
-
-
 def by_name(photos: list[Photo]) -> tuple[Photo, ...]:
     """The photos sorted by name.
 
     Raises:
-        CaptureError: if two have the same name.
+        CaptureError: if two have the same name, or the name of a file is no text.
     """
     ordered = tuple(sorted(photos, key=lambda photo: photo.name))
+    for photo in ordered:
+        if shown(photo.name, cut=False) != photo.name:
+            raise CaptureError(f"the file name {shown(photo.name)} is not UTF-8 text: rename the photo")
     for one, other in pairwise(ordered):
         if one.name == other.name:
             raise CaptureError(

@@ -6,16 +6,19 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
 
 from splatpaint.capture import cache as cached
-from splatpaint.capture.develop import Developed, develop, reduced, scaled
+from splatpaint.capture.develop import Developed, Masks, develop, reduced, scaled
 from splatpaint.capture.layout import read_layout
-from splatpaint.capture.masks import MaskFiles, Polarity, find_masks
+from splatpaint.capture.listing import pictures_in
+from splatpaint.capture.mask_set import MaskValue, read_set
+from splatpaint.capture.masks import MaskFiles, find_masks
 from splatpaint.capture.normalize import normalization, normalized_points, normalized_pose
-from splatpaint.capture.posed import InputPoints, PosedPhotos, pictures_in, usable_points
+from splatpaint.capture.posed import InputPoints, PosedPhotos
 from splatpaint.capture.scatter import scatter
 from splatpaint.capture.split import split
 from splatpaint.capture.triangulate import LONGEST_SIDE_PX, PinholeImage, triangulate
@@ -47,14 +50,17 @@ FULL_SHARE = 0.999
 class CaptureConfig:
     """Settings of reading a capture."""
 
+    RENAMED: ClassVar[dict[str, str]] = {"mask_polarity": "capture.mask_value"}
+
     max_resolution: int | None = None
     """Longest image side in pixels; larger photos are downsized with an area filter. None = original size."""
     test_every: int = 0
     """Every n-th view by name, from the first on, is held out for evaluation. 0 = none; the literature uses 8."""
     masks: str | None = None
-    """Folder of the fill masks, in the capture or elsewhere. None = masks, object_masks, label or seg next to the photos."""
-    mask_polarity: Polarity = "auto"
-    """Color of the masks that is filled. auto = white, or an error if the file names suggest black."""
+    """Folder of the fill masks, in the capture or elsewhere. None = masks, label, seg or the like next to the photos."""
+    mask_value: MaskValue = "auto"
+    """What of the masks is filled: white, black, or the objects of a list of numbers, as in [1, 8]. auto = white, or whatever
+    is not 0 if they hold numbers, or an error if the file names suggest black."""
 
     def __post_init__(self) -> None:
         if self.max_resolution is not None and self.max_resolution < 16:
@@ -89,17 +95,25 @@ def prepare(path: Path, config: CaptureConfig, *, cache: Path) -> Events[Capture
         yield Noted(STAGE, _few_poses_message(posed), "warning")
     for message in masks.notes:
         yield Noted(STAGE, message)
+    for message in masks.warnings:
+        yield Noted(STAGE, message, "warning")
+    meaning = read_masks(masks, config)
+    for message in meaning.said_of(posed.photos):
+        yield Noted(STAGE, message)
     few_points = posed.points is None or len(posed.points) < MIN_POINTS
     world_from_input = None if posed.points is None or few_points else normalization(posed.photos, posed.points)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         workspace = Path(scratch) if few_points else None
-        developed = yield from _develop_all(posed, masks, folder, config, pictures=workspace and workspace / "pictures")
-        broken = sum(item.nonfinite > 0 for item in developed)
-        if broken:
+        developed = yield from _develop_all(posed, meaning, folder, config, pictures=workspace and workspace / "pictures")
+        if broken := sum(item.nonfinite > 0 for item in developed):
             pixels = sum(item.nonfinite for item in developed)
             yield Noted(STAGE, f"{pixels} pixels of {broken} photos are NaN or infinite, and are ignored", "warning")
-        yield from _check_masks(developed, masks)
+        if transparent := sum(item.transparent for item in developed):
+            yield Noted(STAGE, f"{transparent} photos have transparent pixels: these are ignored")
+        yield from check_masks(
+            [item.fill_share for item in developed if item.fill_mask], [item.ignore_share for item in developed], masks, meaning
+        )
         points = (yield from _triangulate(posed, workspace)) if workspace else posed.points
     if points is None or len(points) < MIN_POINTS:
         yield Noted(STAGE, _few_points_message(points), "warning")
@@ -148,13 +162,23 @@ def read(path: Path, config: CaptureConfig) -> tuple[PosedPhotos, MaskFiles]:
         MaskError: if its masks cannot be used.
     """
     posed = read_layout(path)
-    points = usable_points(posed.points)
-    dropped = len(posed.points or ()) - len(points or ())
-    posed = replace(posed, points=points)
-    masks = find_masks(path, posed, folder=config.masks, polarity=config.mask_polarity)
+    masks = find_masks(path, posed, folder=config.masks, value=config.mask_value)
     names = {name for name, path in pictures_in(posed.image_folder).items() if path in masks.files}
     pictures = posed.pictures - (names - {photo.name for photo in posed.photos})
-    return replace(posed, pictures=pictures, notes=(*posed.notes, *_dropped(dropped), *_outside(path, posed, masks))), masks
+    return replace(posed, pictures=pictures, notes=(*posed.notes, *_outside(path, posed, masks))), masks
+
+
+def read_masks(masks: MaskFiles, config: CaptureConfig) -> Masks:
+    """The masks with their meaning. All of them are opened.
+
+    Raises:
+        MaskError: if objects are asked for by numbers that no mask holds.
+        CaptureError: if a mask cannot be read.
+    """
+    return Masks(
+        fill=read_set(masks.fill, config.mask_value),
+        ignore=(read_set(masks.ignore, "white"), read_set(masks.ignore_black, "black")),
+    )
 
 
 def check_count(path: Path, posed: PosedPhotos, config: CaptureConfig) -> None:
@@ -190,11 +214,6 @@ def describe(posed: PosedPhotos) -> str:
     return f"{posed.layout}: {registered}, {shown}, {points}"
 
 
-def _dropped(points: int) -> Iterator[str]:
-    if points:
-        yield f"{points} points at no usable place (NaN, infinite, or absurdly far) are left aside"
-
-
 def _outside(root: Path, posed: PosedPhotos, masks: MaskFiles) -> Iterator[str]:
     """Says which pictures the capture brings in from elsewhere, by absolute or climbing paths, or by links."""
     whole = root.resolve()
@@ -211,7 +230,7 @@ def _inputs(posed: PosedPhotos, masks: MaskFiles) -> Iterator[Path]:
 
 
 def _develop_all(
-    posed: PosedPhotos, masks: MaskFiles, folder: Path, config: CaptureConfig, *, pictures: Path | None
+    posed: PosedPhotos, masks: Masks, folder: Path, config: CaptureConfig, *, pictures: Path | None
 ) -> Events[list[Developed]]:
     def one(number: int) -> Developed:
         return develop(
@@ -241,38 +260,45 @@ def _develop_all(
     return developed
 
 
-def _check_masks(developed: Sequence[Developed], masks: MaskFiles) -> Iterator[Noted]:
+def check_masks(shares: Sequence[float], ignore_shares: Sequence[float], masks: MaskFiles, meaning: Masks) -> Iterator[Noted]:
     """Reports the masked share, and warns of unusual masks.
+
+    Args:
+        shares: share of the pixels to be filled, of every photo with a fill mask.
+        ignore_shares: share of the pixels to be ignored, of every photo.
+        masks: the files.
+        meaning: what they mark.
 
     Raises:
         MaskError: if all fill masks are empty or cover the whole image, or all pixels are ignored.
     """
-    if all(item.ignore_share >= FULL_SHARE for item in developed):
+    if all(share >= FULL_SHARE for share in ignore_shares):
         raise MaskError("the ignore masks cover every photo from edge to edge, so nothing is left to learn from")
-    shares = [item.fill_share for item in developed if item.fill_mask]
     if not shares:
         return
+    counts = meaning.fill.counts
     if max(shares) == 0:
-        raise MaskError(f"all {len(shares)} masks in {masks.folder} are empty: {masks.fill_is} has to mark what to fill")
+        raise MaskError(f"all {len(shares)} masks in {masks.folder} are empty: {counts} has to mark what to fill")
     if min(shares) >= FULL_SHARE:
         raise MaskError(f"all {len(shares)} masks in {masks.folder} cover their photo from edge to edge: nothing would be kept")
     mean = float(np.mean(shares))
-    yield Noted(STAGE, f"the masks mark {mean:.1%} of the pixels on average")
+    yield Noted(STAGE, f"the masks mark {mean:.1%} of the pixels on average (filled: {counts})")
     if mean > 0.5:
-        other = "black" if masks.fill_is == "white" else "white"
+        other = "white" if meaning.fill.value == "black" else "black"
         yield Noted(STAGE, f"more than half is marked: if that is the rest of the scene, set mask polarity {other}", "warning")
     empty, full = sum(share == 0 for share in shares), sum(share >= FULL_SHARE for share in shares)
     if empty:
         yield Noted(STAGE, f"{empty} of {len(shares)} masks are empty: their photos are taken as showing nothing to remove")
     if full:
         yield Noted(STAGE, f"{full} of {len(shares)} masks cover their photo from edge to edge", "warning")
-    if len(shares) < len(developed):
-        unmasked = f"{len(developed) - len(shares)} of {len(developed)} photos have no mask"
+    if len(shares) < len(ignore_shares):
+        unmasked = f"{len(ignore_shares) - len(shares)} of {len(ignore_shares)} photos have no mask"
         yield Noted(STAGE, f"{unmasked}: they are taken as showing nothing to remove", "warning")
 
 
 def _triangulate(posed: PosedPhotos, workspace: Path) -> Events[InputPoints | None]:
-    brings = f"only {len(posed.points)} points" if posed.points else "no points"
+    usable = len(posed.points) if posed.points else 0
+    brings = f"{posed.given} points, {usable} of them of use" if posed.given else "no points"
     yield Noted(STAGE, f"the capture brings {brings}: they are triangulated from the photos with the known poses")
     pictures = []
     for number, photo in enumerate(posed.photos):

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
-from splatpaint.capture.posed import inverted
-from splatpaint.capture.preparation import CaptureConfig, read
+from splatpaint.capture.develop import Masks
+from splatpaint.capture.posed import Photo, inverted
+from splatpaint.capture.preparation import CaptureConfig, check_masks, read, read_masks
 
 
 @dataclass(frozen=True)
@@ -43,13 +45,17 @@ class CaptureSummary:
 
 
 def inspect(path: Path, config: CaptureConfig) -> CaptureSummary:
-    """A summary of the capture. Pictures are opened for their size only and nothing is written.
+    """A summary of the capture. Masks are opened, most photos for their size only, and nothing is written.
 
     Raises:
         CaptureError: if the capture cannot be read.
-        MaskError: if its masks belong to none of its photos, or their polarity has to be given.
+        MaskError: if its masks cannot be used.
     """
     posed, masks = read(path, config)
+    meaning = read_masks(masks, config)
+    fill_shares = [float(mask.mean()) for photo in posed.photos if (mask := meaning.fill.of(photo)) is not None]
+    ignore_shares = [_ignore_share(photo, meaning) for photo in posed.photos]
+    marked = check_masks(fill_shares, ignore_shares, masks, meaning)
     lenses = Counter(
         f"{photo.lens.model} {photo.lens.width}x{photo.lens.height}{'' if photo.lens.is_pinhole else ', distorted'}"
         for photo in posed.photos
@@ -69,5 +75,10 @@ def inspect(path: Path, config: CaptureConfig) -> CaptureSummary:
         points=None if posed.points is None else len(posed.points),
         camera_extent=float(np.linalg.norm(np.ptp(eyes, axis=0))),
         scene_extent=scene,
-        notes=(*posed.notes, *masks.notes),
+        notes=(*posed.notes, *masks.notes, *masks.warnings, *meaning.said_of(posed.photos), *(note.message for note in marked)),
     )
+
+
+def _ignore_share(photo: Photo, meaning: Masks) -> float:
+    ignored = [mask for each in meaning.ignore if (mask := each.of(photo)) is not None]
+    return float(torch.stack(ignored).amax(dim=0).mean()) if ignored else 0.0

@@ -2,29 +2,43 @@
 
 import json
 import math
-from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from splatpaint.capture.agreement import GivenPoints, usable_points
 from splatpaint.capture.lens import Lens
+from splatpaint.capture.listing import files_in, picture_files, pictures_in
+from splatpaint.capture.names import Named, find
+from splatpaint.capture.point_cloud import read_ply_points
 from splatpaint.capture.posed import (
-    InputPoints,
     Photo,
     PosedPhotos,
     by_name,
     common_folder,
     inverted,
     lens_for_file,
-    pictures_in,
     rigid,
 )
 from splatpaint.errors import CaptureError
-from splatpaint.image.files import IMAGE_SUFFIXES, image_size
+from splatpaint.image.files import image_size
 
 NAMES = ("transforms.json", "transforms_train.json")
-MODELS = ("OPENCV", "OPENCV_FISHEYE", "PINHOLE", "SIMPLE_PINHOLE")
+BESIDE_TRAINING = ("transforms_val.json", "transforms_test.json")
+"""Files with more frames beside transforms_train.json."""
+MODELS = (
+    "OPENCV",
+    "OPENCV_FISHEYE",
+    "FULL_OPENCV",
+    "PINHOLE",
+    "SIMPLE_PINHOLE",
+    "SIMPLE_RADIAL",
+    "RADIAL",
+    "SIMPLE_RADIAL_FISHEYE",
+    "RADIAL_FISHEYE",
+)
 OPENCV_FROM_OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
 """OpenGL cameras have y up and look along -z."""
 
@@ -39,76 +53,72 @@ def read_transforms(file: Path) -> PosedPhotos:
     Raises:
         CaptureError: if the file is not such a description, or a pose, a size or a camera model in it cannot be used.
     """
+    top = _description(file)
+    others = [other for name in BESIDE_TRAINING if file.name != NAMES[0] and (other := file.with_name(name)).is_file()]
+    described = [(file, top), *((other, _description(other)) for other in others)]
+    frames = [{**each, **frame} for _, each in described for frame in each["frames"]]
+    places = [f"frame {number} of {where.name}" for where, each in described for number in range(1, len(each["frames"]) + 1)]
+    root = file.parent
+    listed = [str(frame.get("file_path", "")) for frame in frames]
+    named = find(listed, root, partial(picture_files, root))
+    missing = [(place, name) for place, name in zip(places, listed, strict=True) if name not in named.files]
+    if not named.files:
+        example = named.why_missing(next(iter(listed), ""))
+        raise CaptureError(f"none of the {len(frames)} images that {file} lists exists: it lists {example}")
+    photo_files = set(named.files.values())
+    masks = find(
+        [str(frame["mask_path"]) for frame in frames if frame.get("mask_path")],
+        root,
+        lambda: [path for path in picture_files(root, masks=True) if path not in photo_files],
+    )
+    folder = common_folder(list(named.files.values()))
+    photos = [
+        _photo(frame, named.files[name], masks, folder=folder, where=place)
+        for place, frame, name in zip(places, frames, listed, strict=True)
+        if name in named.files
+    ]
+    notes = [*named.said(file.name, root), *masks.said(file.name, root)]
+    if others:
+        notes.append(f"the frames of {', '.join(other.name for other in others)} are used with those of {file.name}")
+    if missing:
+        count = f"{len(missing)} of {len(frames)} are missing" if len(missing) > 1 else "the only one missing"
+        place, name = missing[0]
+        notes.append(f"{place} points to {named.why_missing(name)} ({count})")
+    ply = None
+    if given := str(top.get("ply_file_path") or ""):
+        clouds = find([given], root, partial(files_in, root, (".ply",)))
+        ply = clouds.files.get(given)
+        notes += clouds.said(file.name, root)
+        if ply is None:
+            notes.append(f"{file.name} names the points {clouds.why_missing(given)}")
+    ordered = by_name(photos)
+    given = GivenPoints(ply.name, read_ply_points(ply)) if ply else None
+    points, said = usable_points(given, ordered) if given else (None, [])
+    return PosedPhotos(
+        layout=f"{file.name} (instant-ngp, nerfstudio)",
+        image_folder=folder,
+        photos=ordered,
+        points=points,
+        given=len(given.points) if given else 0,
+        listed=len(frames),
+        pictures=frozenset(pictures_in(folder)),
+        sources=(file, *others, *([ply] if ply else [])),
+        notes=(*notes, *said),
+    )
+
+
+def _description(file: Path) -> dict[str, Any]:
     try:
-        top = json.loads(file.read_text(encoding="utf-8"))
+        top = json.loads(file.read_text(encoding="utf-8-sig"))
         frames = top["frames"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CaptureError(f"{file} is no JSON object with a list of frames ({type(error).__name__}: {error})") from error
     if not isinstance(frames, list) or not all(isinstance(frame, dict) for frame in frames):
         raise CaptureError(f"{file} has frames that are no list of objects: export it again")
-
-    paths = [_picture(file.parent / str(frame.get("file_path", ""))) for frame in frames]
-    missing = [number for number, path in enumerate(paths, start=1) if path is None]
-    present = [path for path in paths if path is not None]
-    if not present:
-        raise CaptureError(f"none of the {len(frames)} images that {file} lists exists")
-    folder = common_folder(present)
-    photos = [
-        _photo(
-            top,
-            frame,
-            path,
-            root=file.parent,
-            name=path.relative_to(folder).with_suffix("").as_posix(),
-            where=f"frame {number} of {file.name}",
-        )
-        for number, (frame, path) in enumerate(zip(frames, paths, strict=True), start=1)
-        if path is not None
-    ]
-    ply = file.parent / str(top["ply_file_path"]) if top.get("ply_file_path") else None
-    points = read_ply_points(ply) if ply and ply.is_file() else None
-    return PosedPhotos(
-        layout=f"{file.name} (instant-ngp, nerfstudio)",
-        image_folder=folder,
-        photos=by_name(photos),
-        points=points or None,  # none, if there are none in it
-        listed=len(frames),
-        pictures=frozenset(pictures_in(folder)),
-        sources=(file, ply) if ply and ply.is_file() else (file,),
-        notes=tuple(_complaints(file, frames, missing, ply)),
-    )
+    return top
 
 
-def read_ply_points(file: Path) -> InputPoints:
-    """The vertices of a .ply with their colors (gray if it has none).
-
-    Raises:
-        CaptureError: if it is not a point cloud.
-    """
-    from plyfile import PlyData, PlyParseError
-
-    try:
-        vertices = PlyData.read(str(file))["vertex"]
-        positions = np.stack([np.asarray(vertices[axis], dtype=np.float64) for axis in "xyz"], axis=1)
-    except (PlyParseError, KeyError, ValueError) as error:
-        raise CaptureError(f"{file} is not a .ply with points ({error})") from error
-    names = {field.name for field in vertices.properties}
-    if {"red", "green", "blue"} <= names:
-        colors = np.stack([np.asarray(vertices[channel]) for channel in ("red", "green", "blue")], axis=1).astype(np.uint8)
-    else:
-        colors = np.full((len(positions), 3), 128, dtype=np.uint8)
-    finite = np.isfinite(positions).all(axis=1)
-    return InputPoints(positions[finite], colors[finite])
-
-
-def _picture(listed: Path) -> Path | None:
-    """The file that a frame means: suffixes may be left out."""
-    suffixes = [spelled for suffix in IMAGE_SUFFIXES for spelled in (suffix, suffix.upper())]
-    candidates = [listed, *(listed.with_name(listed.name + suffix) for suffix in suffixes if listed.name)]
-    return next((path for path in candidates if path.is_file()), None)
-
-
-def _photo(top: dict[str, Any], frame: dict[str, Any], path: Path, *, root: Path, name: str, where: str) -> Photo:
+def _photo(frame: dict[str, Any], path: Path, masks: Named, *, folder: Path, where: str) -> Photo:
     where = f"{where} ({path.name})"
     try:
         matrix = np.array(frame.get("transform_matrix", []), dtype=np.float64)
@@ -117,16 +127,14 @@ def _photo(top: dict[str, Any], frame: dict[str, Any], path: Path, *, root: Path
     if matrix.shape not in ((4, 4), (3, 4)):
         raise CaptureError(f"{where} has no 4x4 transform_matrix of numbers")
     world_from_cam = rigid(matrix, where=where) @ OPENCV_FROM_OPENGL
-    mask = root / str(frame["mask_path"]) if frame.get("mask_path") else None
-    if mask and not mask.is_file():
-        raise CaptureError(f"{where} names the mask {frame['mask_path']}, which does not exist")
-    return Photo(
-        name=name,
-        path=path,
-        lens=lens_for_file(_lens({**top, **frame}, path, where=where), path),
-        cam_from_world=inverted(world_from_cam),
-        ignore_mask=mask,
-    )
+    mask = str(frame.get("mask_path") or "")
+    if mask and mask not in masks.files:
+        raise CaptureError(
+            f"{where} names the mask {masks.why_missing(mask)}: put it there, or take the frame's mask_path away"
+        )
+    lens, upright = lens_for_file(_lens(frame, path, where=where), path)
+    name = path.relative_to(folder).with_suffix("").as_posix()
+    return Photo(name, path, lens, inverted(world_from_cam), masks.files.get(mask), upright)
 
 
 def _lens(given: dict[str, Any], path: Path, *, where: str) -> Lens:
@@ -153,17 +161,20 @@ def _lens(given: dict[str, Any], path: Path, *, where: str) -> Lens:
     fx = fx or fy
     if fx <= 0 or fy <= 0:
         raise CaptureError(f"{where} has neither a positive fl_x nor camera_angle_x, so its focal length is unknown")
-    fisheye = model == "OPENCV_FISHEYE" or bool(given.get("is_fisheye"))
+    fisheye = model.endswith("FISHEYE") or bool(given.get("is_fisheye"))
+    k1, k2, k3, *more = (number(name) for name in ("k1", "k2", "k3", "k4", "k5", "k6"))
+    rational = model == "FULL_OPENCV"
     return Lens(
-        model="OPENCV_FISHEYE" if fisheye else model,
+        model="OPENCV_FISHEYE" if fisheye and not model.endswith("FISHEYE") else model,
         width=width,
         height=height,
         fx=fx,
         fy=fy,
         cx=number("cx", width / 2),
         cy=number("cy", height / 2),
-        radial=tuple(number(name) for name in ("k1", "k2", "k3", "k4")),
+        radial=(k1, k2, k3) if rational else (k1, k2, k3, more[0]),
         tangential=(0.0, 0.0) if fisheye else (number("p1"), number("p2")),
+        divisor=tuple(more) if rational else (),
         fisheye=fisheye,
     )
 
@@ -171,12 +182,3 @@ def _lens(given: dict[str, Any], path: Path, *, where: str) -> Lens:
 def _focal(pixels: int, angle: float) -> float:
     """In pixels; 0 if the angle is not known."""
     return 0.5 * pixels / math.tan(0.5 * angle) if angle else 0.0
-
-
-def _complaints(file: Path, frames: list[dict[str, Any]], missing: list[int], ply: Path | None) -> Iterator[str]:
-    if missing:
-        listed = frames[missing[0] - 1].get("file_path")
-        count = f"{len(missing)} of {len(frames)} are missing" if len(missing) > 1 else "the only one missing"
-        yield f"frame {missing[0]} of {file.name} points to {listed}, which does not exist ({count})"
-    if ply and not ply.is_file():
-        yield f"{file.name} names the points {ply.name}, which do not exist"

@@ -1,15 +1,18 @@
 """Sparse points for captures without points: SIFT matches of neighboring views, triangulated with the given poses."""
 
+import signal
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from splatpaint.capture.colmap import import_pycolmap, points_of
 from splatpaint.capture.posed import InputPoints
+from splatpaint.capture.sparse_model import MAX_ERROR_PX, MIN_TRACK
 from splatpaint.events import Events, Progressed
 
 LONGEST_SIDE_PX = 1200
@@ -86,7 +89,7 @@ def triangulate(folder: Path, pictures: Sequence[PinholeImage], *, workspace: Pa
     options = pycolmap.IncrementalPipelineOptions(random_seed=0, fix_existing_frames=True)
     solved = pycolmap.triangulate_points(model, database, folder, output, options=options)
     yield Progressed("triangulate", total, total)
-    return points_of(solved)
+    return _good_points(solved)
 
 
 def neighboring_pairs(cam_from_world: Float[np.ndarray, "v 4 4"]) -> list[tuple[int, int]]:
@@ -128,3 +131,24 @@ def _posed_model(pictures: Sequence[PinholeImage], database: Path) -> Any:
             opened.write_image(image, use_image_id=True)
             opened.write_frame(model.frames[number], use_frame_id=True)
     return model
+
+
+def _good_points(model: Any) -> InputPoints | None:
+    good = [point for point in model.points3D.values() if point.track.length() >= MIN_TRACK and point.error <= MAX_ERROR_PX]
+    if not good:
+        return None
+    places = np.array([point.xyz for point in good], dtype=np.float64)
+    return InputPoints(places, np.array([point.color for point in good], dtype=np.uint8))
+
+
+def import_pycolmap() -> ModuleType:
+    """The pycolmap module.
+
+    Its import installs a SIGTERM handler that prints a stack trace and ends the process; the previous handler is restored.
+    """
+    before = signal.getsignal(signal.SIGTERM)
+    import pycolmap
+
+    if threading.current_thread() is threading.main_thread():  # handlers can be set only in the main thread
+        signal.signal(signal.SIGTERM, before)
+    return pycolmap

@@ -1,6 +1,6 @@
 """Undistortion of photos to a pinhole camera."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -15,6 +15,8 @@ WIDEST, NARROWEST = 0.8, 1.1
 the borders of the photo, and at most a tenth of the field of view to avoid empty borders."""
 STEP = 0.005
 """Step of the search for the focal length."""
+FOLD_STEPS = 2049
+"""Radii at which a lens model is tested for folding back."""
 ROWS = 64
 """Rows processed at once; a whole large photo in double precision would need gigabytes."""
 
@@ -28,7 +30,7 @@ class Undistortion:
     source: Float[np.ndarray, "h w 2"] | None
     """Pixel coordinates (x, y) in the photo, pixel centers at .5; None if the lens is a pinhole."""
     outside: Bool[np.ndarray, "h w"] | None
-    """Pixels outside the photo; None if there are none."""
+    """Pixels outside the photo, or where the lens model folds back and shows what belongs elsewhere; None if there are none."""
 
 
 @lru_cache(maxsize=4)
@@ -49,10 +51,10 @@ def undistortion(lens: Lens) -> Undistortion:
         rays = np.stack([(x - lens.cx) / (zoom * lens.fx), (y - lens.cy) / (zoom * lens.fy)], axis=-1)
         source[top : top + ROWS] = lens.image(rays)
     beyond = (source < 0) | (source > (lens.width, lens.height))
-    outside = beyond[..., 0] | beyond[..., 1]
     K = lens.K
     K[0, 0] *= zoom
     K[1, 1] *= zoom
+    outside = beyond[..., 0] | beyond[..., 1] | (_radius(K, lens.width, lens.height) > _fold(lens))
     return Undistortion(K, source, outside if outside.any() else None)
 
 
@@ -94,3 +96,19 @@ def _fits(lens: Lens, zoom: float) -> bool:
     spokes = rays[None] * np.linspace(0, 1, 33)[:, None, None]
     radii = np.linalg.norm(lens.distort(spokes), axis=-1)
     return bool(inside and (np.diff(radii, axis=0) >= 0).all())
+
+
+def _radius(K: Float[np.ndarray, "3 3"], width: int, height: int) -> Float[np.ndarray, "h w"]:
+    """Distance of the pixels' rays from the axis, at z = 1."""
+    x = (np.arange(width, dtype=np.float32) + 0.5 - K[0, 2]) / K[0, 0]
+    y = (np.arange(height, dtype=np.float32) + 0.5 - K[1, 2]) / K[1, 1]
+    return np.hypot(x[None], y[:, None])
+
+
+def _fold(lens: Lens) -> float:
+    """The distance from the axis, at z = 1, from where on farther rays come to lie nearer; infinite if there is none."""
+    corner = np.hypot(max(lens.cx, lens.width - lens.cx) / lens.fx, max(lens.cy, lens.height - lens.cy) / lens.fy)
+    radii = np.linspace(0, corner / WIDEST, FOLD_STEPS)
+    distorted = replace(lens, tangential=(0.0, 0.0)).distort(np.stack([radii, np.zeros_like(radii)], axis=1))[:, 0]
+    back = np.flatnonzero(np.diff(distorted) < 0)
+    return float(radii[back[0]]) if len(back) else np.inf

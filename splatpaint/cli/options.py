@@ -36,11 +36,19 @@ def with_config(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def with_masks(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds `--masks DIR` and `--mask-polarity`."""
+    """Adds `--masks DIR`, `--mask-polarity` and any number of `--mask-id N` (as `mask_ids`)."""
     polarities = click.Choice(["auto", "white", "black"])
+    ids = click.option("--mask-id", "mask_ids", type=int, multiple=True, metavar="N", help="Object of the masks; repeatable.")
     polarity = click.option("--mask-polarity", type=polarities, help="Which color of the masks is to be removed.")
     folder = click.option("--masks", metavar="DIR", help="Folder of the masks, if not found beside the images.")
-    return folder(polarity(command))
+    return folder(polarity(ids(command)))
+
+
+def mask_value(polarity: str | None, ids: tuple[int, ...]) -> str | list[int] | None:
+    """What of the masks is to be removed, by `--mask-polarity` or by `--mask-id`; None if neither is given."""
+    if polarity and ids:
+        raise click.UsageError("--mask-polarity and --mask-id exclude each other: objects are chosen by their numbers")
+    return polarity or list(ids) or None
 
 
 def with_format(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -9,6 +9,7 @@ from splatpaint.formats.checkpoint import read_checkpoint, write_checkpoint
 from splatpaint.formats.compressed_ply import write_compressed_ply
 from splatpaint.formats.found import Found, finite_rows, usable
 from splatpaint.formats.ksplat import read_ksplat
+from splatpaint.formats.offset import write_offset
 from splatpaint.formats.options import FormatOptions
 from splatpaint.formats.ply import read_ply, write_ply
 from splatpaint.formats.signatures import kind_of
@@ -54,7 +55,9 @@ FORMATS = (
         ".ply",
         (".ply",),
         lambda path, _: read_ply(path),
-        lambda path, splats, options: write_ply(path, splats, compact=options.compact, antialiased=options.antialiased),
+        lambda path, splats, options: write_ply(
+            path, splats, compact=options.compact, antialiased=options.antialiased, offset=options.offset
+        ),
     ),
     Format(
         ".spz",
@@ -76,7 +79,7 @@ FORMATS = (
         ".safetensors",
         (".safetensors",),
         lambda path, _: Found(read_checkpoint(path)),
-        lambda path, splats, _: write_checkpoint(path, splats),
+        lambda path, splats, options: write_checkpoint(path, splats, options.offset),
     ),
 )
 """All formats; of two suffixes that fit, the first counts."""
@@ -123,6 +126,11 @@ def check_splats(path: Path) -> Format:
 def check_writable(path: Path) -> None:
     """Checks that splats can be written under that name, without writing anything.
 
+    Args:
+        path: the file.
+        splats: what it is to hold.
+        offset: what is to be added to the coordinates, for readers of the file (see offset.py).
+
     Raises:
         FormatError: if the suffix is unknown, or its format can only be read.
     """
@@ -148,6 +156,7 @@ def write_splats(path: Path, splats: Splats, options: FormatOptions | None = Non
     assert write is not None
     try:
         write(path, splats, options or FormatOptions())
+        write_offset(path, (options or FormatOptions()).offset)
     except OSError as error:
         raise FormatError(
             f"{path} cannot be written ({error.strerror}): choose a file in an existing, writable folder"

@@ -8,6 +8,7 @@ import torch
 
 from splatpaint.atomic import write_bytes
 from splatpaint.errors import FormatError
+from splatpaint.formats.offset import NO_OFFSET, WORD, Offset, as_text
 from splatpaint.reading import UnreadableError, understanding
 from splatpaint.scene.splats import Splats
 
@@ -15,8 +16,8 @@ FORMAT = "splatpaint splats 1"
 """Format name in the metadata of the file, next to the color space."""
 
 
-def write_checkpoint(path: Path, splats: Splats) -> None:
-    """Writes the splats; the file is replaced atomically.
+def write_checkpoint(path: Path, splats: Splats, offset: Offset = NO_OFFSET) -> None:
+    """Writes the splats, and what is to be added to their coordinates, if anything; the file is replaced atomically.
 
     Raises:
         OSError: if the file cannot be written.
@@ -27,7 +28,10 @@ def write_checkpoint(path: Path, splats: Splats) -> None:
     tensors = {
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in splats.tensors().items()
     }
-    write_bytes(path, _ordered(save(tensors, metadata={"format": FORMAT, "space": splats.space})))
+    metadata = {"format": FORMAT, "space": splats.space}
+    if offset != NO_OFFSET:
+        metadata[WORD] = as_text(offset)
+    write_bytes(path, _ordered(save(tensors, metadata=metadata)))
 
 
 def _ordered(content: bytes) -> bytes:

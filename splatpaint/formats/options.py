@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from splatpaint.formats.offset import NO_OFFSET, Offset
+
 
 @dataclass(frozen=True)
 class FormatOptions:
@@ -15,5 +17,7 @@ class FormatOptions:
     spz_frame: Literal["ply", "rub"] = "ply"
     """.spz: axes of the file, for reading and writing. ply: as in a .ply of the same scene, as PlayCanvas' tools have it; rub:
     turned half around x, as Niantic's tools have it (x right, y up, z back)."""
+    offset: Offset = NO_OFFSET
+    """What is to be added to the coordinates: a file beside the splats says it, .ply and .safetensors themselves, too."""
     antialiased: bool = False
     """.ply, .compressed.ply, .spz, .sog: whether the file says that its splats are to be rendered antialiased."""

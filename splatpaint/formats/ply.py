@@ -22,6 +22,7 @@ from splatpaint.formats.compressed_ply import ELEMENTS as PACKED_ELEMENTS
 from splatpaint.formats.compressed_ply import unpack
 from splatpaint.formats.found import ANTIALIASED, FLAT_LOG_SCALE, Found
 from splatpaint.formats.lossy import plain_rgb
+from splatpaint.formats.offset import NO_OFFSET, WORD, Offset, as_text
 from splatpaint.formats.ply_table import Header, read_header, read_tables
 from splatpaint.scene.splats import SH_C0, Splats
 
@@ -45,7 +46,9 @@ TYPE_MAX = {"u1": 255.0, "u2": 65535.0}
 """What is 1 in colors of whole numbers, by type."""
 
 
-def write_ply(path: Path, splats: Splats, *, compact: bool = False, antialiased: bool = False) -> None:
+def write_ply(
+    path: Path, splats: Splats, *, compact: bool = False, antialiased: bool = False, offset: Offset = NO_OFFSET
+) -> None:
     """Writes rgb splats as float32; the file is replaced atomically.
 
     Args:
@@ -54,6 +57,7 @@ def write_ply(path: Path, splats: Splats, *, compact: bool = False, antialiased:
         compact: leaves out the harmonics above the degree of the splats. Without it there are 45, zeros above the degree: some
             readers count them.
         antialiased: whether a comment says that they were trained for antialiased rendering.
+        offset: what is to be added to the coordinates, which a comment says if it is anything.
 
     Raises:
         FormatError: if the splats are not rgb.
@@ -78,6 +82,7 @@ def write_ply(path: Path, splats: Splats, *, compact: bool = False, antialiased:
     names = MEANS + NORMALS + DC + rest_names + OPACITY + SCALES + QUATS
     table = np.ascontiguousarray(columns.numpy(), dtype="<f4")
     comments = [f"comment {RENDER_MODE}: mip"] if antialiased else []
+    comments += [] if offset == NO_OFFSET else [f"comment {WORD} {as_text(offset)}"]
     properties = [f"property float {name}" for name in names]
     lines = ["ply", "format binary_little_endian 1.0", *comments, f"element vertex {len(table)}", *properties, "end_header"]
     write_bytes(path, ("\n".join(lines) + "\n").encode() + table.tobytes())

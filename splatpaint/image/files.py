@@ -1,17 +1,18 @@
 """Reading and writing of images and masks.
 
-The EXIF orientation is not applied, because camera poses refer to the pixels as they are stored.
+The EXIF orientation is applied only where that is asked for: camera poses usually refer to the pixels as they are stored.
 """
 
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from PIL import Image, UnidentifiedImageError
+from jaxtyping import Float, Shaped, UInt8
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from splatpaint.atomic import replacing
@@ -27,24 +28,31 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 WHITE_16_BIT = 65535.0
 BRIGHTEST = 99.0
 """Percentile that tells how bright white is in pictures of floating-point numbers: a few highlights do not."""
+SIDEWAYS = (5, 6, 7, 8)
+"""EXIF orientations that swap width and height."""
+ALPHA_MODES = ("RGBA", "RGBa", "LA", "La", "PA")
+GRAY = 32
+"""Difference of channels, of 255, up to which a pixel may be gray: JPEG stores color less exactly than brightness."""
 
 
-def read_image(path: Path, *, white: float = 1.0) -> Float[Tensor, "3 h w"]:
+def read_image(path: Path, *, upright: bool = False, white: float = 1.0) -> Float[Tensor, "3 h w"]:
     """The image as sRGB in [0, 1]. Gray is repeated to three channels, 16-bit gray is scaled, alpha is dropped.
 
     Args:
-        path: of the image.
+        path: the file.
+        upright: whether it is turned as its EXIF orientation says.
         white: the value that is white if the image holds floating-point numbers, see `white_of`. Those that are not finite are
             black, see `nonfinite_pixels`.
 
     Raises:
         CaptureError: if the file is missing, is too large, cannot be decoded to its end, or holds 32-bit whole numbers.
     """
-    with open_picture(path) as image:
+    with open_picture(path) as opened:
+        image = ImageOps.exif_transpose(opened) if upright else opened
         if image.mode.startswith("F"):
             gray = np.nan_to_num(np.asarray(image, dtype=np.float32), posinf=0.0, neginf=0.0) / white
         elif image.mode.startswith("I"):
-            if image.mode == "I" and image.format != "PNG":  # a PNG has 16 bits at most
+            if image.mode == "I" and opened.format != "PNG":  # a PNG has 16 bits at most
                 raise CaptureError(f"{path} holds 32-bit whole numbers, whose white is unknown: save it with 8 or 16 bits")
             gray = np.asarray(image, dtype=np.float32) / WHITE_16_BIT
         else:
@@ -82,15 +90,20 @@ def holds_floats(path: Path) -> bool:
         return image.mode.startswith("F")
 
 
-def nonfinite_pixels(path: Path) -> Float[Tensor, "1 h w"] | None:
+def nonfinite_pixels(path: Path, *, upright: bool = False) -> Float[Tensor, "1 h w"] | None:
     """1 where the image is NaN or infinite; None if it is nowhere.
+
+    Args:
+        path: the file.
+        upright: whether it is turned as its EXIF orientation says.
 
     Raises:
         CaptureError: as `read_image`.
     """
     if not holds_floats(path):
         return None
-    with open_picture(path) as image:
+    with open_picture(path) as opened:
+        image = ImageOps.exif_transpose(opened) if upright else opened
         broken = ~np.isfinite(np.asarray(image, dtype=np.float32))
     return torch.from_numpy(broken)[None].float() if broken.any() else None
 
@@ -111,6 +124,82 @@ def read_mask(path: Path) -> Float[Tensor, "1 h w"]:
             rgba = np.asarray(image.convert("RGBA"), dtype=np.float32)
             values = rgba[..., :3].max(axis=-1) * (rgba[..., 3] / 255.0)
     return torch.from_numpy(values > _full_scale(values) / 2)[None].float()
+
+
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """Pixels as a file stores them."""
+
+    values: Shaped[np.ndarray, "h w"]
+    """Gray, the brightest channel, or the index into the palette."""
+    alpha: Float[np.ndarray, "h w"] | None = None
+    """0 = transparent, 1 = opaque; None if the file has no such channel."""
+    palette: UInt8[np.ndarray, "256 3"] | None = None
+    """Colors of the indices."""
+    colored: bool = False
+    """Whether some pixel is not gray."""
+
+
+def read_opaque(path: Path, *, upright: bool = False) -> Float[Tensor, "1 h w"] | None:
+    """1 where the image is opaque, 0 where it is more than half transparent; None if it has no transparent pixel.
+
+    Args:
+        path: the file.
+        upright: whether it is turned as its EXIF orientation says.
+
+    Raises:
+        CaptureError: if the file is missing or cannot be decoded to its end.
+    """
+    with open_picture(path, decode=False) as image:
+        if not (image.mode in ALPHA_MODES or "transparency" in image.info):
+            return None
+    with open_picture(path) as opened:
+        image = ImageOps.exif_transpose(opened) if upright else opened
+        opaque = np.asarray(image.convert("RGBA").getchannel("A")) > 127
+    return None if opaque.all() else torch.from_numpy(opaque)[None].float()
+
+
+def read_stored(path: Path) -> Stored:
+    """The pixels before any meaning is given to them.
+
+    Raises:
+        CaptureError: if the file is missing or cannot be decoded to its end.
+    """
+    with open_picture(path) as image:
+        if image.mode == "P":
+            palette = np.zeros((256, 3), dtype=np.uint8)
+            colors = np.array(image.getpalette("RGB"), dtype=np.uint8).reshape(-1, 3)
+            palette[: len(colors)] = colors
+            return Stored(np.asarray(image), palette=palette)
+        if image.mode.startswith(("I", "F")):
+            return Stored(np.asarray(image))
+        if image.mode in ("1", "L"):
+            return Stored(np.asarray(image.convert("L")))
+        rgba = np.asarray(image.convert("RGBA"))
+        alpha = rgba[..., 3] / np.float32(255) if image.mode in ALPHA_MODES else None
+        colored = bool((np.ptp(rgba[..., :3].astype(np.int16), axis=-1) > GRAY).any())
+    return Stored(rgba[..., :3].max(axis=-1), alpha, colored=colored)
+
+
+def orientation(path: Path) -> int:
+    """The EXIF orientation: 1 = stored as it is seen, 3 = turned by 180 degrees, 6 and 8 = by 90; 2, 4, 5 and 7 are mirrored.
+
+    Raises:
+        CaptureError: if the file is missing or is not an image.
+    """
+    with open_picture(path, decode=False) as image:
+        stored = image.getexif().get(ExifTags.Base.Orientation, 1)
+    return stored if stored in range(1, 9) else 1
+
+
+def upright_size(path: Path) -> tuple[int, int]:
+    """Width and height in pixels once the image is turned as its EXIF orientation says.
+
+    Raises:
+        CaptureError: if the file is missing or is not an image.
+    """
+    width, height = image_size(path)
+    return (height, width) if orientation(path) in SIDEWAYS else (width, height)
 
 
 def image_size(path: Path) -> tuple[int, int]:

@@ -52,6 +52,12 @@ class Similarity:
     scale: float = 1.0
     shift: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
+    def from_place(self, place: tuple[float, float, float]) -> "Similarity":
+        """The same for coordinates relative to a place of the input frame. In double precision, so that nothing is lost where
+        the place is near the origin of the world but far from that of the input frame."""
+        x, y, z = (self.scale * at + shift for at, shift in zip(place, self.shift, strict=True))
+        return Similarity(self.scale, (x, y, z))
+
     def apply(self, points: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
         """Points of the input frame, transformed to the world."""
         return points * self.scale + torch.tensor(self.shift).to(points)

@@ -11,6 +11,7 @@ from splatpaint.events import Events, Measured, Noted
 from splatpaint.fit.exposures import exposures_of
 from splatpaint.fit.photos import ReconstructConfig, fit_photos, without
 from splatpaint.formats import read_found
+from splatpaint.formats.offset import read_offset
 from splatpaint.masks.object_layer import ObjectLayer
 from splatpaint.masks.visibility import DepthView
 from splatpaint.render.protocol import Rasterizer
@@ -103,7 +104,7 @@ def adopt(
     """Splats that another tool fitted, or an earlier run, brought into the capture's world; measured against its photos.
 
     Args:
-        file: a splat file of any format, in the frame of the capture's poses.
+        file: a splat file of any format, in the frame of the capture's poses or relative to an offset that it names.
         capture: gives the frame.
         photos: of its supervising views.
         rasterizer: any.
@@ -117,7 +118,8 @@ def adopt(
         yield Noted(STAGE, f"{file}: {note}", "warning")
     if len(found.splats) == 0:
         raise FormatError(f"{file} holds no splats")
-    splats = in_world(found.splats, capture.world_from_input).to(photos.device)
+    world_from_file = capture.world_from_input.from_place(read_offset(file))
+    splats = in_world(found.splats, world_from_file).to(photos.device)
     exposures = exposures_of(splats, photos, rasterizer) if config.exposures else {}
     shown = held_out_psnr(splats, photos.of(spread(capture.views, ADOPTED_VIEWS)), rasterizer).get("held_out_psnr")
     yield Noted(STAGE, f"{len(splats)} splats from {file}")

@@ -102,7 +102,7 @@ def test_missing_photos_are_left_out_and_said(tmp_path):
     (tmp_path / "images" / "shot_01.png").unlink()
     posed = read_colmap(tmp_path)
     assert len(posed.photos) == 4
-    assert posed.notes == ("image shot_01.png of the model sparse/0 does not exist in images (1 of 5 are missing)",)
+    assert posed.notes == ("the model sparse/0 lists shot_01.png, which does not exist (1 of 5 photos are missing)",)
 
 
 def test_points_that_few_photos_agree_on_are_left_out(tmp_path):
@@ -134,7 +134,7 @@ def test_a_turned_photo_is_refused(tmp_path):
 def test_a_model_without_its_photos_is_refused(tmp_path):
     write_colmap(tmp_path, SHOTS)
     shutil.rmtree(tmp_path / "images")
-    with pytest.raises(CaptureError, match=r"none of the photos of the sparse model \(such as shot_00\.png\)"):
+    with pytest.raises(CaptureError, match=r"none of the photos of the sparse .* it lists shot_00\.png, which does not exist"):
         read_colmap(tmp_path)
 
 
@@ -149,7 +149,7 @@ def test_a_broken_model_is_named(tmp_path, name, left):
 
 def test_nan_in_a_pose_is_named(tmp_path):
     write_colmap(tmp_path, SHOTS, binary=True)
-    file = tmp_path / "sparse" / "0" / "frames.bin"
+    file = tmp_path / "sparse" / "0" / "images.bin"
     sideways = struct.pack("<d", SHOTS.cam_from_world[1][0, 3])
     assert sideways in file.read_bytes()
     file.write_bytes(file.read_bytes().replace(sideways, struct.pack("<d", math.nan)))
@@ -157,7 +157,9 @@ def test_nan_in_a_pose_is_named(tmp_path):
         read_colmap(tmp_path)
 
 
-def test_a_folder_without_points_is_no_model(tmp_path):
-    write_colmap(tmp_path, SHOTS)
-    (tmp_path / "sparse" / "0" / "points3D.txt").unlink()
-    assert find_models(tmp_path) == []
+@pytest.mark.parametrize("binary", [True, False])
+def test_poses_without_points_are_a_model(tmp_path, binary):
+    write_colmap(tmp_path, SHOTS, binary=binary)
+    next((tmp_path / "sparse" / "0").glob("points3D.*")).unlink()
+    posed = read_colmap(tmp_path)
+    assert (len(posed.photos), posed.points, posed.notes) == (5, None, ())

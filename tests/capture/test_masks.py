@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from splatpaint.capture.layout import read_layout
-from splatpaint.capture.masks import find_masks, read_mask_for
+from splatpaint.capture.masks import find_masks
 from splatpaint.errors import MaskError
 from splatpaint.image.files import write_mask
 from tests.support.captures import shoot, transforms_of, write_llff, write_masks, write_photos, write_transforms
@@ -12,8 +12,8 @@ from tests.support.captures import shoot, transforms_of, write_llff, write_masks
 SHOTS = shoot(views=3)
 
 
-def find(root, *, folder=None, polarity="auto"):
-    return find_masks(root, read_layout(root), folder=folder, polarity=polarity)
+def find(root, *, folder=None, value="auto"):
+    return find_masks(root, read_layout(root), folder=folder, value=value)
 
 
 @pytest.mark.parametrize("place", ["masks", "object_masks", "label", "seg", "images/masks", "images/label"])
@@ -23,8 +23,7 @@ def test_masks_are_found_beside_and_below_the_images(tmp_path, place):
     found = find(tmp_path)
     assert sorted(found.fill) == SHOTS.names
     assert found.folder == tmp_path / place
-    assert found.fill_is == "white"
-    assert found.notes == (f"3 of 3 photos have a mask in {place}; white is taken as what is to be filled",)
+    assert found.notes == (f"3 of 3 photos have a mask in {place}",)
 
 
 def test_masks_may_lie_in_a_folder_named_like_that_of_the_photos(tmp_path):
@@ -49,7 +48,7 @@ def test_labels_of_spin_nerf_are_found(tmp_path):
 def test_masks_may_lie_among_the_photos(tmp_path, end):
     write_transforms(tmp_path, SHOTS)
     write_masks(tmp_path / "images", SHOTS, end=end)
-    found = find(tmp_path, polarity="black")
+    found = find(tmp_path, value="black")
     assert found.fill == {name: tmp_path / "images" / f"{name}{end}" for name in SHOTS.names}
 
 
@@ -57,7 +56,7 @@ def test_photos_are_no_masks_whatever_way_their_folder_is_named(tmp_path, monkey
     write_transforms(tmp_path / "capture", SHOTS)
     write_masks(tmp_path / "capture" / "images", SHOTS, end=".png.png")
     monkeypatch.chdir(tmp_path)
-    found = find(Path("capture"), folder=str(tmp_path / "capture" / "images"), polarity="white")
+    found = find(Path("capture"), folder=str(tmp_path / "capture" / "images"), value="white")
     assert {path.name for path in found.fill.values()} == {f"{name}.png.png" for name in SHOTS.names}
 
 
@@ -77,9 +76,8 @@ def test_a_capture_without_masks_has_none(tmp_path):
 def test_foreign_names_are_found_once_the_polarity_is_said(tmp_path, end, polarity):
     write_transforms(tmp_path, SHOTS)
     write_masks(tmp_path / "masks", SHOTS, end=end)
-    found = find(tmp_path, polarity=polarity)
+    found = find(tmp_path, value=polarity)
     assert len(found.fill) == 3
-    assert found.fill_is == polarity
 
 
 @pytest.mark.parametrize("end", [".png.png", ".mask.png"])
@@ -133,7 +131,7 @@ def test_mask_paths_mean_black_is_ignored(tmp_path):
 def test_mask_paths_that_are_to_be_filled_are_not_ignored(tmp_path):
     frames = frames_with_mask_paths()
     write_masks(tmp_path / "masks", SHOTS, black=True)
-    found = find(write_transforms(tmp_path, SHOTS, frames=frames), folder="masks", polarity="black")
+    found = find(write_transforms(tmp_path, SHOTS, frames=frames), folder="masks", value="black")
     assert sorted(found.fill) == SHOTS.names
     assert found.ignore_black == {}
 
@@ -151,9 +149,7 @@ def test_ignore_masks_stand_beside_fill_masks(tmp_path):
 def test_masks_that_match_no_photo_are_refused(tmp_path, place):
     write_transforms(tmp_path, SHOTS)
     write_mask(tmp_path / place / "other.png", torch.ones(1, 4, 4))
-    with pytest.raises(
-        MaskError, match=rf"none of the 1 masks in .*{place} \(such as other\.png\) .* \(such as shot_00\.png\)"
-    ):
+    with pytest.raises(MaskError, match=rf"no mask in .*{place} \(such as other\.png\) .* \(such as shot_00\.png\)"):
         find(tmp_path)
 
 
@@ -169,17 +165,66 @@ def test_a_given_folder_that_does_not_exist_is_named(tmp_path):
         find(write_transforms(tmp_path, SHOTS), folder="nowhere")
 
 
-def test_masks_are_resized_to_the_photo(tmp_path):
-    write_mask(tmp_path / "half.png", torch.tensor([[[1.0, 0.0]]]))
-    assert read_mask_for(tmp_path / "half.png", (4, 2), marked="white").tolist() == [[[1, 1, 0, 0]] * 2]
+def test_a_mask_path_is_no_fill_mask_but_its_neighbors_of_other_photos_are(tmp_path):
+    frames = frames_with_mask_paths()
+    del frames[1]["mask_path"]
+    write_masks(tmp_path / "masks", SHOTS)
+    found = find(write_transforms(tmp_path, SHOTS, frames=frames))
+    assert sorted(found.fill) == [SHOTS.names[1]]
+    assert sorted(found.ignore_black) == [SHOTS.names[0], SHOTS.names[2]]
 
 
-def test_black_is_marked_where_it_is_said(tmp_path):
-    write_mask(tmp_path / "half.png", torch.tensor([[[1.0, 0.0]]]))
-    assert read_mask_for(tmp_path / "half.png", (2, 1), marked="black").tolist() == [[[0, 1]]]
+def test_one_mask_path_may_serve_all_photos(tmp_path):
+    frames = [{**frame, "mask_path": "masks/all.png"} for frame in transforms_of(SHOTS)["frames"]]
+    write_mask(tmp_path / "masks" / "all.png", torch.ones(1, 48, 64))
+    found = find(write_transforms(tmp_path, SHOTS, frames=frames))
+    assert (found.fill, set(found.ignore_black.values())) == ({}, {tmp_path / "masks" / "all.png"})
 
 
-def test_a_mask_of_another_shape_is_refused(tmp_path):
-    write_mask(tmp_path / "tall.png", torch.ones(1, 64, 48))
-    with pytest.raises(MaskError, match=r"tall\.png is 48x64 but its photo is 64x48"):
-        read_mask_for(tmp_path / "tall.png", (64, 48), marked="white")
+@pytest.mark.parametrize("mask_paths", [True, False])
+def test_masks_of_pictures_without_a_pose_harm_nothing(tmp_path, mask_paths):
+    frames = frames_with_mask_paths() if mask_paths else transforms_of(SHOTS)["frames"]
+    write_masks(tmp_path / "masks", SHOTS)
+    write_transforms(tmp_path, SHOTS, frames=frames[:2])
+    found = find(tmp_path)
+    assert sorted(found.ignore_black if mask_paths else found.fill) == SHOTS.names[:2]
+    assert not any("belong to no photo" in note for note in found.notes)
+
+
+def test_pictures_among_the_masks_that_belong_to_no_photo_are_counted(tmp_path):
+    write_transforms(tmp_path, SHOTS)
+    write_masks(tmp_path / "masks", SHOTS)
+    write_mask(tmp_path / "masks" / "all.png", torch.ones(1, 48, 64))
+    assert find(tmp_path).notes[1] == "1 of the pictures in masks belong to no photo (such as all.png)"
+
+
+@pytest.mark.parametrize("name", ["mask", "Masks", "MASK", "segmentation", "Labels", "masks_2", "object_mask"])
+def test_folders_of_masks_have_many_names(tmp_path, name):
+    write_transforms(tmp_path, SHOTS)
+    write_masks(tmp_path / name, SHOTS)
+    found = find(tmp_path)
+    assert (found.folder, sorted(found.fill)) == (tmp_path / name, SHOTS.names)
+
+
+def test_masks_of_full_size_go_before_reduced_ones(tmp_path):
+    write_transforms(tmp_path, SHOTS)
+    for name in ("masks_2", "masks", "masks_4"):
+        write_masks(tmp_path / name, SHOTS)
+    assert find(tmp_path).folder == tmp_path / "masks"
+
+
+@pytest.mark.parametrize("name", ["dynamic_mask_0", "my_masks", "segmented", "labels-of-sam"])
+def test_folders_that_may_hold_masks_are_named_where_there_are_no_others(tmp_path, name):
+    write_transforms(tmp_path, SHOTS)
+    write_masks(tmp_path / name, SHOTS)
+    (warning,) = find(tmp_path).warnings
+    assert warning == f"{name} may hold masks but is not searched for them: if so, give --masks {name}"
+    assert find(tmp_path, folder=name).warnings == ()
+
+
+def test_two_masks_of_a_photo_are_refused(tmp_path):
+    write_transforms(tmp_path, SHOTS)
+    write_masks(tmp_path / "masks", SHOTS, end=".webp")
+    write_masks(tmp_path / "masks", SHOTS, end=".bmp")
+    with pytest.raises(MaskError, match=r"shot_00\.png fits both shot_00\.bmp and shot_00\.webp: give each photo one mask"):
+        find(tmp_path)

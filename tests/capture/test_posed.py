@@ -1,12 +1,11 @@
 import numpy as np
 import pytest
 
-from splatpaint.capture.posed import InputPoints, inverted, points_fit_poses, rigid, same_aspect, visible_counts
+from splatpaint.capture.posed import inverted, rigid, same_aspect
 from splatpaint.errors import CaptureError
 from tests.support.captures import shoot
 
 SHOTS = shoot()
-PHOTOS = SHOTS.photos
 
 
 def test_a_nearly_rigid_pose_becomes_exactly_rigid():
@@ -32,16 +31,3 @@ def test_inverting_undoes_a_pose():
 )
 def test_aspects_are_compared_up_to_rounding(size, same):
     assert same_aspect(size, (1008, 756)) is same
-
-
-def test_every_photo_sees_the_far_wall():
-    seen = visible_counts(InputPoints(SHOTS.points, SHOTS.colors), PHOTOS)
-    assert (seen == len(PHOTOS)).mean() > 0.7
-    assert (visible_counts(InputPoints(SHOTS.points * (1, 1, -1), SHOTS.colors), PHOTOS) == 0).all()
-
-
-def test_points_of_another_frame_are_told_apart():
-    assert points_fit_poses(InputPoints(SHOTS.points, SHOTS.colors), PHOTOS)
-    assert not points_fit_poses(InputPoints(SHOTS.points[:, [2, 0, 1]], SHOTS.colors), PHOTOS)
-    assert not points_fit_poses(InputPoints(SHOTS.points[:0], SHOTS.colors[:0]), PHOTOS)
-    assert not points_fit_poses(None, PHOTOS)

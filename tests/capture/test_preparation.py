@@ -1,4 +1,5 @@
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -72,6 +73,19 @@ def test_reduced_intrinsics_see_the_same_field_of_view(tmp_path):
     torch.testing.assert_close(small.views[0].camera.K, full.views[0].camera.resized(32, 24).K)
 
 
+@pytest.mark.parametrize("write", [write_colmap, write_transforms, write_llff])
+def test_a_capture_in_map_coordinates_is_prepared_as_one_at_the_origin(tmp_path, write):
+    far = np.array([412345.678, 5654321.987, 250.5])
+    moved = SHOTS.world_from_cam.copy()
+    moved[:, :3, 3] += far
+    here = capture_of(write(tmp_path / "here", SHOTS))
+    there = capture_of(write(tmp_path / "there", replace(SHOTS, world_from_cam=moved, points=SHOTS.points + far)))
+    near = there.world_from_input.from_place(tuple(far))
+    for one, other in zip(here.views, there.views, strict=True):
+        expected = here.world_from_input.undo(one.camera.centers)
+        torch.testing.assert_close(near.undo(other.camera.centers), expected, atol=1e-3, rtol=0)
+
+
 def test_photos_that_need_nothing_are_used_where_they_are(tmp_path):
     assert capture_of(write_colmap(tmp_path, SHOTS)).views[0].image == tmp_path / "images" / "shot_00.png"
 
@@ -87,7 +101,7 @@ def test_reducing_averages_over_areas(tmp_path):
 def test_masks_come_out_with_white_to_be_filled(tmp_path, polarity):
     write_colmap(tmp_path, SHOTS)
     write_masks(tmp_path / "masks", SHOTS, share=0.25, black=polarity == "black")
-    view = capture_of(tmp_path, CaptureConfig(mask_polarity=polarity)).views[0]
+    view = capture_of(tmp_path, CaptureConfig(mask_value=polarity)).views[0]
     assert read_mask(view.fill_mask)[0].mean(dim=0).tolist() == [1.0] * 16 + [0.0] * 48
 
 
@@ -203,8 +217,9 @@ def test_the_layout_the_masks_and_their_share_are_said(tmp_path):
     write_masks(tmp_path / "masks", shoot(views=3), share=0.5)
     layout, masks, share = messages(tmp_path)
     assert "COLMAP text model in sparse/0: 4 of 4 pictures in images have a pose, OPENCV 64x48, to be undistorted" in layout
-    assert masks == "3 of 4 photos have a mask in masks; white is taken as what is to be filled"
+    assert masks == "3 of 4 photos have a mask in masks"
     assert share.startswith("the masks mark 5")
+    assert share.endswith("on average (filled: white)")
 
 
 def test_pictures_without_a_pose_are_said_with_what_helps(tmp_path):

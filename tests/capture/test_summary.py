@@ -33,7 +33,7 @@ def test_masks_below_the_images_are_not_counted_as_pictures(tmp_path):
 def test_masks_among_the_photos_are_not_counted_as_pictures(tmp_path):
     write_transforms(tmp_path, SHOTS)
     write_masks(tmp_path / "images", SHOTS, end=".mask.png")
-    assert inspect(tmp_path, CaptureConfig(mask_polarity="white")).pictures == len(SHOTS.names)
+    assert inspect(tmp_path, CaptureConfig(mask_value="white")).pictures == len(SHOTS.names)
 
 
 def test_pictures_are_counted_beside_masks_of_any_place(tmp_path):

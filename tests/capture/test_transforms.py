@@ -78,11 +78,22 @@ def test_mask_paths_are_kept(tmp_path):
     assert [photo.ignore_mask for photo in posed.photos] == [tmp_path / "people" / "a.png", None, None, None, None]
 
 
+def test_a_photo_is_no_mask_of_its_own(tmp_path):
+    write_transforms(tmp_path, SHOTS)
+    listed = frames(mask_path="masks/shot_00.png")
+    for frame in listed:
+        frame["file_path"] = frame["file_path"].removeprefix("images/")
+        (tmp_path / "images" / frame["file_path"]).rename(tmp_path / frame["file_path"])
+    (tmp_path / "transforms.json").write_text(json.dumps({**transforms_of(SHOTS), "frames": listed}))
+    with pytest.raises(CaptureError, match=r"names the mask masks/shot_00\.png, which does not exist"):
+        read(tmp_path)
+
+
 def test_points_of_a_ply_are_read(tmp_path):
-    rows = np.array([(1, 2, 3, 10, 20, 30), (np.nan, 0, 0, 1, 1, 1)], dtype=[*[(c, "f4") for c in "xyz"], *COLORS])
+    rows = np.array([(0.5, 0.25, 2.5, 10, 20, 30), (np.nan, 0, 0, 1, 1, 1)], dtype=[*[(c, "f4") for c in "xyz"], *COLORS])
     PlyData([PlyElement.describe(rows, "vertex")]).write(str(tmp_path / "sparse.ply"))
     points = read(write_transforms(tmp_path, SHOTS, ply_file_path="sparse.ply")).points
-    assert (points.positions.tolist(), points.colors.tolist()) == ([[1, 2, 3]], [[10, 20, 30]])
+    assert (points.positions.tolist(), points.colors.tolist()) == ([[0.5, 0.25, 2.5]], [[10, 20, 30]])
 
 
 COLORS = [("red", "u1"), ("green", "u1"), ("blue", "u1")]

@@ -66,3 +66,19 @@ def test_masks_stay_zero_and_one():
     warped = undistorted(mask, undistortion(BARREL), smooth=False)
     assert warped.shape == mask.shape
     assert set(warped.unique().tolist()) == {0.0, 1.0}
+
+
+@pytest.mark.parametrize("k1", [-0.8, -1.2])
+@pytest.mark.parametrize("model", ["SIMPLE_RADIAL", "OPENCV"])
+def test_what_lies_beyond_the_fold_of_a_lens_is_outside(model, k1):
+    lens = Lens(model, 160, 120, 130.0, 130.0, 80.0, 60.0, (k1,))
+    via = undistortion(lens)
+    y, x = np.mgrid[0.5:120, 0.5:160]
+    radius = np.hypot(x - 80, y - 60) / via.K[0, 0]
+    folds_at = np.sqrt(-1 / (3 * k1))  # where r + k1 r^3 stops growing
+    assert via.outside[radius > folds_at * 1.01].all()
+    assert not via.outside[radius < folds_at * 0.99].any()
+
+
+def test_a_lens_that_folds_beyond_the_photo_has_no_pixel_outside():
+    assert undistortion(Lens("SIMPLE_RADIAL", 160, 120, 130.0, 130.0, 80.0, 60.0, (-0.2,))).outside is None

@@ -158,7 +158,8 @@ def test_a_terminated_run_ends_as_an_interrupted_one(wall: Path, settings: list[
 
 def test_pycolmap_keeps_the_previous_termination_handler():
     script = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(7)); "
-    script += "from splatpaint.capture.colmap import import_pycolmap; import_pycolmap(); signal.raise_signal(signal.SIGTERM)"
+    script += "from splatpaint.capture.triangulate import import_pycolmap; import_pycolmap(); "
+    script += "signal.raise_signal(signal.SIGTERM)"
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert (ended.returncode, ended.stderr) == (7, "")
 

@@ -57,7 +57,7 @@ def test_a_recipe_is_short_and_begins_by_saying_what_it_is_for(recipe: Path):
     ("assignment", "message"),
     [
         ("capture.max_resolution=3", "capture: max_resolution is 3"),
-        ("capture.mask_polarity=purple", "capture.mask_polarity: 'purple' is not one of auto, white, black"),
+        ("capture.mask_value=purple", "capture.mask_value: 'purple' is not one of auto, white, black"),
         ("device=tpu", "device: 'tpu' is not one of auto, cpu, cuda"),
         ("reconstruct.density.max_splat=3", "reconstruct.density.max_splat: unknown key, did you mean 'max_splats'?"),
     ],
@@ -71,6 +71,7 @@ def test_settings_of_every_depth_are_checked(assignment: str, message: str):
 @pytest.mark.parametrize(
     ("old", "message"),
     [
+        ("capture.mask_polarity=black", "capture.mask_polarity: is now capture.mask_value"),
         ("reconstruct.veil=0.2", "reconstruct.veil: is now reconstruct.near_floater_depth"),
         ("reconstruct.apart=0.2", "reconstruct.apart: is no setting any more: it is a constant in the code, or gone"),
         (

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,7 @@ import torch
 from splatpaint.errors import FormatError
 from splatpaint.events import Measured, Noted
 from splatpaint.formats import read_splats
+from splatpaint.formats.offset import NO_OFFSET, read_offset, sidecar
 from splatpaint.render.reference import rasterize
 from splatpaint.scene.camera import Cameras
 from splatpaint.scene.frames import in_input_frame, in_world
@@ -91,9 +93,53 @@ def test_the_self_check_warns_of_a_format_that_loses_detail(tmp_path: Path):
     assert any(isinstance(event, Noted) and event.level == "warning" for event in said)
 
 
-def test_a_frame_too_far_from_its_origin_for_single_precision_is_noticed(tmp_path: Path):
-    said = run_export(some_splats(), tmp_path / "scene.ply", Similarity(scale=1.0, shift=(-4e6, 0.0, 0.0)))
-    assert next(event for event in said if isinstance(event, Measured)).values["self_check_psnr"] < 40
+FAR_WORLDS = [
+    Similarity(scale=0.156, shift=(-0.156 * 412345.678, -0.156 * 5654321.987, -0.156 * 250.5)),
+    Similarity(scale=1.0, shift=(-4e6, 0.0, 0.0)),
+    Similarity(scale=1500.0, shift=(1500 * 7e3, -1500 * 3.3, 0.0)),
+]
+
+
+@pytest.mark.parametrize("suffix", [".ply", ".safetensors", ".splat"])
+@pytest.mark.parametrize("world_from_input", FAR_WORLDS)
+def test_places_far_from_the_origin_are_exact_to_a_thousandth_of_the_spacing_of_cameras(tmp_path, suffix, world_from_input):
+    splats, out = some_splats(), tmp_path / f"scene{suffix}"
+    splats.sh[:, 1:] = 0
+    said = run_export(splats, out, world_from_input)
+    true = (splats.means.double() - torch.tensor(world_from_input.shift, dtype=torch.float64)) / world_from_input.scale
+    exported = read_splats(out).means.double() + torch.tensor(read_offset(out), dtype=torch.float64)
+    spacing = 0.01 / world_from_input.scale  # of neighboring cameras, in a video
+    assert (exported - true).norm(dim=1).max() < 1e-3 * spacing
+    assert json.loads(sidecar(out).read_text())["offset"] == list(read_offset(out))
+    (note,) = [event.message for event in said if isinstance(event, Noted)]
+    assert f"is to be added, as scene{suffix}.offset.json says" in note
+    assert next(event for event in said if isinstance(event, Measured)).values["self_check_psnr"] > 40
+
+
+@pytest.mark.parametrize("suffix", [".ply", ".safetensors"])
+def test_headers_hold_the_offset_too(tmp_path, suffix):
+    out = tmp_path / f"scene{suffix}"
+    run_export(some_splats(), out, FAR_WORLDS[0])
+    offset = read_offset(out)
+    sidecar(out).unlink()
+    assert read_offset(out) == offset != NO_OFFSET
+
+
+@pytest.mark.parametrize("suffix", [".ply", ".safetensors", ".splat"])
+def test_without_an_offset_none_is_left_beside_the_file(tmp_path, suffix):
+    out = tmp_path / f"scene{suffix}"
+    run_export(some_splats(), out, FAR_WORLDS[0])
+    run_export(some_splats(), out)
+    assert [path.name for path in tmp_path.iterdir()] == [out.name]
+    assert read_offset(out) == NO_OFFSET
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1, 2, 3]", '{"offset": [1, 2]}', '{"offset": [1, 2, NaN]}', '{"offset": "far"}'])
+def test_a_file_beside_that_holds_no_offset_is_refused(tmp_path, text):
+    run_export(some_splats(), tmp_path / "scene.splat")
+    sidecar(tmp_path / "scene.splat").write_text(text)
+    with pytest.raises(FormatError, match=r"the offset of .*scene\.splat cannot be read: expected three numbers"):
+        read_offset(tmp_path / "scene.splat")
 
 
 def test_an_unknown_suffix_is_refused(tmp_path: Path):

@@ -18,12 +18,14 @@ from splatpaint.fit.photos import (
     seed_splats,
 )
 from splatpaint.fit.samplers import view_of_step
+from splatpaint.formats import write_splats
 from splatpaint.image.files import read_image, write_image, write_mask
 from splatpaint.render.reference import rasterize
+from splatpaint.scene.frames import in_input_frame
 from splatpaint.scene.photos import Photos
-from splatpaint.scene.views import PointCloud, View, with_exposures
+from splatpaint.scene.views import PointCloud, Similarity, View, with_exposures
 from splatpaint.stages.locate import locate
-from splatpaint.stages.reconstruct import Reconstruction, held_out_psnr, reconstruct
+from splatpaint.stages.reconstruct import Reconstruction, adopt, held_out_psnr, reconstruct
 from tests.stages.test_remove import SHARP
 from tests.support.scenes import one_camera
 from tests.support.walls import wall_with_ball
@@ -220,3 +222,15 @@ def test_numbers_that_no_fit_can_have_are_refused(wrong):
     (name,) = wrong
     with pytest.raises(ConfigError, match=f"{name} is {wrong[name]}, expected"):
         ReconstructConfig(**wrong)
+
+
+@pytest.mark.parametrize("suffix", [".ply", ".safetensors"])
+def test_splats_that_name_an_offset_come_back_to_their_place(tmp_path, suffix):
+    capture = wall_with_ball(tmp_path).capture
+    capture = replace(capture, world_from_input=Similarity(0.2, (-1e5, -1e6, 30.0)))
+    splats = seed_splats(Photos(capture.views[:1], CPU), capture.points, ReconstructConfig())
+    offset = (500_000.0, 5_000_000.0, 0.0)
+    write_splats(tmp_path / f"far{suffix}", in_input_frame(splats, capture.world_from_input.from_place(offset)), offset)
+    config = ReconstructConfig(exposures=False)
+    found = drain(adopt(tmp_path / f"far{suffix}", capture, Photos(capture.views, CPU), rasterize, config))
+    torch.testing.assert_close(found.splats.means, splats.means, atol=1e-4, rtol=0)

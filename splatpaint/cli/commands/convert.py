@@ -20,6 +20,7 @@ def convert(source: Path, out: Path, compact: bool, spz_version: str, spz_frame:
     """
     from splatpaint.errors import FormatError
     from splatpaint.formats import FormatOptions, check_writable, link_target, read_found, write_splats
+    from splatpaint.formats.offset import read_offset
 
     check_writable(out)
     options = FormatOptions(compact=compact, spz_version=int(spz_version), spz_frame=spz_frame)  # pyright: ignore[reportArgumentType]
@@ -28,5 +29,5 @@ def convert(source: Path, out: Path, compact: bool, spz_version: str, spz_frame:
         click.echo(f"{source}: {note}", err=True)
     if len(found.splats) == 0:
         raise FormatError(f"{source} holds no splats")
-    write_splats(link_target(out), found.splats, replace(options, antialiased=found.antialiased))
+    write_splats(link_target(out), found.splats, replace(options, antialiased=found.antialiased, offset=read_offset(source)))
     click.echo(f"{len(found.splats)} splats: {out}")

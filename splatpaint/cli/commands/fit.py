@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from splatpaint.cli.interruption import resumable
-from splatpaint.cli.options import DEVICES, PATH, assignments, resolve_masks, with_config, with_masks
+from splatpaint.cli.options import DEVICES, PATH, assignments, mask_value, resolve_masks, with_config, with_masks
 
 
 @click.command()
@@ -41,6 +41,7 @@ def fit(
     test_every: int | None,
     masks: str | None,
     mask_polarity: str | None,
+    mask_ids: tuple[int, ...],
     shadow: str | None,
     init_ply: Path | None,
     prior: str | None,
@@ -57,7 +58,7 @@ def fit(
         "capture.max_resolution": max_resolution,
         "capture.test_every": test_every,
         "capture.masks": resolve_masks(masks),
-        "capture.mask_polarity": mask_polarity,
+        "capture.mask_value": mask_value(mask_polarity, mask_ids),
         "remove.shadow": shadow,
         "reconstruct.init_ply": str(init_ply.resolve()) if init_ply else None,
         "prior.name": prior,

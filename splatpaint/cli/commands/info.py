@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from splatpaint.cli.options import PATH, assignments, resolve_masks, with_masks
+from splatpaint.cli.options import PATH, assignments, mask_value, resolve_masks, with_masks
 
 if TYPE_CHECKING:
     from splatpaint.capture import CaptureSummary
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("capture", type=PATH)
 @with_masks
-def info(capture: Path, masks: str | None, mask_polarity: str | None) -> None:
+def info(capture: Path, masks: str | None, mask_polarity: str | None, mask_ids: tuple[int, ...]) -> None:
     """Print layout, cameras, registered share, masks, points and extent of CAPTURE."""
     from splatpaint.capture import CaptureConfig, inspect
     from splatpaint.config import load
 
-    options = {"masks": resolve_masks(masks), "mask_polarity": mask_polarity}
+    options = {"masks": resolve_masks(masks), "mask_value": mask_value(mask_polarity, mask_ids)}
     summary = inspect(capture, load(CaptureConfig, overrides=assignments(options)))
     for name, value in rows(summary):
         click.echo(f"{name:<12}{value}")
