@@ -94,7 +94,7 @@ def usable_points(given: GivenPoints, photos: tuple[Photo, ...]) -> tuple[InputP
     if given.reliable is not None and np.count_nonzero(usable & given.reliable) >= ENOUGH:
         usable &= given.reliable
     else:
-        usable &= observed | (_seen_by(points, photos) >= 2)
+        usable &= observed | (_seen_by(points, photos) >= 1)
     return (InputPoints(points.positions[usable], points.colors[usable]) if usable.any() else None), notes
 
 

@@ -188,6 +188,8 @@ def orientation(path: Path) -> int:
         CaptureError: if the file is missing or is not an image.
     """
     with open_picture(path, decode=False) as image:
+        if image.format == "PNG" and "exif" not in image.info:  # Pillow would decode all of it to look behind the pixels
+            return 1
         stored = image.getexif().get(ExifTags.Base.Orientation, 1)
     return stored if stored in range(1, 9) else 1
 

@@ -11,6 +11,7 @@ import pytest
 from splatpaint.capture import CaptureConfig, inspect
 from splatpaint.capture.layout import read_layout
 from splatpaint.capture.masks import find_masks
+from splatpaint.capture.preparation import read
 from splatpaint.errors import CaptureError, MaskError
 from tests.support.captures import Shots, shoot, transforms_of, write_colmap, write_masks, write_transforms
 
@@ -94,9 +95,9 @@ def test_photos_that_are_links_to_elsewhere_are_said(tmp_path, write):
     write(tmp_path / "capture", lambda name: name)
     (tmp_path / "capture" / "images").rename(tmp_path / "elsewhere")
     (tmp_path / "capture" / "images").symlink_to(tmp_path / "elsewhere")
-    posed = read_layout(tmp_path / "capture")
+    posed, _ = read(tmp_path / "capture", CaptureConfig())
     assert [photo.name for photo in posed.photos] == SHOTS.names
-    assert any("5 photos are links to files outside" in note for note in posed.notes)
+    assert any("5 of 5 photos are read from outside" in note for note in posed.notes)
 
 
 @pytest.mark.parametrize("write", READERS)

@@ -67,7 +67,7 @@ def test_tensors_that_are_not_those_of_splats_are_refused(tmp_path: Path, damage
         case _:
             del metadata["space"]
     save_file(tensors, tmp_path / "a.safetensors", metadata)
-    with pytest.raises(FormatError, match=r"a\.safetensors is damaged"):
+    with pytest.raises(FormatError, match=r"a\.safetensors holds no splats"):
         read_checkpoint(tmp_path / "a.safetensors")
 
 

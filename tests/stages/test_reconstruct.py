@@ -18,7 +18,7 @@ from splatpaint.fit.photos import (
     seed_splats,
 )
 from splatpaint.fit.samplers import view_of_step
-from splatpaint.formats import write_splats
+from splatpaint.formats import FormatOptions, write_splats
 from splatpaint.image.files import read_image, write_image, write_mask
 from splatpaint.render.reference import rasterize
 from splatpaint.scene.frames import in_input_frame
@@ -230,7 +230,8 @@ def test_splats_that_name_an_offset_come_back_to_their_place(tmp_path, suffix):
     capture = replace(capture, world_from_input=Similarity(0.2, (-1e5, -1e6, 30.0)))
     splats = seed_splats(Photos(capture.views[:1], CPU), capture.points, ReconstructConfig())
     offset = (500_000.0, 5_000_000.0, 0.0)
-    write_splats(tmp_path / f"far{suffix}", in_input_frame(splats, capture.world_from_input.from_place(offset)), offset)
+    far = in_input_frame(splats, capture.world_from_input.from_place(offset))
+    write_splats(tmp_path / f"far{suffix}", far, FormatOptions(offset=offset))
     config = ReconstructConfig(exposures=False)
     found = drain(adopt(tmp_path / f"far{suffix}", capture, Photos(capture.views, CPU), rasterize, config))
     torch.testing.assert_close(found.splats.means, splats.means, atol=1e-4, rtol=0)
