@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from splatpaint.errors import ConfigError
+
 
 class UserPath(click.Path):
     """A path as a user writes it: a `~` that the shell has left alone, because it was quoted, is the home folder."""
@@ -16,11 +18,16 @@ class UserPath(click.Path):
         super().__init__(path_type=Path)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The path without `~`."""
+        """The path without `~`.
+
+        Raises:
+            ConfigError: if it begins with the home folder of nobody.
+        """
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
         try:
-            return Path(os.fsdecode(super().convert(value, param, ctx))).expanduser()
-        except RuntimeError:
-            self.fail(f"{value} names the home folder of a user who is not known here", param, ctx)
+            return path.expanduser()
+        except RuntimeError as error:
+            raise ConfigError(f"{path} is in the home folder of a user who is not known here") from error
 
 
 PATH = UserPath()

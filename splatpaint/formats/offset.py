@@ -6,6 +6,7 @@ are written relative to a place nearby, which stands in the header where the for
 
 import json
 import math
+import os
 import struct
 from pathlib import Path
 
@@ -34,7 +35,8 @@ def write_offset(path: Path, offset: Offset) -> None:
         OSError: if it cannot be written.
     """
     if offset == NO_OFFSET:
-        sidecar(path).unlink(missing_ok=True)
+        if os.path.lexists(sidecar(path)):  # whose name may be too long for a file
+            sidecar(path).unlink()
     else:
         write_text(sidecar(path), json.dumps({WORD: list(offset), "meaning": f"to be added to the coordinates in {path.name}"}))
 
@@ -48,7 +50,7 @@ def read_offset(path: Path) -> Offset:
     words = _from_ply(path) if path.suffix.lower() == ".ply" else _from_safetensors(path)
     beside = sidecar(path)
     try:
-        if words is None and beside.is_file():
+        if words is None and os.path.isfile(beside):
             words = json.loads(beside.read_text(encoding="utf-8"))[WORD]
         if words is None:
             return NO_OFFSET
