@@ -28,8 +28,8 @@ from splatpaint.scene.splats import Splats
 from splatpaint.scene.views import PointCloud
 from splatpaint.streams import generator
 
-RATES = LearningRates(means=6.4e-4, scales=1.5e-2, shN=1.25e-3)
-"""Adam step sizes of a reconstruction of a few thousand steps. (3DGS: a quarter, a third and a tenth, in 30,000 steps.)"""
+RATES = LearningRates(means=6.4e-4, scales=1.5e-2, shN=5e-4)
+"""Adam step sizes of a reconstruction of a few thousand steps. (3DGS: a quarter, a third and a quarter, in 30,000 steps.)"""
 INITIAL_OPACITY = 0.5
 MAX_INITIAL_SCALE = 0.1
 """Standard deviation as a share of the distance from the nearest camera: bounds the splats of stray points."""
