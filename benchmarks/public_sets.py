@@ -30,9 +30,10 @@ from typing import Literal
 
 import numpy as np
 
-from splatpaint.capture.colmap import find_models, import_pycolmap
+from splatpaint.capture.colmap import find_models
+from splatpaint.capture.listing import pictures_in
 from splatpaint.capture.llff import POINT_FILES
-from splatpaint.capture.posed import pictures_in
+from splatpaint.capture.sparse_model import read_model
 from splatpaint.errors import CaptureError, MaskError
 
 Layout = Literal["spin-nerf", "360-usid", "inpaint360gs", "remove360"]
@@ -196,7 +197,7 @@ def _colmap_part(scene: PublicScene, photos: Sequence[Path], out: Path) -> dict[
         raise CaptureError(f"{scene.folder} has no COLMAP model in sparse/0")
     _link(out / "sparse" / "0", models[0])
     listed: dict[str, list[Path]] = {}
-    for image in import_pycolmap().Reconstruction(models[0]).images.values():
+    for image in read_model(models[0]).images:
         listed.setdefault(Path(image.name).stem, []).append(Path(image.name))
     names = {}
     for photo in photos:

@@ -11,9 +11,9 @@ import torch
 from benchmarks.public_sets import SPIN_NERF_JUDGED, layout_of, read_scene, scenes_in, write_part
 from splatpaint.capture import CaptureConfig
 from splatpaint.capture.lens import Lens
-from splatpaint.capture.preparation import read
+from splatpaint.capture.preparation import read, read_masks
 from splatpaint.errors import CaptureError, MaskError
-from splatpaint.image.files import read_mask, write_mask
+from splatpaint.image.files import write_mask
 from tests.support.captures import Shots, shoot, write_colmap, write_llff, write_masks, write_photos
 
 SMALL = Lens("PINHOLE", 24, 18, 20.0, 20.0, 12.0, 9.0)
@@ -115,10 +115,11 @@ def test_photos_with_the_object_are_a_capture_and_those_without_another(layout: 
             assert (photo.lens.width, photo.lens.height) == (SMALL.width, SMALL.height)
             assert photo.lens.fx == pytest.approx(SMALL.fx)
         assert len(found.fill) == len(masks)
-        assert found.fill_is == "white"
-        for mask in found.fill.values():
-            assert read_mask(mask)[0, :, :6].all()
-            assert not read_mask(mask)[0, :, 6:].any()
+        meaning = read_masks(found, CaptureConfig()).fill
+        for mask in [meaning.of(photo) for photo in posed.photos if photo.name in found.fill]:
+            assert mask is not None
+            assert mask[0, :, :6].all()
+            assert not mask[0, :, 6:].any()
     assert len(scene.masks) == FITTED
     assert len(scene.judged_masks) == (SPIN_NERF_JUDGED if layout == "spin-nerf" else 0)
 
