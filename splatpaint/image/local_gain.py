@@ -15,6 +15,8 @@ SCALES = (8.0, 4.0, 2.0, 1.0)
 """Standard deviations, in cells, of the windows in which a gain is fitted; each gain is what the next, finer one prefers."""
 PREFERENCE = 0.02
 """How much the coarser gain counts: as much as a finer window whose weighted squared color has this mean."""
+LARGEST = 4.0
+"""No gain is larger, or smaller than its inverse: where photo and rendering differ by more, one of them is wrong."""
 
 
 def local_gain(
@@ -22,7 +24,8 @@ def local_gain(
 ) -> Float[Tensor, "1 c rows columns"]:
     """Gains that bring `x` closest to `y` in windows around the cells of a grid, from coarse to fine.
 
-    Where the weights are zero, gains go on from around; far from all others they are one.
+    Where the weights are zero, gains go on from around; far from all others they are one. None exceeds `LARGEST` or falls below
+    its inverse.
 
     Args:
         x: the scene as rendered.
@@ -39,7 +42,7 @@ def local_gain(
         side = 2 * round(2.5 * scale) + 1
         xy, xx = gaussian_blur2d(products, side, (scale, scale), border_type="constant").chunk(2)
         gain = (xy + PREFERENCE * gain) / (xx + PREFERENCE)
-    return gain
+    return gain.clamp(1 / LARGEST, LARGEST)
 
 
 def spread_gain(gain: Float[Tensor, "1 c rows columns"], height: int, width: int) -> Float[Tensor, "1 c h w"]:

@@ -1,6 +1,6 @@
 import torch
 
-from splatpaint.image.local_gain import CELLS, local_gain, spread_gain
+from splatpaint.image.local_gain import CELLS, LARGEST, local_gain, spread_gain
 
 HEIGHT, WIDTH = 48, 80
 Y, X = torch.meshgrid(torch.linspace(-1, 1, HEIGHT), torch.linspace(-1, 1, WIDTH), indexing="ij")
@@ -45,7 +45,9 @@ def test_where_nothing_counts_gains_are_one():
     assert torch.equal(local_gain(texture(3), texture(4), 0 * ONES), torch.ones(1, 3, round(CELLS * HEIGHT / WIDTH), CELLS))
 
 
-def test_gains_stay_positive_in_the_dark():
-    black, photo = torch.zeros(1, 3, HEIGHT, WIDTH), texture(5)
-    assert float(local_gain(black, photo, ONES).min()) > 0
-    assert float(local_gain(photo, black, ONES).min()) > 0
+def test_gains_stay_within_bounds_in_the_dark_so_that_they_can_be_undone():
+    black, dim = torch.zeros(1, 3, HEIGHT, WIDTH), torch.full((1, 3, HEIGHT, WIDTH), 0.001)
+    for scene, photo in ((black, texture(5)), (texture(5), black), (ONES.expand(-1, 3, -1, -1), dim), (dim, texture(5))):
+        gain = local_gain(scene, photo, ONES)
+        assert 1 / LARGEST <= float(gain.min()) <= float(gain.max()) <= LARGEST
+    assert float(local_gain(ONES.expand(-1, 3, -1, -1), dim, ONES).max()) == 1 / LARGEST
