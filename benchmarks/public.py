@@ -26,6 +26,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from benchmarks.inpaint_then_fit import in_world
 from benchmarks.measure import environment, write_json
 from benchmarks.public_sets import PUBLISHED_PX, PublicScene, scenes_in, write_part
 from benchmarks.scoring import load_metrics, score_table, splatpaint, text_table
@@ -37,7 +38,6 @@ from splatpaint.formats import read_splats
 from splatpaint.image.files import write_image
 from splatpaint.masks.visibility import VISIBLE
 from splatpaint.render.pick import pick_rasterizer
-from splatpaint.scene.camera import Cameras
 from splatpaint.scene.photos import Photos
 from splatpaint.scene.splats import Splats
 from splatpaint.scene.views import Capture, Similarity, View, with_exposures
@@ -167,15 +167,13 @@ class JudgedRun:
 
     def in_its_world(self, judged: Capture) -> tuple[View, ...]:
         """The views of another capture in the same input frame, in the run's world, exposed like the nearest fitted photos."""
-        views = [replace(view, camera=self._moved(view.camera, judged.world_from_input)) for view in judged.all_views]
+        ours, theirs = self.capture.world_from_input, judged.world_from_input
+        scale = ours.scale / theirs.scale
+        shift = [mine - scale * other for mine, other in zip(ours.shift, theirs.shift, strict=True)]
+        ours_from_theirs = Similarity(scale, (shift[0], shift[1], shift[2]))
+        views = [replace(view, camera=in_world(view.camera, ours_from_theirs)) for view in judged.all_views]
         both = replace(self.capture, held_out=tuple(views))
         return with_exposures(both, read_exposures(self.folder.stage("reconstruct"))).held_out
-
-    def _moved(self, camera: Cameras, world_from_input: Similarity) -> Cameras:
-        center = self.capture.world_from_input.apply(world_from_input.undo(camera.centers))
-        pose = camera.cam_from_world.clone()
-        pose[:, :3, 3] = -(pose[:, :3, :3] @ center[:, :, None])[:, :, 0]
-        return replace(camera, cam_from_world=pose)
 
     @torch.no_grad()
     def draw(self, view: View, *, with_mask: bool) -> tuple[Float[Tensor, "1 3 h w"], Float[Tensor, "1 1 h w"] | None]:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from splatpaint.capture.posed import Photo, same_aspect
 from splatpaint.errors import MaskError
-from splatpaint.image.files import SIDEWAYS, Stored, image_size, orientation, read_stored
+from splatpaint.image.files import SIDEWAYS, Stored, full_scale, image_size, orientation, read_stored
 
 MaskValue = Literal["auto", "white", "black"] | tuple[int, ...]
 """What of the masks counts: white (or whatever is not 0), black (or 0), or the objects of these numbers. auto = white."""
@@ -131,7 +131,7 @@ def read_set(files: Mapping[str, Path], value: MaskValue) -> MaskSet:
         counts = f"the object{'s' * (len(value) > 1)} {_listed(value)}"
         return MaskSet(files, by_alpha=False, by_index=True, value=value, counts=counts)
     ids = _ids(values, lossy=any(each.lossy for each in summaries))
-    threshold = 0.0 if ids else _full_scale(max(values, default=0.0)) / 2
+    threshold = 0.0 if ids else full_scale(max(values, default=0.0)) / 2
     if by_alpha:
         counts = "what is transparent" if value == "black" else "what is opaque"
     elif any(each.colored for each in summaries):
@@ -198,7 +198,7 @@ def _values(stored: Stored, *, by_index: bool) -> Shaped[np.ndarray, "h w"]:
 def _ids(values: Counter[float], *, lossy: bool) -> tuple[int, ...]:
     """The numbers of objects that a set with these values holds; none if its values are black, white and soft edges."""
     held = {value: count for value, count in values.items() if value != 0}
-    white = _full_scale(max(held, default=0.0))
+    white = full_scale(max(held, default=0.0))
     if lossy or not held or len(held) > FEW_VALUES:
         return ()
     large = [value for value, count in held.items() if count >= SPECK * sum(held.values())]
@@ -214,10 +214,6 @@ def _check_ids(ids: tuple[int, ...], values: Counter[float], summaries: list[_Su
     held = sorted(int(value) for value in values if value != 0)
     if missing := [number for number in ids if number not in held]:
         raise MaskError(f"no mask holds an object {missing[0]}: they hold {_listed(held) or 'none'}")
-
-
-def _full_scale(peak: float) -> float:
-    return next((scale for scale in (1.0, 255.0, 65535.0) if peak <= scale), peak)
 
 
 def _listed(ids: Sequence[int]) -> str:

@@ -96,11 +96,12 @@ def read_found(path: Path, options: FormatOptions | None = None) -> Found:
     one = check_splats(path)
     try:
         kind = kind_of(path)
+        if kind is not None and kind not in one.kinds:
+            raise FormatError(f"{path} is no {one.suffix} file but a {kind} by its first bytes: give it the name of what it is")
+        found = one.read(path, options or FormatOptions())
     except OSError as error:
-        raise FormatError(f"{path} cannot be read ({error.strerror})") from error
-    if kind is not None and kind not in one.kinds:
-        raise FormatError(f"{path} is no {one.suffix} file but a {kind} by its first bytes: give it the name of what it is")
-    return usable(one.read(path, options or FormatOptions()))
+        raise FormatError(f"{path} cannot be read ({error.strerror or error})") from error
+    return usable(found)
 
 
 def read_splats(path: Path, options: FormatOptions | None = None) -> Splats:

@@ -74,11 +74,9 @@ def read_ksplat(path: Path) -> Found:
 
     Raises:
         FormatError: if the file is damaged, or of another version.
+        OSError: if it cannot be read.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise FormatError(f"{path} cannot be read ({error.strerror})") from error
+    data = path.read_bytes()
     if len(data) < HEADER_BYTES or data[0] != 0 or data[1] < 1:
         raise FormatError(f"{path} is no .ksplat file of version 0.1, or cut off")
     sections_room, sections, _, count = struct.unpack_from("<IIII", data, 4)

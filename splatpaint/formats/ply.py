@@ -93,16 +93,14 @@ def read_ply(path: Path) -> Found:
 
     Raises:
         FormatError: if the file is damaged, or holds no splats: a mesh, a point cloud, anchors of Scaffold-GS.
+        OSError: if it cannot be read.
     """
-    try:
-        header = read_header(path)
-        names = {element.name for element in header.elements}
-        packed = names >= PACKED_ELEMENTS and "packed_position" in _properties(header, "vertex")
-        if not packed and "vertex" not in names:
-            raise FormatError(f"{path} holds no splats: it has no `vertex` element, only {sorted(names)}")
-        tables = read_tables(path, header, {"vertex", "chunk", "sh"} & names if packed else {"vertex"})
-    except OSError as error:
-        raise FormatError(f"{path} cannot be read as .ply ({error.strerror})") from error
+    header = read_header(path)
+    names = {element.name for element in header.elements}
+    packed = names >= PACKED_ELEMENTS and "packed_position" in _properties(header, "vertex")
+    if not packed and "vertex" not in names:
+        raise FormatError(f"{path} holds no splats: it has no `vertex` element, only {sorted(names)}")
+    tables = read_tables(path, header, {"vertex", "chunk", "sh"} & names if packed else {"vertex"})
     found = unpack(path, tables) if packed else _read_vertices(path, tables["vertex"])
     if _asks_for_antialiasing(header):
         return replace(found, antialiased=True, notes=(*found.notes, ANTIALIASED))

@@ -103,14 +103,14 @@ def read_sog(path: Path) -> Found:
 
     Raises:
         FormatError: if the file is damaged, or of another version.
+        OSError: if it cannot be read.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             return _read(_Archive(path, archive))
     except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, EOFError, RuntimeError) as error:
+        # zipfile raises NotImplementedError for compressions and versions that it lacks, RuntimeError for encrypted members
         raise FormatError(f"{path} cannot be read as .sog: its archive is damaged ({str(error)[:80]})") from error
-    except OSError as error:
-        raise FormatError(f"{path} cannot be read ({error.strerror or error})") from error
 
 
 def _read(archive: "_Archive") -> Found:

@@ -44,12 +44,10 @@ def read_splat(path: Path) -> Found:
     Rows of zeros have a rotation of zero, as in other formats.
 
     Raises:
-        FormatError: if the file cannot be read, is no whole number of rows, or most of them can be no splats.
+        FormatError: if the file is no whole number of rows, or most of them can be no splats.
+        OSError: if it cannot be read.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise FormatError(f"{path} cannot be read ({error.strerror})") from error
+    data = path.read_bytes()
     if len(data) % ROW.itemsize:
         raise FormatError(f"{path} is no .splat file: it has {len(data)} bytes, expected a multiple of {ROW.itemsize}")
     rows = np.frombuffer(data, dtype=ROW)

@@ -122,11 +122,9 @@ def read_spz(path: Path, frame: Literal["ply", "rub"] = "ply") -> Found:
 
     Raises:
         FormatError: if the file is damaged, or of another version.
+        OSError: if it cannot be read.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise FormatError(f"{path} cannot be read ({error.strerror})") from error
+    data = path.read_bytes()
     packed = _open_ngsp(path, data) if data.startswith(MAGIC) else _open_gzip(path, data)
     positions, opacities, colors, log_scales, quats, rest = (np.frombuffer(stream, "u1") for stream in packed.streams)
     fixed = np.zeros((packed.count * 3, 4), dtype="u1")

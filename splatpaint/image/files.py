@@ -123,7 +123,7 @@ def read_mask(path: Path) -> Float[Tensor, "1 h w"]:
         else:
             rgba = np.asarray(image.convert("RGBA"), dtype=np.float32)
             values = rgba[..., :3].max(axis=-1) * (rgba[..., 3] / 255.0)
-    return torch.from_numpy(values > _full_scale(values) / 2)[None].float()
+    return torch.from_numpy(values > full_scale(float(values.max(initial=0.0))) / 2)[None].float()
 
 
 @dataclass(frozen=True, eq=False)
@@ -259,8 +259,8 @@ def _unreadable(path: Path, error: Exception) -> CaptureError:
     return CaptureError(f"the image {path} cannot be read ({reason}): replace or delete the file")
 
 
-def _full_scale(values: np.ndarray) -> float:
-    peak = float(values.max(initial=0.0))
+def full_scale(peak: float) -> float:
+    """What is white in masks whose largest value is that: the smallest of 1, 255 and 65535 that it does not exceed."""
     return next((scale for scale in (1.0, 255.0, 65535.0) if peak <= scale), peak)
 
 

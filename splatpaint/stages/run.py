@@ -126,7 +126,7 @@ def inputs_of(capture: Path, config: RunConfig) -> list[Path]:
     files = inputs(capture, config.capture)
     if config.reconstruct.init_ply is None:
         return files
-    file = Path(config.reconstruct.init_ply).expanduser()
+    file = expanded(config.reconstruct.init_ply)
     check_splats(file)
     return [*files, file]
 

@@ -14,6 +14,7 @@ from benchmarks.public import JudgedRun, judge
 from benchmarks.public_sets import PublicScene, read_scene, write_part
 from splatpaint.capture import inputs, last_prepared
 from splatpaint.capture.lens import Lens
+from splatpaint.cli.commands.fit import fit
 from splatpaint.config import load
 from splatpaint.events import drain
 from splatpaint.formats import write_splats
@@ -158,4 +159,5 @@ def test_a_scene_is_fitted_as_a_user_would_by_its_photos_with_the_object(
     capture, out = str(tmp_path / "cone" / "fitted"), str(tmp_path / "cone" / "run")
     expected = ("fit", capture, "-o", out, "--resume", "--config", "quick.yaml", "--max-resolution", "960", "--seed", "0")
     assert called == [expected]
+    assert fit.make_context("fit", list(expected[1:])).params["resume"], "the command takes these words"
     assert {path.stem for path in (tmp_path / "cone" / "fitted" / "images").iterdir()} == {each.stem for each in scene.fitted}
